@@ -1,0 +1,171 @@
+"""What a container is asked to be: pure values, stored as JSON in the database.
+
+The CLI (or the API) fills a ContainerSpec; engine/ resolves it against the image; spec/oci.py turns the
+resolved one into config.json. Names follow podman's flags.
+"""
+
+from dataclasses import asdict, dataclass, field, fields
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+
+@dataclass(slots=True, kw_only=True)
+class Mount:
+    """One mount of a container.
+
+    type: bind, volume, tmpfs, devpts, mqueue, image.
+    source: absolute host path (bind), volume name (volume; empty = anonymous), unused otherwise.
+    options: mount options as typed, without those that spec/mounts.py has consumed.
+    """
+
+    type: str
+    source: str = ""
+    target: str
+    options: "list[str]" = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class PortMapping:
+    """A published range of ports.
+
+    host_ip: "" = every address. host_port: 0 = chosen by the engine at create time. count: ports in the range.
+    protocol: tcp or udp.
+    """
+
+    host_ip: str = ""
+    host_port: int = 0
+    container_port: int
+    count: int = 1
+    protocol: str = "tcp"
+
+
+@dataclass(slots=True, kw_only=True)
+class ContainerSpec:
+    """Everything `create` was asked for. Empty or None means: not given, take the image's or the default."""
+
+    # identity
+    name: str = ""
+    hostname: str = ""
+    domainname: str = ""
+    labels: "dict[str, str]" = field(default_factory=dict)
+    annotations: "dict[str, str]" = field(default_factory=dict)
+    create_command: "list[str]" = field(default_factory=list)  # argv as typed
+
+    # image and root file system
+    image: str = ""  # name as the user typed it
+    image_id: str = ""  # hex
+    image_name: str = ""  # full name that it resolved to
+    rootfs: str = ""  # absolute path, with --rootfs
+    layers: "list[str]" = field(default_factory=list)  # diff ids, lowest first
+    read_only: bool = False
+    read_only_tmpfs: bool = True
+
+    # process
+    entrypoint: "list[str] | None" = None  # None: image's; []: none
+    command: "list[str]" = field(default_factory=list)  # after the image, or the image's CMD once resolved
+    args: "list[str]" = field(default_factory=list)  # resolved argv
+    env: "dict[str, str]" = field(default_factory=dict)
+    env_host: bool = False
+    http_proxy: bool = True
+    workdir: str = ""
+    user: str = ""
+    groups: "list[str]" = field(default_factory=list)
+    umask: str = "0022"
+    terminal: bool = False
+    stdin_open: bool = False
+    stop_signal: str = ""
+    stop_timeout: int = 10  # seconds
+    timeout: int = 0  # seconds the container may run; 0: no limit
+    init: bool = False
+    systemd: str = ""
+
+    # isolation
+    cap_add: "list[str]" = field(default_factory=list)
+    cap_drop: "list[str]" = field(default_factory=list)
+    privileged: bool = False
+    no_new_privileges: bool = False
+    seccomp_profile: str = ""  # "" default, "unconfined", or a path
+    apparmor_profile: str = ""
+    masked_paths: "list[str]" = field(default_factory=list)  # beyond the default
+    unmasked_paths: "list[str]" = field(default_factory=list)  # "ALL" or paths
+    devices: "list[str]" = field(default_factory=list)  # SRC[:DST[:rwm]]
+    ulimits: "list[str]" = field(default_factory=list)  # NAME=SOFT[:HARD]
+    sysctls: "dict[str, str]" = field(default_factory=dict)
+    oom_score_adj: int | None = None
+    # "" default, host, private, container:ID, ns:PATH; ipc also shareable, none; net also none, slirp4netns[:opts], pasta[:opts]
+    pid_ns: str = ""
+    ipc_ns: str = ""
+    uts_ns: str = ""
+    cgroup_ns: str = ""
+    user_ns: str = ""
+    network: str = ""
+
+    # files
+    mounts: "list[Mount]" = field(default_factory=list)
+    tmpfs: "dict[str, str]" = field(default_factory=dict)  # target -> options
+    shm_size: int = 65536 * 1024  # bytes
+    volumes_from: "list[str]" = field(default_factory=list)
+    image_volumes: "list[str]" = field(default_factory=list)  # resolved from the image's VOLUME
+    add_hosts: "list[str]" = field(default_factory=list)  # HOST:IP
+    dns: "list[str]" = field(default_factory=list)
+    dns_search: "list[str]" = field(default_factory=list)
+    dns_option: "list[str]" = field(default_factory=list)
+    no_hosts: bool = False
+    timezone: str = ""
+
+    # network
+    ports: "list[PortMapping]" = field(default_factory=list)
+    publish_all: bool = False
+    expose: "list[str]" = field(default_factory=list)
+
+    # resources; what cannot be had is refused in words
+    memory: int = 0  # bytes
+    memory_swap: int = 0
+    memory_reservation: int = 0
+    cpus: float = 0.0
+    cpu_shares: int = 0
+    cpu_quota: int = 0
+    cpu_period: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    pids_limit: int | None = None
+    cgroups: str = "enabled"  # enabled, disabled, no-conmon, split
+    cgroup_parent: str = ""
+
+    # life
+    remove: bool = False  # --rm
+    restart_policy: str = ""  # no, always, on-failure[:n], unless-stopped
+    log_driver: str = ""
+    log_options: "dict[str, str]" = field(default_factory=dict)
+    runtime: str = ""  # "" = podlike-spawn, a name on PATH, or a path
+    conmon_pidfile: str = ""
+    pidfile: str = ""
+    preserve_fds: int = 0
+    sdnotify: str = ""
+
+    def to_dict(self) -> "dict[str, Any]":
+        """JSON-ready; values equal to the default are left out."""
+        default = _DEFAULT
+        out: "dict[str, Any]" = {}
+        for name in _FIELDS:
+            value = getattr(self, name)
+            if value != getattr(default, name):
+                out[name] = value
+        for name in ("mounts", "ports"):
+            if name in out:
+                out[name] = [asdict(item) for item in out[name]]
+        return out
+
+    @classmethod
+    def from_dict(cls, doc: "dict[str, Any]") -> "Self":
+        """The inverse of to_dict; keys that a later version wrote are ignored."""
+        known = {k: v for k, v in doc.items() if k in _FIELDS}
+        known["mounts"] = [Mount(**m) for m in doc.get("mounts", ())]
+        known["ports"] = [PortMapping(**p) for p in doc.get("ports", ())]
+        return cls(**known)
+
+
+_FIELDS = frozenset(f.name for f in fields(ContainerSpec))
+_DEFAULT = ContainerSpec()

@@ -1,0 +1,154 @@
+"""The database: one SQLite file, WAL mode, short transactions, schema versions.
+
+The only module that imports sqlite3. Other modules of store/ hold the SQL of their own tables.
+"""
+
+import os
+import sqlite3
+
+from podlike.errors import StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+Row = tuple  # rows are plain tuples in the order of the query's columns
+
+# One script per schema version; PRAGMA user_version says how many have run. Never edit a released one.
+MIGRATIONS = (
+    """
+    CREATE TABLE images (
+        id TEXT PRIMARY KEY,              -- hex of the config blob's sha256
+        manifest_digest TEXT NOT NULL,    -- sha256:... of the platform's manifest, a blob in the store
+        config TEXT NOT NULL,             -- OCI image config, JSON as received
+        layers TEXT NOT NULL,             -- JSON list of diff ids, lowest first
+        size INTEGER NOT NULL,            -- bytes of the unpacked layers
+        created REAL NOT NULL,            -- Unix time from the config
+        pulled REAL NOT NULL,
+        digests TEXT NOT NULL DEFAULT '[]',  -- JSON list of name@digest
+        history TEXT NOT NULL DEFAULT '[]'   -- JSON list of former names, newest first
+    ) STRICT;
+    CREATE TABLE image_names (
+        name TEXT PRIMARY KEY,            -- registry/repository:tag
+        image TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE
+    ) STRICT;
+    CREATE INDEX image_names_image ON image_names(image);
+    CREATE TABLE layers (
+        diff_id TEXT PRIMARY KEY,         -- sha256:... of the uncompressed tar
+        blob TEXT,                        -- sha256:... of the (compressed) blob it came from
+        media_type TEXT,
+        size INTEGER NOT NULL             -- bytes unpacked
+    ) STRICT;
+    CREATE TABLE containers (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        image TEXT,                       -- images.id, NULL with --rootfs
+        created REAL NOT NULL,
+        spec TEXT NOT NULL,               -- spec.container.ContainerSpec as JSON
+        state TEXT NOT NULL DEFAULT '{}'  -- store.containers.RunState as JSON
+    ) STRICT;
+    CREATE INDEX containers_image ON containers(image);
+    CREATE TABLE exits (                  -- outlives the container, for `wait` after --rm
+        container TEXT PRIMARY KEY,
+        code INTEGER NOT NULL,
+        at REAL NOT NULL
+    ) STRICT;
+    CREATE TABLE volumes (
+        name TEXT PRIMARY KEY,
+        driver TEXT NOT NULL DEFAULT 'local',
+        created REAL NOT NULL,
+        anonymous INTEGER NOT NULL DEFAULT 0,
+        labels TEXT NOT NULL DEFAULT '{}',
+        options TEXT NOT NULL DEFAULT '{}'
+    ) STRICT;
+    """,
+)
+
+# Longer than any transaction of ours by three orders; parallel starts wait instead of failing.
+BUSY_TIMEOUT_S = 60.0
+
+
+class Database:
+    """A connection. Statements autocommit; `with db.transaction():` groups several."""
+
+    __slots__ = ("_conn", "path")
+
+    def __init__(self, path: str) -> None:
+        """Open or create the file and bring its schema up to date.
+
+        Raises: StoreError when it cannot be opened, is corrupt, or is from a newer podlike.
+        """
+        self.path = path
+        try:
+            self._conn = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            if self._version() != len(MIGRATIONS):
+                self._migrate()
+            # NORMAL is durable against a crash of any process; only a power cut can lose the last commit.
+            self._conn.execute("PRAGMA synchronous=NORMAL")
+            self._conn.execute("PRAGMA foreign_keys=ON")
+        except sqlite3.Error as e:
+            raise StoreError(f"open database {path}: {e}",
+                             hint="Check free space and permissions; move the file away to start with an empty store.") from e
+
+    def _version(self) -> int:
+        return int(self._conn.execute("PRAGMA user_version").fetchone()[0])
+
+    def _migrate(self) -> None:
+        os.chmod(self.path, 0o600)
+        self._conn.execute("PRAGMA journal_mode=WAL")
+        with self.transaction():
+            version = self._version()  # again: another process may have migrated meanwhile
+            if version > len(MIGRATIONS):
+                raise StoreError(f"open database {self.path}: schema {version} is newer than this podlike knows",
+                                 hint="Upgrade podlike, or set PODLIKE_ROOT to another directory.")
+            for script in MIGRATIONS[version:]:
+                for statement in script.split(";"):
+                    self._conn.execute(statement)
+            self._conn.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+
+    def transaction(self) -> "Transaction":
+        """Context manager: BEGIN IMMEDIATE ... COMMIT, or ROLLBACK on an exception."""
+        return Transaction(self._conn)
+
+    def execute(self, sql: str, args: "Sequence[Any]" = ()) -> int:
+        """Run one statement; return the number of rows it changed. Raises: StoreError, UniqueError."""
+        try:
+            return self._conn.execute(sql, args).rowcount
+        except sqlite3.IntegrityError as e:
+            raise UniqueError(str(e)) from e
+        except sqlite3.Error as e:
+            raise StoreError(f"write database {self.path}: {e}", hint="Check free space on its file system.") from e
+
+    def query(self, sql: str, args: "Sequence[Any]" = ()) -> "list[tuple[Any, ...]]":
+        """All rows of one SELECT. Raises: StoreError."""
+        try:
+            return self._conn.execute(sql, args).fetchall()
+        except sqlite3.Error as e:
+            raise StoreError(f"read database {self.path}: {e}",
+                             hint="Move the file away to start with an empty store.") from e
+
+    def row(self, sql: str, args: "Iterable[Any]" = ()) -> "tuple[Any, ...] | None":
+        """The first row of a SELECT, or None."""
+        rows = self.query(sql, tuple(args))
+        return rows[0] if rows else None
+
+    def close(self) -> None:
+        self._conn.close()
+
+
+class UniqueError(StoreError):
+    """A UNIQUE or PRIMARY KEY constraint said no."""
+
+
+class Transaction:
+    __slots__ = ("_conn",)
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn = conn
+
+    def __enter__(self) -> None:
+        self._conn.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, value: object, trace: object) -> None:
+        self._conn.execute("COMMIT" if kind is None else "ROLLBACK")
