@@ -4,6 +4,10 @@ import os
 import select
 import signal
 
+# The interpreter ignores these; a program we start must get the kernel's default back, or it would pass the
+# ignorance on to the container.
+PYTHON_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
+
 # Field numbers of /proc/PID/stat (proc_pid_stat(5)) counted after the command name, which may hold blanks.
 _STATE, _START_TIME = 0, 19
 

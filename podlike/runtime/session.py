@@ -158,7 +158,7 @@ def _run_session_program(roots: Roots, args: list[str]) -> None:
     read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
     try:
         pid = os.posix_spawn(program, [program, "--state", f"{roots.run}/session", *args], os.environ,
-                             file_actions=[(os.POSIX_SPAWN_DUP2, write_fd, 1)])
+                             file_actions=[(os.POSIX_SPAWN_DUP2, write_fd, 1)], setsigdef=procs.PYTHON_SIGNALS)
     except OSError as e:
         os.close(read_fd)
         raise SessionError(f"start {program}: {e.strerror}", hint="Reinstall podlike.") from e
