@@ -36,6 +36,8 @@ class RunState:
     helpers: "list[dict[str, Any]]" = field(default_factory=list)  # network helpers: {"pid", "start_time", "name"}
     ports: "list[dict[str, Any]]" = field(default_factory=list)  # published ports with chosen host ports
     ip: str = ""
+    cgroup: str = ""  # below the cgroup v2 root; "": the container has none of its own
+    netns: str = ""  # path of the pinned network namespace, or of the joined one
     execs: "list[str]" = field(default_factory=list)
 
 

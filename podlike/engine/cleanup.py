@@ -1,0 +1,157 @@
+"""Taking a container's running parts away: idempotent, complete, and the same for a clean end and a crash."""
+
+import os
+import signal
+import time
+
+from podlike import log
+from podlike.engine import query
+from podlike.engine.core import Engine
+from podlike.errors import NotFoundError, PodlikeError
+from podlike.files import remove_tree
+from podlike.locks import Lock
+from podlike.runtime import cgroup, procs
+from podlike.runtime.oci import OciRuntime, find_runtime
+from podlike.store.containers import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def lock_of(engine: Engine, cid: str) -> Lock:
+    """The lock that start, stop, cleanup and remove of one container take."""
+    return Lock(engine.roots, f"container-{cid}")
+
+
+def runtime_of(engine: Engine, container: Container) -> OciRuntime:
+    return find_runtime(container.spec.runtime or engine.config.runtime, roots=engine.roots,
+                        runtimes=engine.config.runtimes, cgroup_manager=cgroup_manager(container))
+
+
+def cgroup_manager(container: Container) -> str:
+    return "disabled" if container.spec.cgroups == "disabled" else "cgroupfs"
+
+
+def cleanup(engine: Engine, container: Container, *, remove: bool = False) -> None:
+    """Take down what a run left behind, once the container's process has ended; remove: the container too.
+
+    Nothing happens while it runs. Called by the attached CLI, by the monitor's exit command, and by whoever
+    finds a container that ended unwatched.
+    """
+    engine.enter_session()
+    with lock_of(engine, container.id) as lock:
+        fresh = engine.containers.get(container.id)
+        if fresh is None:
+            remove_leftovers(engine, container.id)
+            return
+        if query.process_of(engine, fresh)[0]:
+            return
+        take_down(engine, fresh)
+        if remove:
+            delete(engine, fresh, volumes=True)
+            lock.release(remove=True)
+
+
+def take_down(engine: Engine, container: Container) -> None:
+    """Under the container's lock: end every part of the last start and record how it ended."""
+    if container.state.phase not in ("starting", "started"):
+        return
+    now = query.status(engine, container)
+    collect([lambda: _stop_helpers(container),
+             lambda: runtime_of(engine, container).delete(container.id),
+             lambda: remove_leftovers(engine, container.id, container.state.cgroup)],
+            what=f"clean up container {container.name}")
+    s = container.state
+    if s.phase == "starting" and now.state != "exited":
+        s.phase = "created" if not s.finished_at else "exited"
+    else:
+        s.phase, s.exit_code, s.oom_killed, s.error = "exited", now.exit_code, now.oom_killed, now.error
+        s.finished_at = now.finished_at or time.time()
+        engine.containers.record_exit(container.id, s.exit_code, s.finished_at)
+    s.pid = s.start_time = s.conmon_pid = s.conmon_start_time = 0
+    s.helpers, s.execs, s.cgroup, s.netns = [], [], "", ""
+    engine.containers.save_state(container)
+
+
+def kill_now(engine: Engine, container: Container) -> None:
+    """Under the container's lock: SIGKILL everything of a container and wait until it is gone."""
+    pid, started = query.process_of(engine, container)
+    if pid:
+        procs.send_signal(pid, started, signal.SIGKILL)
+        if container.spec.pid_ns == "host" or container.spec.pid_ns.startswith("container:"):
+            runtime_of(engine, container).kill(container.id, signal.SIGKILL, everyone=True)
+        procs.wait_gone(pid, started, 10)
+    s = container.state
+    await_exit_file(engine, container.id, s.conmon_pid, s.conmon_start_time)
+
+
+def await_exit_file(engine: Engine, cid: str, conmon_pid: int, conmon_started: int) -> None:
+    """Wait for the monitor to have written the exit code, as long as it lives to write it."""
+    deadline = time.monotonic() + 10
+    while not os.path.exists(f"{engine.roots.exits}/{cid}") and time.monotonic() < deadline:
+        if procs.wait_gone(conmon_pid, conmon_started, 0.005):
+            return
+
+
+def delete(engine: Engine, container: Container, *, volumes: bool = False) -> None:
+    """Under the container's lock: forget a container that does not run, with its files.
+
+    volumes: the anonymous volumes too.
+    """
+    container.state.phase = "removing"
+    engine.containers.save_state(container)
+    remove_tree(engine.roots.container(container.id))
+    if volumes:
+        from podlike.engine.volumes import remove_anonymous
+
+        remove_anonymous(engine, container)
+    engine.containers.delete(container.id)
+
+
+def remove_leftovers(engine: Engine, cid: str, cgroup_path: str = "") -> None:
+    """Unmount and unpin whatever exists under this id, and remove its volatile files and cgroup."""
+    from podlike.runtime import spawn
+
+    roots = engine.roots
+    bundle = roots.bundle(cid)
+    collect([lambda: spawn.umount(f"{roots.container(cid)}/merged"),
+             lambda: spawn.umount(f"{bundle}/shm"),
+             lambda: spawn.netns_unpin(f"{roots.netns}/{cid}"),
+             lambda: _unlink(f"{roots.exits}/{cid}"),
+             lambda: remove_tree(bundle)],
+            what=f"clean up container {cid[:12]}")
+    if cgroup_path:
+        cgroup.remove(cgroup_path)
+
+
+def find_and_cleanup(engine: Engine, cid: str, *, remove: bool) -> None:
+    """The monitor's exit command. A container that somebody removed already is fine."""
+    try:
+        container = engine.containers.find(cid)
+    except NotFoundError:
+        engine.enter_session()
+        remove_leftovers(engine, cid)
+        return
+    cleanup(engine, container, remove=remove)
+
+
+def collect(steps: "list[Callable[[], object]]", *, what: str) -> None:
+    """Run every step whatever the others do; report the failures as warnings, never hide the rest."""
+    for step in steps:
+        try:
+            step()
+        except (PodlikeError, OSError) as e:
+            log.warning(f"{what}: {e}")
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def _stop_helpers(container: Container) -> None:
+    for h in container.state.helpers:
+        procs.send_signal(h["pid"], h["start_time"], signal.SIGKILL)

@@ -1,0 +1,109 @@
+"""Running a further process in a running container; each has its own monitor, so it survives our end."""
+
+import json
+import os
+
+from podlike.engine import query
+from podlike.engine.cleanup import runtime_of
+from podlike.engine.core import Engine
+from podlike.engine.users import lookup_user
+from podlike.errors import PodlikeError
+from podlike.files import read_text, remove_tree, write_text
+from podlike.runtime import attach as attaching
+from podlike.runtime import procs
+from podlike.runtime.monitor import Monitor, MonitorRequest, launch
+from podlike.spec.attach import Attach
+from podlike.spec.oci_exec import exec_process
+from podlike.store.containers import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from podlike.spec.exec import ExecSpec
+
+
+class NotRunningError(PodlikeError):
+    """exec in a container that does not run; podman's exit code for it is 255."""
+
+    exit_code = 255
+
+
+def exec_(engine: Engine, container: Container, spec: "ExecSpec", *, attach: Attach | None) -> int | str:
+    """Run spec in the container. With attach: its exit code; without: the id of the exec session.
+
+    Raises: NotRunningError, CommandNotFoundError, CannotExecuteError.
+    """
+    pid, started = query.process_of(engine, container)
+    state = query.status(engine, container).state
+    if not pid or state != "running":
+        raise NotRunningError(f"can only create exec sessions on running containers: {container.name} is {state}: "
+                              "container state improper", hint=f"Start it: `podlike start {container.name}`.")
+    engine.enter_session()
+    session = os.urandom(32).hex()
+    bundle = f"{engine.roots.bundle(container.id)}/exec/{session}"
+    os.makedirs(bundle, mode=0o700)
+    try:
+        _write_process(engine, container, spec, bundle, pid)
+        monitor = launch(_request(engine, container, spec, bundle, session), pidfile=f"{bundle}/conmon.pid")
+    except BaseException:
+        remove_tree(bundle)
+        raise
+    try:
+        code = _drive(engine, monitor, bundle, attach)
+    finally:
+        monitor.close()
+    if attach is None:
+        return session
+    remove_tree(bundle)
+    return code
+
+
+def _write_process(engine: Engine, container: Container, spec: "ExecSpec", bundle: str, pid: int) -> None:
+    config = json.loads(read_text(f"{engine.roots.bundle(container.id)}/config.json", limit=4 << 20))
+    root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        user = lookup_user(root, spec.user if spec.user else container.spec.user, groups=container.spec.groups)
+    finally:
+        os.close(root)
+    process = exec_process(spec, config, user=user)
+    write_text(f"{bundle}/process.json", json.dumps(process), mode=0o600)
+
+
+def _request(engine: Engine, container: Container, spec: "ExecSpec", bundle: str, session: str) -> MonitorRequest:
+    from podlike.engine.start import conmon_path
+
+    args = ["-b", bundle, "-p", f"{bundle}/pidfile", "--exit-dir", bundle, "--persist-dir", bundle, "-l", "none",
+            "-n", container.name, "--full-attach", "-e", "--exec-attach", "--exec-process-spec", f"{bundle}/process.json"]
+    if spec.tty:
+        args.append("-t")
+    if spec.interactive:
+        args.append("-i")
+    return MonitorRequest(conmon=conmon_path(engine), runtime=runtime_of(engine, container), cid=container.id,
+                          uid=session, args=args, cwd=bundle, exec_session=True, preserve_fds=spec.preserve_fds)
+
+
+def _drive(engine: Engine, monitor: Monitor, bundle: str, attach: Attach | None) -> int:
+    monitor.wait_attach_ready()
+    if attach is None:
+        monitor.proceed()
+        monitor.wait_created()
+        return 0
+    sock = attaching.connect(bundle)
+    try:
+        # The signal handlers need the pid, which is there once the process was created.
+        target = {"pid": 0, "started": 0}
+
+        def forward(signum: int) -> None:
+            procs.send_signal(target["pid"], target["started"], signum)
+
+        relay = attaching.Relay(sock, attach, bundle=bundle, on_signal=forward)
+        try:
+            relay.enter()
+            monitor.proceed()
+            target["pid"] = monitor.wait_created()
+            target["started"] = procs.start_time(target["pid"])
+            ended = relay.run()
+        finally:
+            relay.leave()
+    finally:
+        sock.close()
+    return monitor.wait_exec_exit() if ended else 0

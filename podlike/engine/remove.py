@@ -1,0 +1,33 @@
+"""Removing containers."""
+
+from podlike.engine import query
+from podlike.engine.cleanup import delete, kill_now, lock_of, take_down
+from podlike.engine.core import Engine
+from podlike.engine.stop import stop
+from podlike.errors import InUseError
+from podlike.store.containers import Container
+
+
+def remove(engine: Engine, container: Container, *, force: bool = False, volumes: bool = False,
+           timeout: int | None = None) -> None:
+    """Remove a container; force: stop it first if it runs. volumes: its anonymous volumes too.
+
+    Raises: InUseError (exit code 2) when it runs and force is not given.
+    """
+    state = query.status(engine, container).state
+    if state in ("running", "paused", "stopping"):
+        if not force:
+            raise InUseError(f"cannot remove container {container.id} as it is {state} - running or paused containers "
+                             "cannot be removed without force: container state improper",
+                             hint=f"Stop it first (`podlike stop {container.name}`) or use `podlike rm --force`.")
+        stop(engine, container, timeout=timeout)
+    engine.enter_session()
+    with lock_of(engine, container.id) as lock:
+        fresh = engine.containers.get(container.id)
+        if fresh is None:
+            return
+        if query.process_of(engine, fresh)[0]:
+            kill_now(engine, fresh)
+        take_down(engine, fresh)
+        delete(engine, fresh, volumes=volumes or fresh.spec.remove)
+        lock.release(remove=True)

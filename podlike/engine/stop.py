@@ -1,0 +1,90 @@
+"""Ending containers: stop (ask, then insist), kill, pause."""
+
+import signal
+
+from podlike.engine import query
+from podlike.engine.cleanup import await_exit_file, cleanup, kill_now, lock_of, runtime_of, take_down
+from podlike.engine.core import Engine
+from podlike.errors import ConflictError
+from podlike.runtime import procs
+from podlike.spec.signals import parse_signal
+from podlike.store.containers import Container
+
+
+def stop(engine: Engine, container: Container, *, timeout: int | None = None) -> bool:
+    """Send the stop signal, then SIGKILL after timeout seconds (None: the container's own, negative: never).
+
+    Returns whether it ran. A container that does not run is fine. It is cleaned up (and removed, with --rm)
+    when this returns.
+    """
+    now = query.status(engine, container)
+    if now.state == "initialized":
+        _kill_unstarted(engine, container)
+        return True
+    if not now.running:
+        return False
+    if container.spec.restart_policy or not container.state.stopped_by_user:
+        container.state.stopped_by_user = True
+        engine.containers.save_state(container)
+    pid, started = query.process_of(engine, container)
+    limit = container.spec.stop_timeout if timeout is None else timeout
+    if pid and limit != 0:
+        procs.send_signal(pid, started, parse_signal(container.spec.stop_signal or "TERM"))
+        if now.state == "paused":
+            unpause(engine, container)
+        gone = procs.wait_gone(pid, started, None if limit < 0 else float(limit))
+    else:
+        gone = not pid
+    if not gone:
+        from podlike import log
+
+        if limit:
+            name = signal.Signals(parse_signal(container.spec.stop_signal or "TERM")).name
+            log.warning(f"StopSignal {name} failed to stop container {container.name} in {limit} seconds, "
+                        "resorting to SIGKILL")
+        kill_now(engine, container)
+    await_exit_file(engine, container.id, container.state.conmon_pid, container.state.conmon_start_time)
+    cleanup(engine, container, remove=container.spec.remove)
+    return True
+
+
+def _kill_unstarted(engine: Engine, container: Container) -> None:
+    engine.enter_session()
+    with lock_of(engine, container.id):
+        kill_now(engine, container)
+        take_down(engine, container)
+
+
+def kill(engine: Engine, container: Container, signum: int) -> None:
+    """Send one signal to the container's first process. Raises: ConflictError when it does not run."""
+    pid, started = query.process_of(engine, container)
+    state = query.status(engine, container).state
+    if not pid or state == "initialized" or not procs.send_signal(pid, started, signum):
+        raise ConflictError(f"can only kill running containers. {container.id} is in state {state}: "
+                            "container state improper")
+    if signum == signal.SIGKILL:
+        procs.wait_gone(pid, started, 10)
+
+
+def pause(engine: Engine, container: Container) -> None:
+    """Freeze the container's cgroup. Raises: ConflictError, RuntimeFailure."""
+    _need_state(engine, container, "running", "pause")
+    engine.enter_session()
+    runtime_of(engine, container).run("pause", container.id)
+
+
+def unpause(engine: Engine, container: Container) -> None:
+    """Thaw the container's cgroup. Raises: ConflictError, RuntimeFailure."""
+    _need_state(engine, container, "paused", "unpause")
+    engine.enter_session()
+    runtime_of(engine, container).run("resume", container.id)
+
+
+def _need_state(engine: Engine, container: Container, wanted: str, verb: str) -> None:
+    state = query.status(engine, container).state
+    if state != wanted:
+        raise ConflictError(f'"{container.id}" is not {wanted}, can\'t {verb}: container state improper')
+    if not container.state.cgroup:
+        raise ConflictError(f"{verb} container {container.name}: it has no cgroup of its own to freeze",
+                            hint="Run podlike where a cgroup v2 subtree is delegated to you "
+                                 "(a systemd user session does that).")

@@ -1,0 +1,29 @@
+"""Looking up users in a container's own passwd and group files."""
+
+import os
+
+from podlike.files import TEXT_LIMIT
+from podlike.runtime import spawn
+from podlike.spec.users import User, resolve_user
+
+
+def lookup_user(root_fd: int, text: str, *, groups: list[str]) -> User:
+    """Resolve "user[:group]" and further groups against the files below root_fd.
+
+    Raises: PodlikeError when the name is not there.
+    """
+    return resolve_user(text, passwd=_read_in_root(root_fd, "/etc/passwd"), group=_read_in_root(root_fd, "/etc/group"),
+                        groups=groups)
+
+
+def _read_in_root(root_fd: int, path: str) -> str:
+    """The file's text, "" when there is none; never follows a link out of the root, never blocks on a fifo."""
+    try:
+        fd = spawn.open_in_root(root_fd, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except spawn.SpawnError:
+        return ""
+    with open(fd, "rb", buffering=0) as f:
+        try:
+            return (f.read(TEXT_LIMIT) or b"").decode(errors="replace")
+        except OSError:
+            return ""

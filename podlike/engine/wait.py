@@ -1,0 +1,49 @@
+"""Waiting for containers to reach a state."""
+
+import time
+
+from podlike.engine import query
+from podlike.engine.cleanup import await_exit_file
+from podlike.engine.core import Engine
+from podlike.errors import NotFoundError
+from podlike.runtime import procs
+from podlike.store.containers import Container
+
+_STOPPED = ("stopped", "exited", "")
+
+
+def wait(engine: Engine, container: Container, *, conditions: "tuple[str, ...]" = ("stopped",),
+         interval: float = 0.25) -> int:
+    """Block until one of the conditions holds; return the exit code, or -1 for a condition other than stopped.
+
+    conditions: states as `ps` shows them, "stopped" for any end. interval: seconds between looks, used only for
+    conditions that the kernel does not announce. A container that was removed meanwhile counts as stopped.
+    """
+    stopped = any(c in _STOPPED for c in conditions)
+    others = [c for c in conditions if c not in _STOPPED]
+    while True:
+        try:
+            now = query.find(engine, container.id)
+        except NotFoundError:
+            code = engine.containers.exit_code(container.id)
+            return code if stopped and code is not None else -1
+        state = query.status(engine, now)
+        if state.state in others:
+            return -1
+        if stopped and state.state in ("exited", "removing"):
+            return state.exit_code
+        if stopped and state.state == "created" and not others:
+            time.sleep(interval)  # it was never started: somebody may start it
+            continue
+        _wait_for_change(engine, now, state, interval if others else None)
+
+
+def _wait_for_change(engine: Engine, container: Container, now: query.Status, timeout: float | None) -> None:
+    """Sleep until the container's process ends, or timeout seconds (None: for as long as it takes)."""
+    pid, started = query.process_of(engine, container)
+    if pid:
+        procs.wait_gone(pid, started, timeout)
+    else:
+        await_exit_file(engine, container.id, container.state.conmon_pid, container.state.conmon_start_time)
+        if timeout is not None or not now.conmon_pid:
+            time.sleep(timeout or 0.05)
