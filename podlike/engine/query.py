@@ -4,6 +4,7 @@ import os
 
 from podlike import paths
 from podlike.engine.core import Engine
+from podlike.errors import ConflictError
 from podlike.files import read_text
 from podlike.runtime import procs
 from podlike.store.containers import Container
@@ -112,3 +113,13 @@ def _frozen(pid: int) -> bool:
         return cgroup not in ("", "/") and read_text(f"/sys/fs/cgroup{cgroup}/cgroup.events").find("frozen 1") >= 0
     except OSError:
         return False
+
+
+def namespace_path(engine: Engine, name: str, kind: str) -> str:
+    """/proc/PID/ns/KIND of another container that must be running. Raises: NotFoundError, ConflictError."""
+    other = find(engine, name)
+    pid, _ = process_of(engine, other)
+    if not pid:
+        raise ConflictError(f"join the {kind} namespace of container {name}: it is not running: "
+                            "container state improper", hint=f"Start it first: `podlike start {name}`.")
+    return f"/proc/{pid}/ns/{kind}"

@@ -7,7 +7,7 @@ from podlike.engine.cleanup import await_exit_file, cleanup, kill_now, lock_of, 
 from podlike.engine.core import Engine
 from podlike.errors import ConflictError
 from podlike.runtime import procs
-from podlike.spec.signals import parse_signal
+from podlike.spec import signals
 from podlike.store.containers import Container
 
 
@@ -29,7 +29,7 @@ def stop(engine: Engine, container: Container, *, timeout: int | None = None) ->
     pid, started = query.process_of(engine, container)
     limit = container.spec.stop_timeout if timeout is None else timeout
     if pid and limit != 0:
-        procs.send_signal(pid, started, parse_signal(container.spec.stop_signal or "TERM"))
+        procs.send_signal(pid, started, signals.parse(container.spec.stop_signal or "TERM"))
         if now.state == "paused":
             unpause(engine, container)
         gone = procs.wait_gone(pid, started, None if limit < 0 else float(limit))
@@ -39,7 +39,7 @@ def stop(engine: Engine, container: Container, *, timeout: int | None = None) ->
         from podlike import log
 
         if limit:
-            name = signal.Signals(parse_signal(container.spec.stop_signal or "TERM")).name
+            name = signals.name_of(signals.parse(container.spec.stop_signal or "TERM"))
             log.warning(f"StopSignal {name} failed to stop container {container.name} in {limit} seconds, "
                         "resorting to SIGKILL")
         kill_now(engine, container)

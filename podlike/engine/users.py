@@ -4,16 +4,16 @@ import os
 
 from podlike.files import TEXT_LIMIT
 from podlike.runtime import spawn
-from podlike.spec.users import User, resolve_user
+from podlike.spec import users
 
 
-def lookup_user(root_fd: int, text: str, *, groups: list[str]) -> User:
+def lookup_user(root_fd: int, text: str, *, groups: list[str]) -> users.ResolvedUser:
     """Resolve "user[:group]" and further groups against the files below root_fd.
 
     Raises: PodlikeError when the name is not there.
     """
-    return resolve_user(text, passwd=_read_in_root(root_fd, "/etc/passwd"), group=_read_in_root(root_fd, "/etc/group"),
-                        groups=groups)
+    return users.resolve(text, passwd=_read_in_root(root_fd, "/etc/passwd"), group=_read_in_root(root_fd, "/etc/group"),
+                         groups=groups)
 
 
 def _read_in_root(root_fd: int, path: str) -> str:

@@ -1,0 +1,160 @@
+"""Making a container: image found, request resolved, name taken, record written. Nothing runs yet."""
+
+import os
+import time
+
+from podlike.engine.core import Engine
+from podlike.engine.names import random_name
+from podlike.errors import ConflictError, NotFoundError, PodlikeError, UsageError
+from podlike.files import remove_tree
+from podlike.spec.container import ContainerSpec
+from podlike.store.containers import Container, RunState
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from podlike.store.images import Image
+
+
+def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing", replace: bool = False,
+           progress: "Any" = None) -> Container:
+    """Record a new container. pull_policy: always, missing, never, newer.
+
+    replace: remove a container of the same name first, running or not. progress: see engine/pull.py.
+    Raises: NotFoundError, ConflictError, UsageError and what a pull raises; nothing is left behind then.
+    """
+    cid = os.urandom(32).hex()
+    image = None
+    if not spec.rootfs:
+        image = find_image(engine, spec.image, pull_policy=pull_policy, progress=progress)
+        spec.image_id, spec.layers = image.id, list(image.layers)
+        spec.image_name = _shown_name(image, spec.image)
+    _check_name(engine, spec, replace)
+    resolved = resolve_spec(engine, spec, image, cid)
+    refuse_bad_requests(engine, resolved)
+    container = Container(id=cid, name=resolved.name, image=image.id if image else None, created=time.time(),
+                          spec=resolved, state=RunState())
+    try:
+        _make_volumes(engine, container)
+        os.makedirs(engine.roots.container(cid), mode=0o700)
+        _add(engine, container, generated=not spec.name)
+    except BaseException:
+        remove_tree(engine.roots.container(cid))
+        if engine.containers.get(cid) is None:
+            from podlike.engine.volumes import remove_anonymous
+
+            remove_anonymous(engine, container)
+        raise
+    return container
+
+
+def find_image(engine: Engine, name: str, *, pull_policy: str, progress: "Any" = None) -> "Image":
+    """The image of that name, pulled first if the policy says so. Raises: NotFoundError, RegistryError."""
+    from podlike.engine.images import resolve
+
+    if pull_policy in ("missing", "never", ""):
+        try:
+            return resolve(engine, name)
+        except NotFoundError as e:
+            if pull_policy == "never":
+                e.hint = e.hint or f"Pull it (`podlike pull {name}`), or leave --pull=never out."
+                raise
+    from podlike.engine.pull import pull
+
+    return pull(engine, name, policy=pull_policy or "missing", progress=progress)
+
+
+def _shown_name(image: "Image", typed: str) -> str:
+    """The full name behind what was typed; an id stays as the image's first name."""
+    from podlike.spec.reference import candidates
+
+    names = list(image.names)
+    try:
+        wanted = candidates(typed)
+    except PodlikeError:
+        wanted = []
+    return next((n for n in wanted if n in names), names[0] if names else typed)
+
+
+def _check_name(engine: Engine, spec: ContainerSpec, replace: bool) -> None:
+    import re
+
+    if not spec.name:
+        return
+    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", spec.name):
+        raise UsageError(f'running container create option: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: '
+                         f'"{spec.name}": invalid argument')
+    if replace:
+        from podlike.engine.remove import remove
+
+        try:
+            old = engine.containers.find(spec.name)
+        except NotFoundError:
+            return
+        if old.name == spec.name:
+            remove(engine, old, force=True, volumes=True, timeout=0)
+
+
+def resolve_spec(engine: Engine, spec: ContainerSpec, image: "Image | None", cid: str) -> ContainerSpec:
+    """The request with the image's and the configuration's defaults filled in."""
+    from podlike.spec.resolve import resolve
+
+    name = spec.name or random_name()
+    return resolve(spec, image.config if image else {}, engine.config, name=name, cid=cid, host_env=os.environ)
+
+
+def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> None:
+    """What can be known to fail is refused before anything exists: network, ports, limits, runtime, volumes."""
+    from podlike.engine.limits import refuse_missing_limits
+    from podlike.net.driver import prepare
+    from podlike.runtime.oci import find_runtime
+
+    prepare(spec, engine.config)
+    refuse_missing_limits(spec)
+    find_runtime(spec.runtime or engine.config.runtime, roots=engine.roots, runtimes=engine.config.runtimes)
+    for mount in spec.mounts:
+        if mount.type == "bind":
+            _check_source(mount.source)
+
+
+def _check_source(path: str) -> None:
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        raise UsageError(f"statfs {path}: no such file or directory",
+                         hint=f"Create it first (`mkdir -p {path}`), or use a named volume.") from None
+    except OSError as e:
+        blocked = _unreadable_part(path)
+        raise UsageError(f"use volume source {path}: {blocked}: {e.strerror.lower() if e.strerror else e}",
+                         hint=f"Give yourself access to {blocked}, or choose another directory.") from None
+
+
+def _unreadable_part(path: str) -> str:
+    """The first directory on the way that we may not enter."""
+    parts = path.strip("/").split("/")
+    for n in range(1, len(parts)):
+        directory = "/" + "/".join(parts[:n])
+        if not os.access(directory, os.X_OK):
+            return directory
+    return path
+
+
+def _make_volumes(engine: Engine, container: Container) -> None:
+    from podlike.engine.volumes import anonymous_name, ensure_volume
+
+    for mount in container.spec.mounts:
+        if mount.type == "volume":
+            anonymous = not mount.source
+            mount.source = mount.source or anonymous_name()
+            ensure_volume(engine, mount.source, anonymous=anonymous)
+
+
+def _add(engine: Engine, container: Container, *, generated: bool) -> None:
+    for _ in range(8 if generated else 0):
+        try:
+            engine.containers.add(container)
+            return
+        except ConflictError:
+            container.name = container.spec.name = random_name()
+    engine.containers.add(container)

@@ -1,0 +1,44 @@
+"""A container's root file system: its layers and its own writable layer, as one overlay."""
+
+import os
+
+from podlike.engine.core import Engine
+from podlike.errors import StoreError
+from podlike.runtime import spawn
+from podlike.runtime.session import rootless
+from podlike.store.containers import Container
+
+
+def mount_rootfs(engine: Engine, container: Container) -> str:
+    """Mount it and return its path; --rootfs directories are used as they are.
+
+    Raises: StoreError when a layer is gone or the mount is refused.
+    """
+    spec = container.spec
+    if spec.rootfs:
+        return spec.rootfs
+    base = engine.roots.container(container.id)
+    for name in ("upper", "work", "merged"):
+        os.makedirs(f"{base}/{name}", exist_ok=True)
+    lower = [engine.layers.path(diff_id) for diff_id in reversed(spec.layers)]
+    if not lower:
+        os.makedirs(f"{base}/empty", exist_ok=True)  # an image without layers: overlayfs wants one
+        lower = [f"{base}/empty"]
+    options = ["userxattr"] if rootless() else []
+    if spec.remove:
+        # What goes with the container needs no sync when it is unmounted (overlayfs.rst, "Volatile mount").
+        options.append("volatile")
+    try:
+        spawn.overlay_mount(f"{base}/merged", lower=lower, upper=f"{base}/upper", work=f"{base}/work",
+                            options=",".join(options))
+    except spawn.SpawnError as e:
+        raise StoreError(f"mount root file system of {container.name}: {e.message}", hint=_hint(lower, e.errno)) from e
+    return f"{base}/merged"
+
+
+def _hint(lower: list[str], code: int) -> str:
+    missing = next((path for path in lower if not os.path.isdir(path)), None)
+    if missing:
+        return f"A layer is missing ({missing}): pull the image again."
+    return ("Native overlay mounts in a user namespace need kernel 5.13 or later and a store on ext4, xfs, btrfs or "
+            "tmpfs; set PODLIKE_ROOT to a directory on one of them.")

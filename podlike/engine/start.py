@@ -1,0 +1,230 @@
+"""Bringing a container up: network, root file system, bundle, monitor, runtime; then following it.
+
+What does not depend on each other overlaps: the network helper starts while the root file system is mounted and
+the runtime makes the container; it is waited for only before the container's program starts.
+"""
+
+import os
+import sys
+import time
+
+from podlike import log
+from podlike.engine import query
+from podlike.engine.bundle import write_bundle
+from podlike.engine.cleanup import cleanup, delete, kill_now, lock_of, runtime_of, take_down
+from podlike.engine.core import Engine
+from podlike.engine.logs import log_path
+from podlike.engine.network import Network
+from podlike.engine.rootfs import mount_rootfs
+from podlike.errors import ConflictError
+from podlike.files import remove_tree
+from podlike.locks import Lock
+from podlike.paths import ensure_private_dir, libexec
+from podlike.runtime import attach as attaching
+from podlike.runtime import cgroup, procs
+from podlike.runtime.monitor import Monitor, MonitorRequest, launch
+from podlike.spec.attach import Attach
+from podlike.store.containers import Container, RunState
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+
+
+class Started:
+    """A container that was just started: its monitor, and the socket to it when somebody attaches."""
+
+    __slots__ = ("container", "monitor", "relay", "socket")
+
+    def __init__(self, container: Container, monitor: Monitor) -> None:
+        self.container = container
+        self.monitor = monitor
+        self.socket: "socket.socket | None" = None
+        self.relay: "attaching.Relay | None" = None
+
+    def close(self) -> None:
+        if self.relay is not None:
+            self.relay.leave()
+        if self.socket is not None:
+            self.socket.close()
+        self.monitor.close()
+
+
+def start(engine: Engine, container: Container, *, attach: Attach | None = None) -> int | None:
+    """Start a container. With attach: follow it to its end and return its exit code, or None when the user
+    detached; without: return None at once.
+
+    A container made with --rm is removed when it ends, or when it cannot start.
+    Raises: ConflictError when it runs already, NetworkError, RuntimeFailure (125, 126, 127).
+    """
+    engine.enter_session()
+    lock = lock_of(engine, container.id)
+    lock.acquire(blocking=True)
+    try:
+        fresh = _ready_to_start(engine, container)
+        if fresh is None:
+            return None
+        try:
+            started = _bring_up(engine, fresh, attach)
+        except BaseException as e:
+            _undo(engine, fresh, lock, str(e))
+            raise
+    finally:
+        lock.release()
+    try:
+        return _follow(engine, started) if attach is not None else None
+    finally:
+        started.close()
+
+
+def _ready_to_start(engine: Engine, container: Container) -> Container | None:
+    """The record as it is now, with an earlier run cleared away; None: it runs already."""
+    fresh = engine.containers.find(container.id)
+    state = query.status(engine, fresh).state
+    if state == "running":
+        return None
+    if state in ("paused", "stopping", "removing"):
+        raise ConflictError(f"start container {fresh.name}: it is {state}: container state improper",
+                            hint="Unpause it." if state == "paused" else "Wait until it has ended and try again.")
+    if state == "initialized":
+        kill_now(engine, fresh)
+    take_down(engine, fresh)
+    return fresh
+
+
+def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> Started:
+    """Under the container's lock. On an exception the caller undoes what was done so far."""
+    roots, spec = engine.roots, container.spec
+    bundle = roots.bundle(container.id)
+    os.makedirs(bundle, mode=0o700, exist_ok=True)
+    ensure_private_dir(roots.exits)
+    container.state = _fresh_state(engine, container)
+    engine.containers.save_state(container)
+    network = Network(engine, container)
+    try:
+        network.start()
+        rootfs = mount_rootfs(engine, container)
+        write_bundle(engine, container, rootfs=rootfs, network=network)
+        monitor = launch(_monitor_request(engine, container, attach, network), pidfile=f"{bundle}/conmon.pid")
+        started = Started(container, monitor)
+        try:
+            _go(engine, started, attach, network)
+        except BaseException:
+            started.close()
+            raise
+    except BaseException:
+        network.abort()
+        raise
+    finally:
+        network.close()
+    if spec.conmon_pidfile:
+        _write_pid(spec.conmon_pidfile, container.state.conmon_pid)
+    if spec.pidfile:
+        _write_pid(spec.pidfile, container.state.pid)
+    return started
+
+
+def _fresh_state(engine: Engine, container: Container) -> RunState:
+    parent = None if container.spec.cgroups == "disabled" else container.spec.cgroup_parent or cgroup.delegated_parent()
+    return RunState(phase="starting", boot_id=query.this_boot(), restarts=container.state.restarts,
+                    started_at=container.state.started_at, finished_at=container.state.finished_at,
+                    exit_code=container.state.exit_code,
+                    cgroup=f"{parent.rstrip('/')}/podlike-{container.id}" if parent else "")
+
+
+def _go(engine: Engine, started: Started, attach: Attach | None, network: Network) -> None:
+    """From the monitor's start to the program's start."""
+    container, state = started.container, started.container.state
+    state.conmon_pid = started.monitor.pid
+    state.conmon_start_time = procs.start_time(state.conmon_pid)
+    state.pid = started.monitor.wait_created()
+    state.start_time = procs.start_time(state.pid)
+    bundle = engine.roots.bundle(container.id)
+    if attach is not None:
+        started.socket = attaching.connect(bundle)
+        pid, begun = state.pid, state.start_time
+        started.relay = attaching.Relay(started.socket, attach, bundle=bundle,
+                                        on_signal=lambda signum: procs.send_signal(pid, begun, signum))
+        started.relay.enter()
+    network.wait_ready()
+    state.phase, state.started_at = "started", time.time()
+    # Recorded first: should we die now, everybody sees a process that runs, and the monitor knows its end.
+    engine.containers.save_state(container)
+    runtime_of(engine, container).start(container.id)
+
+
+def _monitor_request(engine: Engine, container: Container, attach: Attach | None, network: Network) -> MonitorRequest:
+    roots, spec, cid = engine.roots, container.spec, container.id
+    bundle = roots.bundle(cid)
+    args = ["-b", bundle, "-p", f"{bundle}/pidfile", "--exit-dir", roots.exits, "--persist-dir", bundle,
+            "-n", container.name, "--full-attach", *_log_args(engine, container)]
+    if spec.terminal:
+        args.append("-t")
+    if spec.stdin_open:
+        args.append("-i")
+    if spec.timeout:
+        args += ["-T", str(spec.timeout)]
+    exit_command = [sys.executable, "-m", "podlike", "--root", roots.data, "--runroot", roots.run, "container", "cleanup"]
+    if spec.remove:
+        exit_command.append("--rm")
+    return MonitorRequest(conmon=conmon_path(engine), runtime=runtime_of(engine, container), cid=cid, args=args,
+                          cwd=bundle, exit_command=[*exit_command, cid], inherit=network.monitor_fds(),
+                          preserve_fds=spec.preserve_fds, owned=attach is not None,
+                          passthrough=spec.log_driver.startswith("passthrough"))
+
+
+def _log_args(engine: Engine, container: Container) -> list[str]:
+    spec = container.spec
+    driver = spec.log_driver or "k8s-file"
+    if driver in ("k8s-file", "json-file"):
+        args = ["-l", f"{driver}:{log_path(engine, container)}"]
+        size = spec.log_options.get("max-size")
+        if size:
+            from podlike.spec.sizes import parse_size
+
+            args += ["--log-size-max", str(parse_size(size))]
+        return args
+    args = ["-l", driver]
+    if driver == "journald" and spec.log_options.get("tag"):
+        args += ["--log-tag", spec.log_options["tag"]]
+    return args
+
+
+def conmon_path(engine: Engine) -> str:
+    """The monitor: ours, or the one that the user named."""
+    return os.environ.get("PODLIKE_CONMON") or libexec("podlike-conmon")
+
+
+def _follow(engine: Engine, started: Started) -> int | None:
+    """Relay to the end, then clean up ourselves and spare the monitor its exit command."""
+    assert started.relay is not None
+    container = started.container
+    if not started.relay.run():
+        return None
+    code = started.monitor.wait_exit()
+    started.relay.leave()
+    if code is None:
+        log.warning(f"the monitor of {container.name} was killed: its exit code is unknown")
+        code = query.UNWATCHED_EXIT
+    cleanup(engine, container, remove=container.spec.remove)
+    started.monitor.cleaned_up()
+    return code
+
+
+def _undo(engine: Engine, container: Container, lock: Lock, why: str) -> None:
+    """After a failed start: nothing runs, nothing is mounted; with --rm nothing is left at all."""
+    kill_now(engine, container)
+    take_down(engine, container)
+    remove_tree(engine.roots.bundle(container.id))
+    if container.spec.remove:
+        delete(engine, container, volumes=True)
+        lock.release(remove=True)
+        return
+    container.state.error = why
+    engine.containers.save_state(container)
+
+
+def _write_pid(path: str, pid: int) -> None:
+    from podlike.files import replace_text
+
+    replace_text(path, str(pid), mode=0o644)
