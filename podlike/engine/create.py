@@ -6,7 +6,6 @@ import time
 from podlike.engine.core import Engine
 from podlike.engine.names import random_name
 from podlike.errors import ConflictError, NotFoundError, PodlikeError, UsageError
-from podlike.files import remove_tree
 from podlike.spec.container import ContainerSpec
 from podlike.store.containers import Container, RunState
 
@@ -35,16 +34,13 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
     refuse_bad_requests(engine, resolved)
     container = Container(id=cid, name=resolved.name, image=image.id if image else None, created=time.time(),
                           spec=resolved, state=RunState())
+    _name_volumes(container)
+    # The record comes first: whatever a crash leaves behind afterwards belongs to it and goes with it.
+    _add(engine, container, generated=not spec.name)
     try:
         _make_volumes(engine, container)
-        os.makedirs(engine.roots.container(cid), mode=0o700)
-        _add(engine, container, generated=not spec.name)
     except BaseException:
-        remove_tree(engine.roots.container(cid))
-        if engine.containers.get(cid) is None:
-            from podlike.engine.volumes import remove_anonymous
-
-            remove_anonymous(engine, container)
+        engine.containers.delete(container.id)
         raise
     return container
 
@@ -140,14 +136,21 @@ def _unreadable_part(path: str) -> str:
     return path
 
 
+def _name_volumes(container: Container) -> None:
+    from podlike.engine.volumes import anonymous_name
+
+    for mount in container.spec.mounts:
+        if mount.type == "volume" and not mount.source:
+            mount.source = anonymous_name()
+            mount.options.append("anonymous")
+
+
 def _make_volumes(engine: Engine, container: Container) -> None:
-    from podlike.engine.volumes import anonymous_name, ensure_volume
+    from podlike.engine.volumes import ensure_volume
 
     for mount in container.spec.mounts:
         if mount.type == "volume":
-            anonymous = not mount.source
-            mount.source = mount.source or anonymous_name()
-            ensure_volume(engine, mount.source, anonymous=anonymous)
+            ensure_volume(engine, mount.source, anonymous="anonymous" in mount.options)
 
 
 def _add(engine: Engine, container: Container, *, generated: bool) -> None:

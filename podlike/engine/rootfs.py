@@ -24,6 +24,7 @@ def mount_rootfs(engine: Engine, container: Container) -> str:
     if not lower:
         os.makedirs(f"{base}/empty", exist_ok=True)  # an image without layers: overlayfs wants one
         lower = [f"{base}/empty"]
+    _copy_root_attributes(lower[0], f"{base}/upper")
     options = ["userxattr"] if rootless() else []
     if spec.remove:
         # What goes with the container needs no sync when it is unmounted (overlayfs.rst, "Volatile mount").
@@ -34,6 +35,16 @@ def mount_rootfs(engine: Engine, container: Container) -> str:
     except spawn.SpawnError as e:
         raise StoreError(f"mount root file system of {container.name}: {e.message}", hint=_hint(lower, e.errno)) from e
     return f"{base}/merged"
+
+
+def _copy_root_attributes(layer: str, upper: str) -> None:
+    """The merged root directory shows owner and mode of the writable layer's: they must be the image's."""
+    try:
+        st = os.stat(layer)
+    except OSError:
+        return  # the mount will say what is wrong
+    os.chown(upper, st.st_uid, st.st_gid)
+    os.chmod(upper, st.st_mode & 0o7777)
 
 
 def _hint(lower: list[str], code: int) -> str:
