@@ -116,8 +116,8 @@ def _keys(repository: str) -> list[str]:
 def _entry(entry: "dict[str, Any]", key: str, path: str) -> Credentials | None:
     auth, token = entry.get("auth"), entry.get("identitytoken")
     if not isinstance(auth, str) or not auth:
-        user, password = entry.get("username"), entry.get("password")
-        return Credentials(user, password) if isinstance(user, str) and isinstance(password, str) else None
+        name, secret = entry.get("username"), entry.get("password")
+        return Credentials(name, secret) if isinstance(name, str) and isinstance(secret, str) else None
     try:
         user, colon, password = base64.b64decode(auth, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
