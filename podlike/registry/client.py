@@ -1,0 +1,421 @@
+"""The OCI distribution protocol, reading side: tokens, manifests, blobs, tags.
+
+Everything that comes back is untrusted: sizes are bounded, digests checked, texts cleaned before they are shown.
+Source: OCI distribution spec 1.1, docker's token authentication specification.
+"""
+
+import hashlib
+import json
+import re
+import threading
+from typing import NamedTuple
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from urllib3.exceptions import HTTPError
+
+from podlike import log
+from podlike.errors import NotFoundError, RegistryError
+from podlike.registry.auth import Credentials
+from podlike.registry.transport import ERROR_BODY_MAX, Cancelled, Options, Transport
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any, Final
+
+    from urllib3 import BaseHTTPResponse
+
+OCI_INDEX: "Final" = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST: "Final" = "application/vnd.oci.image.manifest.v1+json"
+DOCKER_LIST: "Final" = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST: "Final" = "application/vnd.docker.distribution.manifest.v2+json"
+_ACCEPT: "Final" = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST))
+_SCHEMA1: "Final" = "application/vnd.docker.distribution.manifest.v1+"
+# The distribution spec asks registries to take manifests of up to 4 MiB.
+MANIFEST_MAX: "Final" = 4 * 1024 * 1024
+# Big enough that a thread switch a chunk costs nothing, small enough that four layers at once stay in cache.
+CHUNK: "Final" = 1024 * 1024
+# Broken connections one after another that brought less than a chunk each.
+MAX_STALLS: "Final" = 5
+_LINK_NEXT = re.compile(r'<([^>]*)>\s*;.*\brel="?next"?')
+_CHALLENGE = re.compile(r"(?:^|,)\s*(Bearer|Basic)\b", re.IGNORECASE)
+_PARAMETER = re.compile(r'([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+LOGIN_HINT: "Final" = "Log in first: podlike login {0}."
+
+
+class Manifest(NamedTuple):
+    """A manifest or an index as it was received; digest is computed from data."""
+
+    data: bytes
+    media_type: str
+    digest: str
+
+
+class Client:
+    """One registry host. Threads may share it."""
+
+    def __init__(self, host: str, *, credentials: Credentials | None = None, options: Options | None = None,
+                 cancel: threading.Event | None = None) -> None:
+        self.host = host
+        self._credentials = credentials
+        self._http = Transport(host, options, cancel=cancel)
+        self._lock = threading.Lock()
+        self._authorization: dict[str, str] = {}  # by scope
+
+    def manifest(self, path: str, identifier: str) -> Manifest:
+        """Fetch a manifest by tag or digest; a digest is verified.
+
+        Raises: NotFoundError, RegistryError.
+        """
+        what = f"reading manifest {identifier} in {self.host}/{path}"
+        response = self._get(path, f"/v2/{path}/manifests/{identifier}", what, {"Accept": _ACCEPT})
+        header = response.headers.get("Docker-Content-Digest", "")
+        content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        data = self._http.read(response, MANIFEST_MAX)
+        if len(data) > MANIFEST_MAX:
+            raise RegistryError(f"{what}: it is larger than {MANIFEST_MAX} bytes",
+                                hint="Report this to the owner of the image.")
+        digest = _check_manifest_digest(data, identifier, header, what)
+        return Manifest(data, _media_type(data, content_type, what), digest)
+
+    def manifest_digest(self, path: str, tag: str) -> str:
+        """The digest that a tag has now, without its manifest where the registry allows (HEAD)."""
+        what = f"reading manifest {tag} in {self.host}/{path}"
+        response = self._get(path, f"/v2/{path}/manifests/{tag}", what, {"Accept": _ACCEPT}, method="HEAD")
+        digest = response.headers.get("Docker-Content-Digest", "")
+        self._http.finish(response)
+        return digest if digest.startswith("sha256:") else self.manifest(path, tag).digest
+
+    def tags(self, path: str) -> list[str]:
+        """All tags of a repository. Raises: NotFoundError, RegistryError."""
+        what = f"fetching tags list of {self.host}/{path}"
+        found: list[str] = []
+        url: str | None = f"/v2/{path}/tags/list?n=1000"
+        for _ in range(1000):  # a registry that always names a next page must not hold us for ever
+            if url is None:
+                break
+            response = self._get(path, url, what, {"Accept": "application/json"})
+            link = _LINK_NEXT.search(response.headers.get("Link", ""))
+            doc = _json_object(self._http.read(response, MANIFEST_MAX), what)
+            found += [t for t in doc.get("tags") or [] if isinstance(t, str)]
+            following = urlsplit(urljoin(url, link.group(1))) if link else None
+            url = f"{following.path}?{following.query}" if following else None
+        return found
+
+    def small_blob(self, path: str, digest: str, size: int, *, limit: int = MANIFEST_MAX) -> bytes:
+        """A blob that is read into memory: an image's config. Its digest is verified.
+
+        Raises: RegistryError.
+        """
+        what = f"reading blob {digest} in {self.host}/{path}"
+        if not 0 <= size <= limit:
+            raise RegistryError(f"{what}: its size of {size} bytes is not between 0 and {limit}",
+                                hint="Report this to the owner of the image.")
+        data = b"".join(self.blob(path, digest, size=size))
+        _check_digest(data, digest, what)
+        return data
+
+    def blob(self, path: str, digest: str, *, size: int, offset: int = 0,
+             urls: "Sequence[str]" = ()) -> "Iterator[bytes]":
+        """The bytes of a blob from offset on, to exactly size; the caller verifies the digest.
+
+        A connection that breaks is taken up again where it broke, as long as it goes forward.
+        urls: where a foreign layer may be had if the registry does not keep it.
+        Raises: NotFoundError, RegistryError, Cancelled.
+        """
+        what = f"reading blob {digest} in {self.host}/{path}"
+        at, stalls = offset, 0
+        while at < size:
+            before, broken = at, ""
+            response = self._open_blob(path, digest, at, size, urls, what)
+            try:
+                while at < size:
+                    data = response.read(CHUNK, decode_content=False)
+                    self._http.check()
+                    if not data:
+                        break
+                    if at + len(data) > size:
+                        raise RegistryError(f"{what}: the registry sends more than the {size} bytes of its manifest",
+                                            hint="Report this to the registry's administrator.")
+                    at += len(data)
+                    yield data
+            except (HTTPError, OSError) as e:
+                self._http.check()
+                broken = self._http.explain(e).message if isinstance(e, HTTPError) else str(e)
+            finally:
+                self._http.finish(response)
+            if at < size:
+                stalls = 0 if at - before >= min(CHUNK, size - before) else stalls + 1
+                self._resume_later(stalls, at, size, broken, what)
+
+    def abort(self) -> None:
+        """Make all threads that use this client stop soon."""
+        self._http.abort()
+
+    def close(self) -> None:
+        self._http.close()
+
+    # Blobs
+
+    def _open_blob(self, path: str, digest: str, at: int, size: int, urls: "Sequence[str]",
+                   what: str) -> "BaseHTTPResponse":
+        """A response whose body begins at byte `at` of the blob."""
+        headers = {"Range": f"bytes={at}-"} if at else {}
+        try:
+            response = self._get(path, f"/v2/{path}/blobs/{digest}", what, headers, ok=(200, 206))
+        except NotFoundError:
+            if not urls:
+                raise
+            response = self._open_foreign(urls, headers, what)
+        try:
+            start = _body_start(response, at, size, what)
+            while start < at:
+                skipped = response.read(min(CHUNK, at - start), decode_content=False)
+                self._http.check()
+                if not skipped:
+                    raise RegistryError(f"{what}: the registry cannot go on at byte {at} and broke off before",
+                                        hint="Try again; what was received is kept.")
+                start += len(skipped)
+        except HTTPError as e:
+            self._http.finish(response)
+            raise self._http.explain(e) from e
+        except BaseException:
+            self._http.finish(response)
+            raise
+        return response
+
+    def _open_foreign(self, urls: "Sequence[str]", headers: "dict[str, str]", what: str) -> "BaseHTTPResponse":
+        tried = []
+        for url in urls:
+            if not url.startswith(("https://", "http://")):
+                continue
+            response = self._http.fetch(url, headers)
+            if response.status in (200, 206):
+                return response
+            self._http.finish(response)
+            tried.append(f"{urlsplit(url).netloc}: status {response.status}")
+        raise NotFoundError(f"{what}: foreign layer is not available ({', '.join(tried) or 'no usable URL'})",
+                            hint="Ask the owner of the image where its foreign layers are.")
+
+    def _resume_later(self, stalls: int, at: int, size: int, broken: str, what: str) -> None:
+        if stalls >= MAX_STALLS:
+            raise RegistryError(f"{what}: the connection broke {stalls} times at byte {at} of {size}"
+                                + (f": {broken}" if broken else ""),
+                                hint="Try again later: what was received is kept and the pull goes on from there.")
+        log.debug(f"{what}: broke off at byte {at} of {size}, resuming: {broken or 'end of data'}")
+        self._http.sleep(0.2 * 2 ** stalls if stalls else 0.01)
+
+    # Requests and tokens
+
+    def _get(self, path: str, url: str, what: str, headers: "dict[str, str]", *, method: str = "GET",
+             ok: tuple[int, ...] = (200,)) -> "BaseHTTPResponse":
+        """A response with one of the wanted statuses; authenticates when asked to."""
+        scope = f"repository:{path}:pull"
+        for attempt in range(2):
+            used = self._authorization.get(scope)
+            response = self._http.get(url, {**headers, **({"Authorization": used} if used else {})}, method=method)
+            if response.status != 401 or attempt:
+                break
+            challenges = response.headers.getlist("WWW-Authenticate")
+            self._http.finish(response)
+            self._authenticate(challenges, scope, used, what)
+        if response.status in ok:
+            return response
+        raise self._refused(response, what)
+
+    def _authenticate(self, challenges: "list[str]", scope: str, used: str | None, what: str) -> None:
+        with self._lock:
+            if self._authorization.get(scope) != used:
+                return  # another thread has a fresh token already
+            schemes = parse_challenges(challenges)
+            if "bearer" in schemes:
+                self._authorization[scope] = "Bearer " + self._token(schemes["bearer"], scope, what)
+            elif "basic" in schemes and self._credentials:
+                self._authorization[scope] = self._credentials.basic()
+            elif "basic" in schemes:
+                raise RegistryError(f"{what}: unauthorized: authentication required",
+                                    hint=LOGIN_HINT.format(self.host))
+            else:
+                raise RegistryError(f"{what}: unauthorized, and the registry does not say how to authenticate",
+                                    hint="Check that the address is a registry's.")
+
+    def _token(self, challenge: "dict[str, str]", scope: str, what: str) -> str:
+        realm = challenge.get("realm", "")
+        parts = urlsplit(realm)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise RegistryError(f"{what}: the registry names no usable token server ({_clean(realm)!r})",
+                                hint="Report this to the registry's administrator.")
+        if parts.scheme == "http" and self._http.base.startswith("https") and self._credentials:
+            raise RegistryError(f"{what}: the token server {parts.netloc} has no TLS",
+                                hint="Refusing to send your password in clear: use a registry with an https realm.")
+        query = {k: challenge[k] for k in ("service",) if challenge.get(k)}
+        scopes = challenge.get("scope") or scope
+        response = self._ask_token(realm, {**query, "scope": scopes})
+        if response.status != 200:
+            raise self._token_refused(response, what)
+        doc = _json_object(self._http.read(response, MANIFEST_MAX), "retrieving auth token")
+        token = doc.get("token") or doc.get("access_token")
+        # It goes into a header: nothing but visible ASCII.
+        if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
+            raise RegistryError(f"{what}: the token server {parts.netloc} answers without a token",
+                                hint="Report this to the registry's administrator.")
+        return token
+
+    def _ask_token(self, realm: str, query: "dict[str, str]") -> "BaseHTTPResponse":
+        creds = self._credentials
+        if creds and creds.identity_token:
+            form = {**query, "grant_type": "refresh_token", "refresh_token": creds.identity_token,
+                    "client_id": "podlike"}
+            return self._http.fetch(realm, {"Content-Type": "application/x-www-form-urlencoded"}, method="POST",
+                                    body=urlencode(form).encode())
+        if creds:
+            query["account"] = creds.username
+        url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}"
+        return self._http.fetch(url, {"Authorization": creds.basic()} if creds else {})
+
+    def _token_refused(self, response: "BaseHTTPResponse", what: str) -> RegistryError:
+        code, words = _error_words(self._http.read(response, ERROR_BODY_MAX))
+        if response.status in (401, 403):
+            who = "invalid username/password" if self._credentials else "unauthorized"
+            return RegistryError(f"{what}: unable to retrieve auth token: {who}: {words or code or 'denied'}",
+                                 hint=LOGIN_HINT.format(self.host))
+        return RegistryError(f"{what}: unable to retrieve auth token: status {response.status}"
+                             + (f": {words}" if words else ""), hint="Try again later.")
+
+    def _refused(self, response: "BaseHTTPResponse", what: str) -> RegistryError | NotFoundError:
+        """The error for an answer that is not what was asked for."""
+        html = "html" in response.headers.get("Content-Type", "")
+        wait = response.headers.get("Retry-After", "")
+        code, words = _error_words(self._http.read(response, ERROR_BODY_MAX))
+        status = response.status
+        if html and not code:
+            return _web_page(f"{what}: status {status}", self.host)
+        if status == 404:
+            kind = "blob unknown" if "blob" in what[:14] else "manifest unknown"
+            words = f"{code}: {words}" if code and words else words or code or kind
+            return NotFoundError(f"{what}: {words}",
+                                 hint="Check the spelling of name and tag; private images may need: "
+                                      f"podlike login {self.host}.")
+        if status in (401, 403):
+            default = "authentication required" if status == 401 else "requested access to the resource is denied"
+            code = code or ("unauthorized" if status == 401 else "denied")
+            return RegistryError(f"{what}: {code}: {words or default}",
+                                 hint="It does not exist or is private. " + LOGIN_HINT.format(self.host))
+        if status == 429:
+            return RegistryError(f"{what}: toomanyrequests: {words or 'too many requests to registry'}",
+                                 hint=(f"Wait {_clean(wait)} seconds" if wait.isdigit() else "Wait")
+                                 + f", or log in for a higher limit: podlike login {self.host}.")
+        return RegistryError(f"{what}: unexpected status {status}" + (f": {words}" if words else ""),
+                             hint="Try again later; if it stays, tell the registry's administrator.")
+
+
+def parse_challenges(headers: "Sequence[str]") -> "dict[str, dict[str, str]]":
+    """WWW-Authenticate headers as {"bearer": {"realm": ...}}; only Bearer and Basic. Source: RFC 9110 11.6.1."""
+    found: dict[str, dict[str, str]] = {}
+    for header in headers:
+        starts = list(_CHALLENGE.finditer(header))
+        for i, match in enumerate(starts):
+            end = starts[i + 1].start() if i + 1 < len(starts) else len(header)
+            values = {name.lower(): re.sub(r"\\(.)", r"\1", quoted) or plain
+                      for name, quoted, plain in _PARAMETER.findall(header[match.end():end])}
+            found.setdefault(match.group(1).lower(), values)
+    return found
+
+
+def _body_start(response: "BaseHTTPResponse", at: int, size: int, what: str) -> int:
+    """At which byte of the blob the body begins; checks what the headers say about the size."""
+    if response.status == 200:
+        length = response.headers.get("Content-Length", "")
+        if length.isdigit() and int(length) != size:
+            raise RegistryError(f"{what}: the registry has {length} bytes, the manifest says {size}",
+                                hint="Report this to the registry's administrator.")
+        return 0
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+    if not match or int(match.group(1)) != at or match.group(3) not in ("*", str(size)):
+        raise RegistryError(f"{what}: asked for byte {at} of {size}, the registry answers with "
+                            f"{_clean(response.headers.get('Content-Range', 'no range'))!r}",
+                            hint="Report this to the registry's administrator.")
+    return at
+
+
+def _check_digest(data: bytes, digest: str, what: str) -> None:
+    algorithm, _, value = digest.partition(":")
+    if algorithm not in ("sha256", "sha384", "sha512"):
+        raise RegistryError(f"{what}: unsupported digest algorithm {_clean(algorithm)!r}",
+                            hint="Report this to the owner of the image.")
+    have = hashlib.new(algorithm, data).hexdigest()
+    if have != value:
+        raise RegistryError(f"{what}: digest did not match, expected {digest}, got {algorithm}:{have}",
+                            hint="The registry or the network changed the data: nothing was kept. Try again.")
+
+
+def _check_manifest_digest(data: bytes, identifier: str, header: str, what: str) -> str:
+    for wanted in (identifier if ":" in identifier else "", header.strip()):
+        if wanted:
+            _check_digest(data, wanted, what)
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def _media_type(data: bytes, content_type: str, what: str) -> str:
+    """The manifest's type: its own word, else the header's. Raises: RegistryError when it is no manifest."""
+    host = what.partition(" in ")[2].partition("/")[0]
+    if "html" in content_type or data.lstrip()[:1] == b"<":
+        raise _web_page(what, host)
+    doc = _json_object(data, what)
+    if doc.get("schemaVersion") == 1 or content_type.startswith(_SCHEMA1):
+        raise RegistryError(f"{what}: it is of the old form \"schema 1\", which is no longer supported",
+                            hint="Ask the owner to push the image again with any engine since 2017.")
+    known = (OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST)
+    own = doc.get("mediaType")
+    if own in known:
+        return str(own)
+    if content_type in known:
+        return content_type
+    if isinstance(own, str) and own:
+        raise RegistryError(f"{what}: unsupported manifest media type {_clean(own)!r}",
+                            hint="It is not a container image, or it needs a newer podlike.")
+    # OCI does not ask for mediaType; the keys tell.
+    if isinstance(doc.get("manifests"), list):
+        return OCI_INDEX
+    if isinstance(doc.get("layers"), list):
+        return OCI_MANIFEST
+    raise RegistryError(f"{what}: the answer is neither a manifest nor an index",
+                        hint="Check that the address is a registry's.")
+
+
+def _json_object(data: bytes, what: str) -> "dict[str, Any]":
+    try:
+        doc = json.loads(data)
+    except (ValueError, RecursionError) as e:
+        raise RegistryError(f"{what}: the answer is not JSON",
+                            hint="Check that the address is a registry's and no proxy answers for it.") from e
+    if not isinstance(doc, dict):
+        raise RegistryError(f"{what}: the answer is not a JSON object",
+                            hint="Check that the address is a registry's.")
+    return doc
+
+
+def _error_words(body: bytes) -> tuple[str, str]:
+    """(code in lower-case words, message) of an error answer; token servers have "details"."""
+    try:
+        doc = json.loads(body)
+        errors = doc.get("errors")
+        first = errors[0] if errors else {"message": doc.get("details") or doc.get("message") or ""}
+        code = str(first.get("code", "")).lower().replace("_", " ")
+        return _clean(code), _clean(str(first.get("message") or ""))
+    except (ValueError, RecursionError, AttributeError, KeyError, IndexError, TypeError):
+        return "", ""
+
+
+def _clean(text: str) -> str:
+    """Text from outside for a terminal: printable, one line, short."""
+    return "".join(c if c.isprintable() else "?" for c in text)[:300]
+
+
+def _web_page(what: str, host: str) -> RegistryError:
+    return RegistryError(f"{what}: the server answered with a web page, not a registry",
+                         hint=f"Check that {host} is the address of a registry and no login page is in between.")
+
+
+__all__ = ["Cancelled", "Client", "Manifest", "Options", "parse_challenges"]

@@ -1,0 +1,447 @@
+"""HTTP to one registry: scheme, TLS, proxies, redirects, retries, and errors in words.
+
+urllib3 gives connection pools, TLS and proxies; redirects and retries are ours, because the first must drop
+credentials between hosts and the second must know what may be tried again.
+"""
+
+import ipaddress
+import os
+import random
+import threading
+import time
+from typing import NamedTuple
+from urllib.parse import urljoin, urlsplit
+
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from podlike import __version__, log
+from podlike.errors import RegistryError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+    from typing import Final
+
+    from urllib3 import BaseHTTPResponse
+
+USER_AGENT: "Final" = f"podlike/{__version__}"
+# Go's client gives up after as many.
+MAX_REDIRECTS: "Final" = 10
+# docker hub's Retry-After can be hours: waiting is for hiccups, longer limits are reported.
+MAX_RETRY_AFTER_S: "Final" = 60.0
+# An error page is read no further than this.
+ERROR_BODY_MAX: "Final" = 64 * 1024
+_REDIRECTS: "Final" = (301, 302, 303, 307, 308)
+_TRANSIENT: "Final" = (408, 429, 500, 502, 503, 504)
+_HOST_ALIASES: "Final" = {"docker.io": "registry-1.docker.io"}
+_CERT_DIRS: "Final" = ("/etc/containers/certs.d", "/etc/docker/certs.d")
+
+
+class Options(NamedTuple):
+    """How to talk.
+
+    verify: True: only HTTPS with a valid certificate. False: any certificate, and plain HTTP where there is no
+    TLS. None: True, except that registries on loopback count as False, because nobody is in between.
+    cert_dir: instead of certs.d/HOST. retries: further tries after a transient failure; retry_delay: seconds
+    before the first, None: half a second, doubled each time. persist: also try again when nobody listens.
+    timeout: seconds without a byte.
+    """
+
+    verify: bool | None = None
+    cert_dir: str | None = None
+    retries: int = 3
+    retry_delay: float | None = None
+    persist: bool = False
+    timeout: float = 60.0
+
+
+class Cancelled(RegistryError):
+    """Another part of the same operation failed, or the user interrupted it."""
+
+
+class Transport:
+    """HTTP to one registry host and to where it redirects. Safe for threads; close() ends it, abort() at once."""
+
+    def __init__(self, host: str, options: Options | None = None, *, cancel: threading.Event | None = None) -> None:
+        self.host = host
+        self.options = options or Options()
+        self._cancel = cancel or threading.Event()
+        self._lock = threading.Lock()
+        self._active: set[BaseHTTPResponse] = set()
+        self._managers: dict[str, urllib3.PoolManager] = {}
+        verify = self.options.verify
+        self.loopback = is_loopback(host)
+        self._strict = verify if verify is not None else not self.loopback
+        # Asking loopback in clear first saves loading the TLS roots; a TLS server says so at once.
+        self._schemes = ["https"] if self._strict else ["http", "https"] if self.loopback else ["https", "http"]
+        self._reached = False
+
+    @property
+    def base(self) -> str:
+        """https://host or http://host, as far as it is known by now."""
+        return f"{self._schemes[0]}://{_HOST_ALIASES.get(self.host, self.host)}"
+
+    def get(self, path: str, headers: "Mapping[str, str]", *, method: str = "GET") -> "BaseHTTPResponse":
+        """Ask the registry for a path; the body is not read yet. Redirects are followed.
+
+        Returns any answer that is not transient, 4xx included. Pass it to finish() in the end.
+        Raises: RegistryError in podman's words.
+        """
+        try:
+            return self._first(method, path, headers) if not self._reached \
+                else self._retrying(method, self.base + path, headers)
+        except HTTPError as e:
+            raise self.explain(e) from e
+
+    def fetch(self, url: str, headers: "Mapping[str, str]", *, method: str = "GET",
+              body: bytes | None = None) -> "BaseHTTPResponse":
+        """The same for any URL: a token server, or where a foreign layer lies. Raises: RegistryError."""
+        try:
+            return self._retrying(method, url, headers, body)
+        except HTTPError as e:
+            raise self.explain(e, url=url) from e
+
+    def finish(self, response: "BaseHTTPResponse") -> None:
+        """Give the connection back; it is used again if the body was read to its end."""
+        with self._lock:
+            self._active.discard(response)
+        if response.length_remaining == 0:
+            response.release_conn()
+        else:
+            response.close()
+
+    def read(self, response: "BaseHTTPResponse", limit: int) -> bytes:
+        """The body, at most limit + 1 bytes of it, so that the caller sees when there was more."""
+        parts, size = [], 0
+        try:
+            while size <= limit and (data := response.read(limit + 1 - size, decode_content=False)):
+                parts.append(data)
+                size += len(data)
+        except HTTPError as e:
+            raise self.explain(e) from e
+        finally:
+            self.finish(response)
+        return b"".join(parts)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; Raises: Cancelled when abort() is called meanwhile."""
+        if self._cancel.wait(seconds):
+            raise Cancelled("cancelled")
+
+    def check(self) -> None:
+        """Raises: Cancelled after abort()."""
+        if self._cancel.is_set():
+            raise Cancelled("cancelled")
+
+    def abort(self) -> None:
+        """Make every thread that reads or waits here stop with Cancelled or a broken connection."""
+        self._cancel.set()
+        with self._lock:
+            active, self._active = self._active, set()
+        for response in active:
+            try:
+                # shutdown(2) wakes a thread that sleeps in recv(2); close(2) would not.
+                response.shutdown()
+            except (AttributeError, ValueError, RuntimeError, OSError):
+                pass
+
+    def close(self) -> None:
+        for manager in self._managers.values():
+            manager.clear()
+
+    def explain(self, e: HTTPError, *, url: str = "") -> RegistryError:
+        """The error in podman's words, with what to do about it."""
+        target = url or f"{self.base}/v2/"
+        words, hint = _words(e, urlsplit(target).netloc, self.host)
+        prefix = f"pinging container registry {self.host}: " if not url and not self._reached else ""
+        return RegistryError(f'{prefix}Get "{target.partition("?")[0]}": {words}', hint=hint)
+
+    def _first(self, method: str, path: str, headers: "Mapping[str, str]") -> "BaseHTTPResponse":
+        """The first request of all finds out whether the registry speaks TLS."""
+        while len(self._schemes) > 1:
+            first: HTTPError | None = None
+            try:
+                response = self._once(method, self.base + path, headers, None)
+            except (SSLError, ProtocolError, NewConnectionError) as e:
+                first = e
+            else:
+                # What Go, nginx and others answer to clear text on a TLS port is a 400 without JSON.
+                if self.base.startswith("https") or response.status != 400 or _is_json(response):
+                    self._settle()
+                    return self._transient(response, method, self.base + path, headers, None)
+                self.finish(response)
+            if isinstance(first, NewConnectionError) and ":" in self.host:
+                raise first  # The port is the same for both schemes.
+            log.debug(f"registry {self.host} does not answer as {self._schemes[0]}: {first}")
+            del self._schemes[0]
+        response = self._retrying(method, self.base + path, headers)
+        self._settle()
+        return response
+
+    def _settle(self) -> None:
+        del self._schemes[1:]
+        self._reached = True
+
+    def _retrying(self, method: str, url: str, headers: "Mapping[str, str]",
+                  body: bytes | None = None) -> "BaseHTTPResponse":
+        attempt = 0
+        while True:
+            try:
+                return self._transient(self._once(method, url, headers, body), method, url, headers, body)
+            except HTTPError as e:
+                self.check()
+                if attempt >= self.options.retries or not self._may_retry(e):
+                    raise
+                attempt += 1
+                self._pause(attempt, str(e))
+
+    def _transient(self, response: "BaseHTTPResponse", method: str, url: str, headers: "Mapping[str, str]",
+                   body: bytes | None) -> "BaseHTTPResponse":
+        """Ask again while the answer says "later"; the last answer is returned whatever it is."""
+        for attempt in range(1, self.options.retries + 1):
+            if response.status not in _TRANSIENT:
+                break
+            wait = _retry_after(response.headers.get("Retry-After"))
+            if wait is not None and wait > MAX_RETRY_AFTER_S:
+                break
+            self.finish(response)
+            self._pause(attempt, f"HTTP status {response.status}", wait)
+            response = self._once(method, url, headers, body)
+        return response
+
+    def _pause(self, attempt: int, why: str, wait: float | None = None) -> None:
+        if wait is None:
+            first = self.options.retry_delay
+            # The jitter keeps many machines that failed together from coming back together.
+            wait = first if first is not None else 0.5 * 2 ** (attempt - 1) * random.uniform(0.8, 1.2)
+        log.debug(f"registry {self.host}: {why}; try {attempt} again in {wait:.1f}s")
+        self.sleep(wait)
+
+    def _may_retry(self, e: HTTPError) -> bool:
+        if isinstance(e, (NewConnectionError, NameResolutionError)):
+            return self.options.persist
+        return not isinstance(e, (SSLError, ProxyError))
+
+    def _once(self, method: str, url: str, headers: "Mapping[str, str]", body: bytes | None) -> "BaseHTTPResponse":
+        """One request with its redirects."""
+        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers}
+        start = url
+        for _ in range(MAX_REDIRECTS + 1):
+            self.check()
+            response = self._manager(url).urlopen(
+                method, url, headers=headers, body=body, redirect=False, retries=False,
+                preload_content=False, decode_content=False,
+                timeout=urllib3.Timeout(connect=min(15.0, self.options.timeout), read=self.options.timeout))
+            with self._lock:
+                self._active.add(response)
+            self.check()  # abort() may have come before the response was known to it
+            location = response.headers.get("Location")
+            if response.status not in _REDIRECTS or not location:
+                return response
+            self.finish(response)
+            url, headers = self._redirected(url, location, headers)
+        raise RegistryError(f'Get "{start.partition("?")[0]}": stopped after {MAX_REDIRECTS} redirects',
+                            hint=f"The registry {self.host} sends its clients in circles: tell its administrator.")
+
+    def _redirected(self, url: str, location: str, headers: "dict[str, str]") -> "tuple[str, dict[str, str]]":
+        target = urljoin(url, location)
+        old, new = urlsplit(url), urlsplit(target)
+        if new.scheme not in ("http", "https") or (new.scheme == "http" and self._strict):
+            raise RegistryError(f"registry {self.host} redirects from {old.scheme} to {new.scheme}://{new.netloc}",
+                                hint="Use --tls-verify=false if you trust the network in between.")
+        if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+            headers = {k: v for k, v in headers.items() if k.lower() not in ("authorization", "cookie")}
+        return target, headers
+
+    def _manager(self, url: str) -> urllib3.PoolManager:
+        parts = urlsplit(url)
+        proxy = proxy_for(parts.scheme, parts.hostname or "", parts.port) or ""
+        with self._lock:
+            key = f"{parts.scheme} {proxy}"
+            if key not in self._managers:
+                self._managers[key] = self._make_manager(parts.scheme, proxy)
+            return self._managers[key]
+
+    def _make_manager(self, scheme: str, proxy: str) -> urllib3.PoolManager:
+        context = self._tls() if scheme == "https" else None
+        if not proxy:
+            return urllib3.PoolManager(maxsize=16, ssl_context=context)
+        if not proxy.startswith(("http://", "https://")):
+            raise RegistryError(f"reach registry {self.host}: the proxy {_no_password(proxy)} is of no known kind",
+                                hint="Set HTTPS_PROXY to an http:// or https:// proxy, or add the host to NO_PROXY.")
+        user = urlsplit(proxy)
+        auth = f"{user.username}:{user.password or ''}" if user.username else None
+        return urllib3.ProxyManager(proxy, maxsize=16, ssl_context=context,
+                                    proxy_headers=urllib3.make_headers(proxy_basic_auth=auth) if auth else None)
+
+    def _tls(self) -> "ssl.SSLContext":
+        import ssl
+
+        context = ssl.create_default_context()
+        directory = self.options.cert_dir or _find_cert_dir(self.host)
+        if not self._strict:
+            urllib3.disable_warnings()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if directory:
+            _load_certificates(context, directory)
+        return context
+
+
+def is_loopback(host: str) -> bool:
+    """Whether host[:port] is localhost, in 127.0.0.0/8 or ::1. Names are not resolved."""
+    name = urlsplit(f"//{host}").hostname or ""
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def proxy_for(scheme: str, host: str, port: int | None) -> str | None:
+    """The proxy that the environment names for a URL, or None. Loopback is never proxied, as in Go.
+
+    Source: golang.org/x/net/http/httpproxy.
+    """
+    env = os.environ
+    # HTTP_PROXY in capitals can be set by a web client of a CGI program.
+    names = ("https_proxy", "HTTPS_PROXY") if scheme == "https" else ("http_proxy",) if "REQUEST_METHOD" in env \
+        else ("http_proxy", "HTTP_PROXY")
+    proxy = next((env[n] for n in (*names, "all_proxy", "ALL_PROXY") if env.get(n)), None)
+    if not proxy or is_loopback(f"[{host}]" if ":" in host else host):
+        return None
+    port = port or (443 if scheme == "https" else 80)
+    if any(_excluded(entry.strip().lower(), host.lower(), port)
+           for entry in (env.get("no_proxy") or env.get("NO_PROXY") or "").split(",")):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _excluded(entry: str, host: str, port: int) -> bool:
+    """Whether one entry of NO_PROXY covers the host: *, name, .suffix, *.suffix, address, network, any with :port."""
+    if not entry:
+        return False
+    if entry == "*":
+        return True
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        pass
+    name, colon, number = entry.rpartition(":")
+    if colon and number.isdigit():
+        if int(number) != port:
+            return False
+        entry = name
+    entry = entry.removeprefix("*").strip("[]")
+    return host == entry.lstrip(".") and not entry.startswith(".") or host.endswith("." + entry.lstrip("."))
+
+
+def _find_cert_dir(host: str) -> str | None:
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    for root in (f"{home}/containers/certs.d", *_CERT_DIRS):
+        if os.path.isdir(f"{root}/{host}"):
+            return f"{root}/{host}"
+    return None
+
+
+def _load_certificates(context: "ssl.SSLContext", directory: str) -> None:
+    """*.crt: authorities; *.cert with *.key: ours. Source: containers-certs.d(5)."""
+    import ssl
+
+    try:
+        for name in sorted(os.listdir(directory)):
+            path = f"{directory}/{name}"
+            if name.endswith(".crt"):
+                context.load_verify_locations(cafile=path)
+            elif name.endswith(".cert"):
+                key = path.removesuffix(".cert") + ".key"
+                if not os.path.exists(key):
+                    raise RegistryError(f"read certificates {directory}: missing key {os.path.basename(key)} "
+                                        f"for client certificate {name}", hint="Put the key beside it.")
+                context.load_cert_chain(path, key)
+    except (ssl.SSLError, OSError) as e:
+        raise RegistryError(f"read certificates {directory}: {e}", hint="Correct or remove the file.") from e
+
+
+def _is_json(response: "BaseHTTPResponse") -> bool:
+    return "json" in response.headers.get("Content-Type", "")
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds: the header has a number of them or a date. Source: RFC 9110 10.2.3."""
+    if not value:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _words(e: HTTPError, address: str, host: str) -> tuple[str, str]:
+    """(Go's words, hint) for a failure below HTTP."""
+    again = "Check the network and try again: what was received is kept."
+    if isinstance(e, NameResolutionError):
+        name = urlsplit(f"//{address}").hostname
+        return f"dial tcp: lookup {name}: no such host", \
+            "Check the spelling of the registry and your DNS; behind a proxy set HTTPS_PROXY."
+    if isinstance(e, ProxyError):
+        return f"proxyconnect: {_no_password(str(e.original_error))}", "Check HTTPS_PROXY and NO_PROXY."
+    if isinstance(e, SSLError):
+        return _tls_words(str(e), host)
+    if isinstance(e, ConnectTimeoutError) and not isinstance(e, NewConnectionError):
+        return f"dial tcp {address}: i/o timeout", "Check that the address is right and no firewall is in between."
+    if isinstance(e, NewConnectionError):
+        cause = e.__cause__ or e.__context__
+        why = getattr(cause, "strerror", None) or str(e).rpartition(": ")[2]
+        return f"dial tcp {address}: connect: {why[:1].lower()}{why[1:]}", \
+            f"Check that a registry listens on {address}."
+    if isinstance(e, ReadTimeoutError):
+        return "timeout awaiting response", again
+    return f"connection broken: {_root(e)}", again
+
+
+def _tls_words(text: str, host: str) -> tuple[str, str]:
+    where = f"~/.config/containers/certs.d/{host}/ca.crt"
+    insecure = "use --tls-verify=false or set insecure=true for it in registries.conf"
+    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text or "wrong version" in text:
+        return "http: server gave HTTP response to HTTPS client", f"If plain HTTP is meant, {insecure}."
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        why = text.partition("certificate verify failed: ")[2].partition(" (_ssl")[0] or "unknown reason"
+        if "expired" in why:
+            return f"tls: failed to verify certificate: x509: {why}", "Check this machine's clock."
+        if "ostname" in why or "IP address mismatch" in why:
+            return f"tls: failed to verify certificate: x509: {why}", "Use the name that the certificate is for."
+        return f"tls: failed to verify certificate: x509: certificate signed by unknown authority ({why})", \
+            f"Put the registry's CA certificate in {where}, or {insecure}."
+    return f"tls: {text}", f"Check the registry's TLS set-up; if plain HTTP is meant, {insecure}."
+
+
+def _root(e: BaseException) -> str:
+    """The words at the bottom of urllib3's nested exceptions."""
+    while True:
+        inner = e.__cause__ or e.__context__ or next((a for a in e.args if isinstance(a, BaseException)), None)
+        if inner is None:
+            return getattr(e, "strerror", None) or str(e)
+        e = inner
+
+
+def _no_password(text: str) -> str:
+    import re
+
+    return re.sub(r"//[^/@]*@", "//", text)
