@@ -1,0 +1,324 @@
+"""The table of commands, the global options, and how a command line finds its module.
+
+Conventions for a command module podlike/cli/NAME.py (see command.py for the classes):
+  - it defines `command`, a Command (a click.Command); more than one only where an image and a container command
+    differ in nothing but a word, then the row says "module:attribute";
+  - one function parses nothing, calls the engine and prints: `def NAME(call: Call) -> int | None`;
+  - imports at the top: podlike.cli.command, podlike.cli.options, podlike.errors, nothing heavy; engine modules are
+    imported inside the function, so that --help costs nothing and the start path stays short;
+  - tables, --format and JSON go through podlike.cli.output;
+  - errors are raised; several objects are handled with call.each(), which prints each failure and goes on;
+  - one row in COMMANDS, so that `podlike --help` needs no import of the module.
+
+Usage lines: `podlike CMD [options] ARGS` with ARGS in upper case, required ones first, "..." when repeatable.
+"""
+
+import sys
+
+import click
+
+from podlike import __version__, log
+from podlike.cli.command import Flag, Parser, Session, flag_error, format_flags
+from podlike.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from podlike.engine.core import Engine
+
+# Row: (module below podlike.cli, summary). "" as module: a group, whose rows are in COMMANDS[its name].
+# A row whose name begins with "." is hidden from help.
+_LIST = ("ps", "List containers")
+
+COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
+    "": {
+        "attach": ("attach", "Attach to a running container"),
+        "container": ("", "Manage containers"),
+        "create": ("create", "Create but do not start a container"),
+        "exec": ("exec", "Run a process in a running container"),
+        "help": ("help", "Help about any command"),
+        "image": ("", "Manage images"),
+        "images": ("images", "List images in local storage"),
+        "info": ("info", "Display podlike system information"),
+        "inspect": ("inspect", "Display the configuration of object denoted by ID"),
+        "kill": ("kill", "Kill one or more running containers with a specific signal"),
+        "load": ("load", "Load image(s) from a tar archive"),
+        "logs": ("logs", "Fetch the logs of one or more containers"),
+        "pause": ("pause", "Pause all the processes in one or more containers"),
+        "port": ("port", "List port mappings or a specific mapping for the container"),
+        "ps": _LIST,
+        "pull": ("pull", "Pull an image from a registry"),
+        "rename": ("rename", "Rename an existing container"),
+        "restart": ("restart", "Restart one or more containers"),
+        "rm": ("rm", "Remove one or more containers"),
+        "rmi": ("rmi", "Remove one or more images from local storage"),
+        "run": ("run", "Run a command in a new container"),
+        "start": ("start", "Start one or more containers"),
+        "stop": ("stop", "Stop one or more containers"),
+        "system": ("", "Manage podlike"),
+        "tag": ("tag", "Add an additional name to a local image"),
+        "top": ("top", "Display the running processes of a container"),
+        "unpause": ("pause:unpause", "Unpause the processes in one or more containers"),
+        "untag": ("untag", "Remove a name from a local image"),
+        "version": ("version", "Display the podlike version information"),
+        "wait": ("wait", "Block on one or more containers"),
+    },
+    "container": {
+        "attach": ("attach", "Attach to a running container"),
+        "cleanup": ("cleanup", "Clean up network and mountpoints of one or more containers"),
+        "create": ("create", "Create but do not start a container"),
+        "exec": ("exec", "Run a process in a running container"),
+        "exists": ("exists", "Check if a container exists in local storage"),
+        "inspect": ("inspect:container_inspect", "Display the configuration of a container"),
+        "kill": ("kill", "Kill one or more running containers with a specific signal"),
+        "list": _LIST,
+        "logs": ("logs", "Fetch the logs of one or more containers"),
+        "pause": ("pause", "Pause all the processes in one or more containers"),
+        "port": ("port", "List port mappings or a specific mapping for the container"),
+        "rename": ("rename", "Rename an existing container"),
+        "restart": ("restart", "Restart one or more containers"),
+        "rm": ("rm", "Remove one or more containers"),
+        "run": ("run", "Run a command in a new container"),
+        "start": ("start", "Start one or more containers"),
+        "stop": ("stop", "Stop one or more containers"),
+        "top": ("top", "Display the running processes of a container"),
+        "unpause": ("pause:unpause", "Unpause the processes in one or more containers"),
+        "wait": ("wait", "Block on one or more containers"),
+    },
+    "image": {
+        "exists": ("image:exists", "Check if an image exists in local storage"),
+        "inspect": ("inspect:image_inspect", "Display the configuration of an image"),
+        "list": ("images", "List images in local storage"),
+        "load": ("load", "Load image(s) from a tar archive"),
+        "pull": ("pull", "Pull an image from a registry"),
+        "rm": ("rmi", "Remove one or more images from local storage"),
+        "tag": ("tag", "Add an additional name to a local image"),
+        "untag": ("untag", "Remove a name from a local image"),
+    },
+    "system": {
+        "info": ("info", "Display podlike system information"),
+    },
+}
+
+# Other spellings of a row in the same group; podman shows them in the row's help only.
+ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container", "remove"): "rm",
+           ("image", "ls"): "list", ("image", "remove"): "rm"}
+
+LOG_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
+
+GLOBAL_FLAGS = (
+    Flag("cgroup-manager", "", "string", 'Cgroup manager to use ("cgroupfs"|"systemd")'),
+    Flag("config", "", "string", "Path to directory containing authentication config file"),
+    Flag("conmon", "", "string", "Path of the conmon binary"),
+    Flag("connection", "c", "string", "Connection to use for remote podlike service", hidden=True),
+    Flag("debug", "D", "bool", "Docker compatibility, force setting of log-level", hidden=True),
+    Flag("events-backend", "", "string", 'Events backend to use ("file"|"journald"|"none")'),
+    Flag("hooks-dir", "", "array", "Set the OCI hooks directory path (may be set multiple times)"),
+    Flag("host", "H", "string", "Used for Docker compatibility", hidden=True),
+    Flag("log-level", "", "string", f"Log messages above specified level ({', '.join(LOG_LEVELS)})", "warn"),
+    Flag("module", "", "array", "Load the containers.conf(5) module"),
+    Flag("network-cmd-path", "", "string", "Path to the command for configuring the network"),
+    Flag("network-config-dir", "", "string", "Path of the configuration directory for networks",
+         aliases=("cni-config-dir",)),
+    Flag("noout", "", "bool", "do not output to stdout", hidden=True),
+    Flag("out", "", "string", "Send output (stdout) from podlike to a file"),
+    Flag("remote", "r", "bool", "Access remote podlike service"),
+    Flag("root", "", "string", "Path to the root directory where images, containers, etc. are stored"),
+    Flag("runroot", "", "string", "Path to the 'run directory' where all state information is stored"),
+    Flag("runtime", "", "string", "Path to the OCI-compatible binary used to run containers."),
+    Flag("runtime-flag", "", "array", "add global flags for the container runtime"),
+    Flag("storage-driver", "", "string",
+         "Select which storage driver is used to manage storage of images and containers"),
+    Flag("storage-opt", "", "array", "Used to pass an option to the storage driver"),
+    Flag("syslog", "", "bool", "Output internal logs to syslog as well as the console (default false)"),
+    Flag("tmpdir", "", "string", "Path to the tmp directory for state content"),
+    Flag("url", "", "string", "URL to access podlike service (CONTAINER_HOST)"),
+    Flag("version", "v", "bool", "version for podlike"),
+    Flag("volumepath", "", "string", "Path to the volume directory in which volume data is stored"),
+)
+
+# What a global option would need and this version has not; said instead of being ignored.
+_REFUSED = {
+    "connection": "podlike runs containers on this host only",
+    "host": "podlike runs containers on this host only",
+    "url": "podlike runs containers on this host only",
+    "remote": "podlike runs containers on this host only",
+    "hooks_dir": "OCI hook directories are not read",
+    "syslog": "messages go to standard error only",
+}
+_GROUP_ABOUT = {"": "Manage pods, containers and images", "container": "Manage containers", "image": "Manage images",
+                "system": "Manage podlike"}
+
+
+class App(click.Group):
+    """A level of the command tree: the program itself ("") or one of its groups."""
+
+    def __init__(self, group: str = "") -> None:
+        super().__init__(group or "podlike", add_help_option=False, no_args_is_help=False)
+        self.group = group
+        self.rows = COMMANDS[group]
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self.rows)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        name = ALIASES.get((self.group, cmd_name), cmd_name)
+        row = self.rows.get(name)
+        if row is None:
+            return None
+        if not row[0]:
+            return App(name)
+        module, _, attribute = row[0].partition(":")
+        loaded: Any = __import__(f"podlike.cli.{module}", fromlist=("command",))
+        found = getattr(loaded, attribute or "command")
+        assert isinstance(found, click.Command)
+        return found
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        session: Session = ctx.obj
+        path = session.command_path = _path(ctx)
+        parser = Parser(GLOBAL_FLAGS if not self.group else (), session.options if self.group else None)
+        try:
+            rest = parser.parse(list(args), interspersed=False)
+            if rest and rest[0] not in self.rows and (self.group, rest[0]) not in ALIASES:
+                # podman complains about a bad flag before it complains about a bad command
+                Parser(GLOBAL_FLAGS if not self.group else ()).parse(rest[1:], interspersed=True)
+        except UsageError as e:
+            flag_error(e, path)
+        if not self.group:
+            session.options = parser.values
+            _check_log_level(session)
+        if parser.help:
+            sys.stdout.write(self.get_help(ctx) + "\n")
+            ctx.exit(0)
+        ctx.args = rest
+        return rest
+
+    def invoke(self, ctx: click.Context) -> "Any":
+        session: Session = ctx.obj
+        if not self.group and session.options.get("version"):
+            sys.stdout.write(version_line(session.prog) + "\n")
+            return 0
+        if not ctx.args:
+            sys.stdout.write(self.get_help(ctx) + "\n")
+            if session.docker:
+                return 0
+            raise UsageError(f"missing command '{_path(ctx)} COMMAND'")
+        name = ctx.args[0]
+        command = self.get_command(ctx, name)
+        if command is None:
+            raise UsageError(self._unknown(name, _path(ctx)))
+        with command.make_context(name, ctx.args[1:], parent=ctx, obj=session) as sub:
+            if not isinstance(command, App):
+                apply_globals(session)
+            return command.invoke(sub)
+
+    def _unknown(self, name: str, path: str) -> str:
+        import difflib
+
+        near = difflib.get_close_matches(name, self.rows, n=3, cutoff=0.6)
+        near += [n for n in sorted(self.rows) if n.startswith(name) and n not in near]
+        guess = "\n\nDid you mean this?\n\t" + "\n\t".join(near) + "\n" if near else ""
+        return f"unrecognized command `{path} {name}`{guess}\nTry '{path} --help' for more information"
+
+    def get_help(self, ctx: click.Context) -> str:
+        path = _path(ctx)
+        about = _GROUP_ABOUT[self.group]
+        shown = sorted(n for n in self.rows if not n.startswith("."))
+        width = max(11, *(len(n) for n in shown))
+        rows = "\n".join(f"  {n.ljust(width)} {self.rows[n][1]}" for n in shown)
+        if self.group:
+            return f"{about}\n\nDescription:\n  {about}\n\nUsage:\n  {path} [command]\n\nAvailable Commands:\n{rows}\n"
+        flags = format_flags([f for f in GLOBAL_FLAGS if not f.hidden and not (f.name == "remote" and _remote(ctx))])
+        return f"{about}\n\nUsage:\n  {path} [options] [command]\n\nAvailable Commands:\n{rows}\n\nOptions:\n{flags}\n"
+
+
+def _path(ctx: click.Context) -> str:
+    return f"{ctx.parent.info_name} {ctx.info_name}" if ctx.parent else str(ctx.info_name)
+
+
+def _remote(ctx: click.Context) -> bool:
+    """Whether a service is named already, so that help does not offer --remote."""
+    import os
+
+    options = ctx.obj.options
+    return bool(options.get("url") or options.get("connection") or os.environ.get("CONTAINER_HOST")
+                or os.environ.get("CONTAINER_CONNECTION"))
+
+
+def version_line(prog: str) -> str:
+    return f"Docker version {__version__}, build podlike" if prog == "docker" else f"{prog} version {__version__}"
+
+
+class StartupError(UsageError):
+    """A global option is wrong in a way that podman answers with exit code 1 and bare words."""
+
+    exit_code = 1
+
+
+def _check_log_level(session: Session) -> None:
+    level = session.options["log_level"]
+    if session.options["debug"]:
+        if level != "warn":
+            raise StartupError("Setting --log-level and --debug is not allowed")
+        level = "debug"
+    if level.lower() not in LOG_LEVELS or not log.set_level(level):
+        raise StartupError(f'Log Level "{level}" is not supported, choose from: {", ".join(LOG_LEVELS)}')
+
+
+def apply_globals(session: Session) -> None:
+    """Act on the global options, once all of them are known (some may follow the command's name)."""
+    options = session.options
+    _check_log_level(session)
+    if log.enabled("info"):
+        log.info(f"{sys.argv[0]} filtering at log level {options['log_level']}")
+        log.debug(f"Called {session.command_path}: {sys.argv!r}")
+        log.trace(f"Options: {options!r}")
+    for name, why in _REFUSED.items():
+        if options.get(name):
+            raise UsageError(f"use --{name.replace('_', '-')}: {why}",
+                             hint="Leave the option out; it has no effect on this version of podlike.")
+    if options["noout"] or options["out"]:
+        _redirect(options["out"] or "/dev/null")
+    if options["storage_driver"] not in ("", "overlay"):
+        raise UsageError(f"use storage driver {options['storage_driver']}: podlike stores layers with overlay only",
+                         hint="Leave out --storage-driver, or say --storage-driver overlay.")
+    session.make_engine = make_engine
+
+
+def _redirect(path: str) -> None:
+    """Send standard output to a file, for ourselves and what we start."""
+    import os
+
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    except OSError as e:
+        raise UsageError(f"open {path} for output: {e.strerror}") from None
+    os.dup2(fd, 1)
+    os.close(fd)
+
+
+def make_engine(session: Session) -> "Engine":
+    """The engine with the roots that the global options name."""
+    import os
+
+    from podlike.engine.core import Engine
+    from podlike.paths import Roots, default_roots
+
+    data, run = session.options["root"], session.options["runroot"]
+    if not data and not run:
+        return Engine()
+    usual = default_roots()
+    return Engine(roots=Roots(data=os.path.abspath(data) if data else usual.data,
+                              run=os.path.abspath(run) if run else usual.run))
+
+
+def run(args: list[str], prog: str) -> int:
+    """Run one command line and return its exit code. Raises whatever the command raises."""
+    return run_in(Session(prog), args)
+
+
+def run_in(session: Session, args: list[str]) -> int:
+    code = App().main(args=args, prog_name=session.prog, standalone_mode=False, obj=session)
+    return code if isinstance(code, int) else 0

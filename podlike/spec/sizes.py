@@ -1,0 +1,45 @@
+"""Sizes as people write and read them."""
+
+import re
+
+from podlike.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_FACTORS: "Final" = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+_DECIMAL: "Final" = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+_BINARY: "Final" = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+
+
+def parse_size(text: str) -> int:
+    """Bytes from "512", "64m", "1.5g", "2GiB", "100MB": every unit is a power of 1024, as for docker and podman.
+
+    Raises: UsageError.
+    """
+    m = re.fullmatch(r"(\d+(?:\.\d+)?) ?(?:([bkmgtp])(?:i?b)?)?", text, re.I)
+    if m is None:
+        raise UsageError(f"invalid size: '{text}'", hint="Write a number with a unit: b, k, m or g, for example 512m.")
+    value, unit = m.group(1), (m.group(2) or "").lower()
+    if "." not in value:
+        return int(value) * _FACTORS[unit]
+    return int(float(value) * _FACTORS[unit])
+
+
+def human_size(count: float, *, precision: int = 4, blank: str = "") -> str:
+    """1234567 -> "1.235MB": powers of 1000, that many digits."""
+    return _scaled(count, 1000.0, _DECIMAL, precision, blank)
+
+
+def human_bytes(count: float, *, precision: int = 4, blank: str = "") -> str:
+    """1536 -> "1.5KiB": powers of 1024."""
+    return _scaled(count, 1024.0, _BINARY, precision, blank)
+
+
+def _scaled(count: float, base: float, units: tuple[str, ...], precision: int, blank: str) -> str:
+    at = 0
+    while count >= base and at < len(units) - 1:
+        count /= base
+        at += 1
+    return f"{count:.{precision}g}{blank}{units[at]}"
