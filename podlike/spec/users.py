@@ -47,6 +47,25 @@ def resolve(user: str, *, passwd: str, group: str, groups: "Sequence[str]" = ())
     return ResolvedUser(uid, gid, tuple(sorted(extra)[:MAX_GROUPS]), home)
 
 
+def missing_entries(user: str, *, passwd: str, group: str, home: str) -> "tuple[str, str]":
+    """Lines to append to passwd and group so that a numeric --user has a name; "" where none is needed.
+
+    Programs such as ssh and git refuse to run for a user without an entry. home: the working directory.
+    Raises: UsageError.
+    """
+    name, _, group_name = user.partition(":")
+    uid = _id(name)
+    if uid is None or any(_id(fields[2]) == uid for fields in _lines(passwd, 6)):
+        passwd_line = ""
+    else:
+        gid = _find_group(group_name, group) if group_name else 0
+        passwd_line = f"{uid}:*:{uid}:{gid}:container user:{home}:/bin/sh\n"
+    gid_asked = _id(group_name or "0") if user else None
+    if gid_asked is None or any(_id(fields[2]) == gid_asked for fields in _lines(group, 3)):
+        return passwd_line, ""
+    return passwd_line, f"{gid_asked}:x:{gid_asked}:{name}\n"
+
+
 def is_root(user: str) -> bool:
     """Whether --user names root without a look into the container's files; capabilities depend on it."""
     return user.partition(":")[0] in ("", "root", "0")
