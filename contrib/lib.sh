@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # Shared by quickstart and check; sourced, with `here` set to the checkout.
 
 say() { printf '%s\n' "$*"; }
