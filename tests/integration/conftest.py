@@ -1,0 +1,51 @@
+"""Real containers, as an ordinary user: one engine with private storage per test session, checked for leaks after each test."""
+
+import os
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import oci
+from tests.support.engine import Engine
+
+IMAGE = "localhost/podlike-test:latest"
+
+
+@pytest.fixture(scope="session")
+def session_engine() -> Iterator[Engine]:
+    engine = Engine(os.environ.get("PODLIKE_BIN", "podlike"))
+    try:
+        yield engine
+    finally:
+        engine.destroy()
+
+
+@pytest.fixture(scope="session")
+def image(session_engine: Engine) -> str:
+    """Name of an image around busybox, loaded from an OCI archive made here; see oci.busybox_layer for what is in it."""
+    archive = f"{session_engine.dir}/image.tar"
+    oci.write_oci_archive(archive, {IMAGE: oci.busybox_image()})
+    session_engine("load", "-i", archive)
+    os.unlink(archive)
+    return IMAGE
+
+
+@pytest.fixture
+def podlike(session_engine: Engine, image: str) -> Iterator[Engine]:
+    """The engine, with the test image loaded. After the test its containers are removed and nothing may remain."""
+    before = session_engine.leftovers()
+    yield session_engine
+    session_engine("rm", "--all", "--force", "--time", "0")
+    deadline = time.monotonic() + 10
+    while new := session_engine.leftovers().beyond(before):
+        if time.monotonic() > deadline:
+            raise AssertionError("left behind:\n  " + "\n  ".join(new))
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def name() -> str:
+    """A container name that no other test has."""
+    return f"t-{uuid.uuid4().hex[:12]}"
