@@ -142,9 +142,8 @@ def _go(engine: Engine, started: Started, attach: Attach | None, network: Networ
     bundle = engine.roots.bundle(container.id)
     if attach is not None:
         started.socket = attaching.connect(bundle)
-        pid, begun = state.pid, state.start_time
         started.relay = attaching.Relay(started.socket, attach, bundle=bundle,
-                                        on_signal=lambda signum: procs.send_signal(pid, begun, signum))
+                                        on_signal=procs.sender(state.pid, state.start_time))
         started.relay.enter()
     network.wait_ready()
     state.phase, state.started_at = "started", time.time()

@@ -72,7 +72,7 @@ def find_runtime(name: str, *, roots: Roots, runtimes: "Mapping[str, Sequence[st
         raise UsageError(f'find OCI runtime "{name}": invalid argument: no such program',
                          hint="Install it, give its path, or leave --runtime out to use podlike-spawn.")
     base = os.path.basename(path)
-    args = ["--root", f"{roots.run}/{base}"]
+    args = ["--root", f"{roots.run}/{base.removeprefix('podlike-')}"]
     if base in ("podlike-spawn", "crun") and cgroup_manager != "systemd":
         args += ["--cgroup-manager", cgroup_manager]
     return OciRuntime(path, [*args, *extra])

@@ -4,6 +4,10 @@ import os
 import select
 import signal
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # The interpreter ignores these; a program we start must get the kernel's default back, or it would pass the
 # ignorance on to the container.
 PYTHON_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -53,6 +57,15 @@ def send_signal(pid: int, started: int, signum: int) -> bool:
     finally:
         os.close(fd)
     return True
+
+
+def sender(pid: int, started: int) -> "Callable[[int], None]":
+    """A function that passes a signal on to exactly this process."""
+
+    def send(signum: int) -> None:
+        send_signal(pid, started, signum)
+
+    return send
 
 
 def wait_gone(pid: int, started: int, timeout: float | None) -> bool:
