@@ -70,6 +70,7 @@ class ContainerSpec:
     env_host: bool = False
     http_proxy: bool = True
     workdir: str = ""
+    workdir_given: bool = False  # by --workdir: must exist; the image's is made when it is missing
     user: str = ""
     groups: "list[str]" = field(default_factory=list)
     umask: str = "0022"

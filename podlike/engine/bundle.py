@@ -1,0 +1,157 @@
+"""The OCI bundle of one start: config.json and the files that the engine puts into the container."""
+
+import json
+import os
+
+from podlike.engine import query
+from podlike.engine.copyup import copy_up
+from podlike.engine.core import Engine
+from podlike.engine.devices import host_devices, look_up_devices
+from podlike.engine.network import Network
+from podlike.engine.users import lookup_user
+from podlike.engine.volumes import ensure_volume
+from podlike.errors import CannotExecuteError, UsageError
+from podlike.files import read_text, write_text
+from podlike.runtime import spawn
+from podlike.runtime.hostfacts import gather
+from podlike.runtime.session import rootless
+from podlike.spec import oci, resolve
+from podlike.spec.container import ContainerSpec, Mount
+from podlike.spec.oci_mounts import NAMED_VOLUME_FLAGS, BoundPath
+from podlike.store.containers import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_PROFILE_LIMIT = 4 << 20  # bytes of a seccomp profile; the default one has 18 kB
+
+
+def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: Network) -> None:
+    """Write everything that `RUNTIME create --bundle` needs. Raises: UsageError, CannotExecuteError."""
+    spec = container.spec
+    bundle = engine.roots.bundle(container.id)
+    root_fd = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        user = lookup_user(root_fd, spec.user, groups=spec.groups)
+        volumes = [_bound_path(engine, root_fd, m) for m in spec.mounts if m.type in ("bind", "volume")]
+        _check_workdir(root_fd, container, volumes)
+        binds = _own_files(container, bundle, root_fd, network)
+    finally:
+        os.close(root_fd)
+    is_rootless = rootless()
+    warnings: list[str] = []
+    config = oci.build(
+        spec, cid=container.id, rootfs=rootfs, user=user, host=gather(container.state.cgroup), rootless=is_rootless,
+        binds=binds, volumes=volumes, device_nodes=look_up_devices(spec.devices),
+        host_devices=host_devices() if spec.privileged else (), netns_path=network.netns or None,
+        ns_paths=_shared_namespaces(engine, spec), cgroups_path=container.state.cgroup or None,
+        seccomp_profile=_seccomp_profile(spec, engine.config.seccomp_profile),
+        default_capabilities=engine.config.default_capabilities, warnings=warnings)
+    if warnings:
+        from podlike import log
+
+        for text in warnings:
+            log.warning(text)
+    write_text(f"{bundle}/config.json", json.dumps(config), mode=0o600)
+
+
+def _bound_path(engine: Engine, root_fd: int, mount: Mount) -> BoundPath:
+    options = [o for o in mount.options if o != "anonymous"]
+    if mount.type == "bind":
+        return BoundPath(mount.source, mount.target, options, os.statvfs(mount.source).f_flag)
+    path = ensure_volume(engine, mount.source)
+    if "nocopy" not in options:
+        copy_up(root_fd, mount.target, path)
+    return BoundPath(path, mount.target, options, NAMED_VOLUME_FLAGS)
+
+
+def _check_workdir(root_fd: int, container: Container, volumes: list[BoundPath]) -> None:
+    """The image's working directory is made when it is missing; one that the user named must be there."""
+    path = container.spec.workdir
+    if path == "/" or any(path == v.target or path.startswith(v.target.rstrip("/") + "/") for v in volumes):
+        return
+    try:
+        os.close(spawn.open_in_root(root_fd, path, os.O_PATH | os.O_DIRECTORY))
+    except spawn.SpawnError as e:
+        if container.spec.workdir_given:
+            raise CannotExecuteError(f'workdir "{path}" does not exist on container {container.id}',
+                                     hint="Name a directory of the image, or mount one there.") from e
+        _make_in_root(root_fd, path)
+
+
+def _make_in_root(root_fd: int, path: str) -> None:
+    parts = [p for p in path.split("/") if p]
+    for n in range(1, len(parts) + 1):
+        parent = spawn.open_in_root(root_fd, "/" + "/".join(parts[: n - 1]), os.O_PATH | os.O_DIRECTORY)
+        try:
+            os.mkdir(parts[n - 1], 0o755, dir_fd=parent)
+        except FileExistsError:
+            pass
+        finally:
+            os.close(parent)
+
+
+def _own_files(container: Container, bundle: str, root_fd: int, network: Network) -> dict[str, str]:
+    """Write hosts, resolv.conf, hostname and .containerenv; return them by their path in the container."""
+    spec = container.spec
+    directory = f"{bundle}/etc"
+    os.makedirs(directory, mode=0o755, exist_ok=True)
+    hostname = resolve.default_hostname(spec, container.id, host=os.uname().nodename)
+    files = {"/run/.containerenv": _containerenv(container)}
+    targets = {m.target for m in spec.mounts}
+    files["/etc/hostname"] = hostname + "\n"
+    files.update(network.files(hostname))
+    out = {}
+    for target, text in files.items():
+        if target in targets:
+            continue
+        path = f"{directory}/{target.rpartition('/')[2]}"
+        write_text(path, text)
+        out[target] = path
+    if spec.timezone:
+        out.update(_localtime(spec.timezone, directory))
+    return out
+
+
+def _containerenv(container: Container) -> str:
+    if not container.spec.privileged:
+        return ""
+    return (f'engine="podlike"\nname="{container.name}"\nid="{container.id}"\nimage="{container.spec.image_name}"\n'
+            f'imageid="{container.spec.image_id}"\nrootless={int(rootless())}\n')
+
+
+def _localtime(zone: str, directory: str) -> dict[str, str]:
+    source = "/etc/localtime" if zone == "local" else f"/usr/share/zoneinfo/{zone}"
+    if ".." in zone.split("/") or not os.path.isfile(source):
+        raise UsageError(f"running container create option: finding timezone: unknown time zone {zone}",
+                         hint="Install tzdata on the host, or use a name below /usr/share/zoneinfo.")
+    with open(source, "rb") as f:
+        data = f.read(1 << 20)
+    with open(f"{directory}/localtime", "wb") as f:
+        f.write(data)
+    return {"/etc/localtime": f"{directory}/localtime"}
+
+
+def _shared_namespaces(engine: Engine, spec: ContainerSpec) -> dict[str, str]:
+    """Namespace files of the other containers that this one joins."""
+    out = {}
+    for kind, text in (("pid", spec.pid_ns), ("ipc", spec.ipc_ns), ("uts", spec.uts_ns), ("cgroup", spec.cgroup_ns)):
+        mode, value = resolve.namespace(text)
+        if mode == "container":
+            out[kind] = query.namespace_path(engine, value, kind)
+    return out
+
+
+def _seccomp_profile(spec: ContainerSpec, configured: str) -> "Any":
+    path = spec.seccomp_profile or configured
+    if path in ("", "unconfined"):
+        return None
+    try:
+        return json.loads(read_text(path, limit=_PROFILE_LIMIT))
+    except OSError as e:
+        raise UsageError(f"opening seccomp profile failed: open {path}: {(e.strerror or str(e)).lower()}",
+                         hint="Check the path after --security-opt seccomp=.") from e
+    except ValueError as e:
+        raise UsageError(f"loading seccomp profile ({path}) failed: decoding seccomp profile failed: {e}",
+                         hint="It must be JSON in docker's seccomp format.") from e
