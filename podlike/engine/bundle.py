@@ -6,14 +6,13 @@ import os
 from podlike.engine import query
 from podlike.engine.copyup import copy_up
 from podlike.engine.core import Engine
-from podlike.engine.devices import host_devices, look_up_devices
+from podlike.engine.devices import look_up_devices
 from podlike.engine.network import Network
 from podlike.engine.users import lookup_user
 from podlike.engine.volumes import ensure_volume
 from podlike.errors import CannotExecuteError, UsageError
 from podlike.files import read_text, write_text
-from podlike.runtime import spawn
-from podlike.runtime.hostfacts import gather
+from podlike.runtime import cgroup, hostfacts, spawn
 from podlike.runtime.session import rootless
 from podlike.spec import oci, resolve
 from podlike.spec.container import ContainerSpec, Mount
@@ -42,9 +41,9 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
     is_rootless = rootless()
     warnings: list[str] = []
     config = oci.build(
-        spec, cid=container.id, rootfs=rootfs, user=user, host=gather(container.state.cgroup), rootless=is_rootless,
+        spec, cid=container.id, rootfs=rootfs, user=user, host=_host_facts(container), rootless=is_rootless,
         binds=binds, volumes=volumes, device_nodes=look_up_devices(spec.devices),
-        host_devices=host_devices() if spec.privileged else (), netns_path=network.netns or None,
+        host_devices=list(hostfacts.all_devices()) if spec.privileged else (), netns_path=network.netns or None,
         ns_paths=_shared_namespaces(engine, spec), cgroups_path=container.state.cgroup or None,
         seccomp_profile=_seccomp_profile(spec, engine.config.seccomp_profile),
         default_capabilities=engine.config.default_capabilities, warnings=warnings)
@@ -56,10 +55,15 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
     write_text(f"{bundle}/config.json", json.dumps(config), mode=0o600)
 
 
+def _host_facts(container: Container) -> oci.HostFacts:
+    parent = os.path.dirname(container.state.cgroup)
+    return hostfacts.gather(controllers=frozenset(cgroup.controllers(parent)) if parent else frozenset())
+
+
 def _bound_path(engine: Engine, root_fd: int, mount: Mount) -> BoundPath:
     options = [o for o in mount.options if o != "anonymous"]
     if mount.type == "bind":
-        return BoundPath(mount.source, mount.target, options, os.statvfs(mount.source).f_flag)
+        return hostfacts.bound_path(mount.source, mount.target, options)
     path = ensure_volume(engine, mount.source)
     if "nocopy" not in options:
         copy_up(root_fd, mount.target, path)
