@@ -48,11 +48,10 @@ def resolve(spec: ContainerSpec, image_config: "Mapping[str, Any] | None", defau
     out = replace(
         spec,
         name=name,
-        hostname=spec.hostname,
         command=command,
         args=_args(spec, image, command),
         env=_env(spec, image, defaults, host_env),
-        workdir=spec.workdir or _text(image, "WorkingDir") or "/",
+        workdir=spec.workdir or clean(_text(image, "WorkingDir")),
         user=spec.user or _text(image, "User"),
         labels={**_strings(image, "Labels"), **spec.labels},
         annotations={**_pairs(defaults.annotations), **spec.annotations},

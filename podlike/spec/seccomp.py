@@ -289,9 +289,9 @@ def _profile_rule(item: object, where: str, caps: "frozenset[str]", goarch: str,
 
 def _profile_arg(item: object, where: str) -> "dict[str, Any]":
     arg = _mapping(item, where)
-    out = {"index": _uint(arg.get("index", 0), f"{where}.index"), "value": _uint(arg.get("value", 0), f"{where}.value"),
-           "op": _one_of(arg.get("op"), _OPERATORS, f"{where}.op")}
-    if out["index"] > 5:
+    index, value = _uint(arg.get("index", 0), f"{where}.index"), _uint(arg.get("value", 0), f"{where}.value")
+    out: "dict[str, Any]" = {"index": index, "value": value, "op": _one_of(arg.get("op"), _OPERATORS, f"{where}.op")}
+    if index > 5:
         raise _wrong(f"{where}.index", "a system call has at most six arguments")
     if arg.get("valueTwo"):
         out["valueTwo"] = _uint(arg["valueTwo"], f"{where}.valueTwo")

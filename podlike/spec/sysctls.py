@@ -6,7 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Lets every group of the container use ICMP echo sockets, so that ping needs no CAP_NET_RAW (icmp(7)).
+# Lets the root group of the container use ICMP echo sockets, so that ping needs no CAP_NET_RAW (icmp(7)). A
+# wider range would not fit a user namespace with fewer groups: the kernel refuses ids that are not mapped.
 DEFAULT = {"net.ipv4.ping_group_range": "0 0"}
 
 _IPC = frozenset(("kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax",

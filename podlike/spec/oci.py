@@ -1,0 +1,331 @@
+"""A resolved container as the OCI runtime's config.json (runtime-spec 1.2). Values in, a plain dict out: no I/O."""
+
+from typing import NamedTuple
+
+from podlike.errors import UsageError
+from podlike.spec import capabilities, devices, masks, rlimits, seccomp, signals, sysctls, users
+from podlike.spec.oci_mounts import BoundPath, MountInput, build_mounts, propagation
+from podlike.spec.resolve import default_hostname, namespace, uses_systemd
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from podlike.spec.container import ContainerSpec
+
+VERSION = "1.2.0"
+KEEP_GROUPS_ANNOTATION = "run.oci.keep_original_groups"  # crun's, podlike-spawn's too
+
+
+class HostFacts(NamedTuple):
+    """What config.json depends on of the host and the session; runtime/hostfacts.py gathers it.
+
+    machine: of uname(2). kernel: major, minor. bounding: capabilities that can be passed on, by name.
+    limits: own resource limits by name, (soft, hard). oom_score_adj: own.
+    gid5: group 5 is mapped. mqueue: /dev/mqueue exists. thermal: matches of masks.MASKED_GLOB.
+    controllers: cgroup controllers that the container's cgroup can have; None: unknown, the runtime finds out.
+    swap: memory.swap.max exists.
+    """
+
+    hostname: str
+    machine: str = "x86_64"
+    kernel: "tuple[int, int]" = (9999, 0)
+    bounding: "Sequence[str]" = capabilities.KNOWN
+    limits: "Mapping[str, tuple[int, int]]" = {}
+    oom_score_adj: int = 0
+    apparmor: bool = False
+    cgroup_v2: bool = True
+    gid5: bool = True
+    mqueue: bool = True
+    thermal: "Sequence[str]" = ()
+    controllers: "frozenset[str] | None" = None
+    swap: bool = True
+
+
+def build(spec: "ContainerSpec", *, cid: str, rootfs: str, user: users.ResolvedUser, host: HostFacts,
+          rootless: bool, binds: "Mapping[str, str] | None" = None, volumes: "Sequence[BoundPath]" = (),
+          device_nodes: "Sequence[devices.DeviceNode]" = (), host_devices: "Sequence[devices.DeviceNode]" = (),
+          netns_path: str | None = None, ns_paths: "Mapping[str, str] | None" = None,
+          cgroups_path: str | None = None, init_path: str = "", seccomp_profile: object = None,
+          default_capabilities: "Sequence[str]" = capabilities.DEFAULT,
+          default_sysctls: "Mapping[str, str]" = sysctls.DEFAULT, default_pids_limit: int = 0,
+          extra_env: "Mapping[str, str] | None" = None, warnings: "list[str] | None" = None) -> "dict[str, Any]":
+    """config.json of a container whose spec went through spec.resolve.
+
+    user: from users.resolve with the mounted root file system's passwd and group.
+    binds: files of the engine's own by target: /etc/hosts, /etc/resolv.conf, /etc/hostname, /run/.containerenv,
+        /etc/localtime ...; /dev/shm too where another container's is shared, otherwise it is made here.
+    volumes: bind mounts, volumes and image mounts with their sources found; spec.mounts of other types is read here.
+    device_nodes: spec.devices with their nodes looked up; host_devices: all of /dev, for privileged containers.
+    netns_path: pinned or shared network namespace; None: the runtime makes one (unless the host's is used).
+    ns_paths: by "pid", "ipc", "uts", "cgroup", "user": namespace files for container:ID.
+    seccomp_profile: parsed profile file, when the spec or the configuration names one.
+    extra_env: LISTEN_FDS and the like, and secrets; stronger than the spec's.
+    warnings: sentences for the user are added to it.
+    Raises: UsageError.
+    """
+    warnings = [] if warnings is None else warnings
+    if spec.user_ns not in ("", "host") and "user" not in (ns_paths or {}):
+        raise UsageError(f"user namespace mode {spec.user_ns} has not been prepared",
+                         hint="Leave --userns away to use the session's user namespace.")
+    bounding_sets = _capabilities(spec, host, default_capabilities)
+    mounts = build_mounts(spec, MountInput(
+        binds=binds or {}, volumes=volumes, devices=device_nodes,
+        host_devices=[d for d in host_devices if devices.is_for_privileged(d.target)], init_path=init_path,
+        uid=user.uid, gid=user.gid, rootless=rootless, cgroup_v2=host.cgroup_v2, gid5=host.gid5, mqueue=host.mqueue))
+    namespaces = _namespaces(spec, netns_path, ns_paths or {})
+    doc: "dict[str, Any]" = {
+        "ociVersion": VERSION,
+        "process": _process(spec, cid, user, host, bounding_sets, rootless, extra_env or {}, warnings),
+        "root": {"path": rootfs, "readonly": True} if spec.read_only else {"path": rootfs},
+    }
+    if {"type": "uts"} in namespaces:
+        doc["hostname"] = default_hostname(spec, cid, host=host.hostname)
+        if spec.domainname:
+            doc["domainname"] = spec.domainname
+    doc["mounts"] = mounts
+    doc["annotations"] = _annotations(spec)
+    linux = doc["linux"] = _linux(spec, host, namespaces, mounts, default_sysctls, rootless)
+    linux["resources"] = _resources(spec, host, default_pids_limit, warnings)
+    if not rootless:
+        _rootful_devices(spec, linux, device_nodes, host_devices)
+    if cgroups_path is not None:
+        linux["cgroupsPath"] = cgroups_path
+    profile = _seccomp(spec, host, bounding_sets.bounding, seccomp_profile)
+    if profile is not None:
+        linux["seccomp"] = profile
+    return doc
+
+
+def _capabilities(spec: "ContainerSpec", host: HostFacts, base: "Sequence[str]") -> capabilities.CapabilitySets:
+    wants = next((spec.labels[key] for key in capabilities.IMAGE_LABELS if key in spec.labels), None)
+    return capabilities.container_sets(
+        add=spec.cap_add, drop=spec.cap_drop, privileged=spec.privileged, root=users.is_root(spec.user),
+        bounding=host.bounding, base=capabilities.normalize(base), image_wants=wants)
+
+
+def _process(spec: "ContainerSpec", cid: str, user: users.ResolvedUser, host: HostFacts,
+             caps: capabilities.CapabilitySets, rootless: bool, extra_env: "Mapping[str, str]",
+             warnings: "list[str]") -> "dict[str, Any]":
+    process: "dict[str, Any]" = {
+        "terminal": spec.terminal,
+        "user": oci_user(user, umask=spec.umask),
+        "args": spec.args,
+        "env": _env(spec, cid, user, host, extra_env),
+        "cwd": spec.workdir,
+        "capabilities": caps.to_oci(),
+        "rlimits": rlimits.to_oci(spec.ulimits, own=host.limits, rootless=rootless),
+        "noNewPrivileges": spec.no_new_privileges,
+    }
+    if spec.oom_score_adj is not None:
+        process["oomScoreAdj"] = _oom_score_adj(spec.oom_score_adj, host, rootless, warnings)
+    profile = spec.apparmor_profile
+    if profile and profile != "unconfined" and not host.apparmor:
+        raise UsageError(f'apparmor profile "{profile}" specified, but Apparmor is not enabled on this system',
+                         hint="Leave --security-opt apparmor away.")
+    if profile and host.apparmor:
+        process["apparmorProfile"] = profile
+    return process
+
+
+def oci_user(user: users.ResolvedUser, *, umask: str) -> "dict[str, Any]":
+    """process.user. umask: octal digits. Raises: UsageError."""
+    out: "dict[str, Any]" = {"uid": user.uid, "gid": user.gid}
+    if user.additional_gids:
+        out["additionalGids"] = list(user.additional_gids)
+    if umask:
+        if not (len(umask) <= 5 and umask.isascii() and umask.isdigit() and umask.strip("01234567") == ""):
+            raise UsageError(f"invalid umask string {umask}: invalid argument", hint="Give octal digits, such as 0022.")
+        out["umask"] = int(umask, 8) & 0o777
+    return out
+
+
+def _env(spec: "ContainerSpec", cid: str, user: users.ResolvedUser, host: HostFacts,
+         extra: "Mapping[str, str]") -> "list[str]":
+    env = dict(spec.env)
+    env.setdefault("HOME", user.home)
+    env.setdefault("HOSTNAME", default_hostname(spec, cid, host=host.hostname))
+    if uses_systemd(spec):
+        env.setdefault("container_uuid", cid[:32])
+    env.update(extra)
+    return [f"{key}={value}" for key, value in env.items()]
+
+
+def _oom_score_adj(asked: int, host: HostFacts, rootless: bool, warnings: "list[str]") -> int:
+    if rootless and asked < host.oom_score_adj:
+        # Lowering one's own score needs CAP_SYS_RESOURCE in the initial user namespace (proc(5)).
+        warnings.append(f"Requested oom_score_adj={asked} is lower than the current one, changing to {host.oom_score_adj}")
+        return host.oom_score_adj
+    return asked
+
+
+def _namespaces(spec: "ContainerSpec", netns_path: str | None, ns_paths: "Mapping[str, str]") -> "list[dict[str, str]]":
+    out: "list[dict[str, str]]" = []
+    if "user" in ns_paths:
+        out.append({"type": "user", "path": ns_paths["user"]})
+    out += _namespace("pid", spec.pid_ns, ns_paths)
+    if netns_path:
+        out.append({"type": "network", "path": netns_path})
+    elif spec.network != "host":
+        shared = spec.network.startswith(("container:", "ns:"))
+        out += _namespace("network", spec.network if shared else "", ns_paths)
+    out += _namespace("ipc", spec.ipc_ns, ns_paths)
+    out += _namespace("uts", spec.uts_ns, ns_paths)
+    out.append({"type": "mount"})
+    out += _namespace("cgroup", spec.cgroup_ns, ns_paths)
+    return out
+
+
+def _namespace(kind: str, text: str, paths: "Mapping[str, str]") -> "list[dict[str, str]]":
+    mode, value = namespace(text)
+    if mode == "host":
+        return []
+    if mode not in ("container", "ns"):
+        return [{"type": kind}]
+    path = paths.get(kind) or (value if mode == "ns" else "")
+    if not path.startswith("/"):
+        raise UsageError(f"cannot find specified {kind.upper()} namespace path: {text} has none",
+                         hint="Start that container first, or give the absolute path of a namespace file.")
+    return [{"type": kind, "path": path}]
+
+
+def _linux(spec: "ContainerSpec", host: HostFacts, namespaces: "list[dict[str, str]]",
+           mounts: "list[dict[str, Any]]", default_sysctls: "Mapping[str, str]", rootless: bool) -> "dict[str, Any]":
+    linux: "dict[str, Any]" = {"namespaces": namespaces}
+    own_ipc = {"type": "ipc"} in namespaces
+    parameters = sysctls.to_oci(
+        spec.sysctls, default=default_sysctls, own_ipc=own_ipc, own_uts={"type": "uts"} in namespaces,
+        own_net=spec.network != "host" and not spec.network.startswith(("container:", "ns:")),
+        host={"net": spec.network == "host", "ipc": spec.ipc_ns == "host", "uts": spec.uts_ns == "host"})
+    if parameters:
+        linux["sysctl"] = parameters
+    mask = list(spec.masked_paths)
+    if rootless and spec.network == "host" and not spec.privileged:
+        mask.append("/sys/kernel")  # the host's /sys is bound then, with the host's debugging files
+    masked = masks.masked_paths(mask=mask, unmask=spec.unmasked_paths, privileged=spec.privileged,
+                                host_paths=host.thermal)
+    readonly = masks.readonly_paths(unmask=spec.unmasked_paths, privileged=spec.privileged)
+    if masked:
+        linux["maskedPaths"] = masked
+    if readonly:
+        linux["readonlyPaths"] = readonly
+    needed = propagation(mounts)
+    if needed:
+        linux["rootfsPropagation"] = needed
+    return linux
+
+
+def _resources(spec: "ContainerSpec", host: HostFacts, default_pids_limit: int,
+               warnings: "list[str]") -> "dict[str, Any]":
+    if spec.cgroups == "disabled":
+        asked = next((flag for flag, field, _ in _LIMITS if getattr(spec, field)), None)
+        if asked:
+            raise UsageError(f"cannot specify resource limits when cgroups are disabled: {asked}",
+                             hint="Leave --cgroups=disabled or the limit away.")
+        return {}
+    _refuse_missing_controllers(spec, host)
+    out: "dict[str, Any]" = {}
+    memory: "dict[str, int]" = {}
+    if spec.memory:
+        memory["limit"] = spec.memory
+        if spec.memory_swap >= 0:  # below: -1, unlimited, which is the cgroup's default
+            memory["swap"] = spec.memory_swap or 2 * spec.memory
+    if spec.memory_reservation:
+        memory["reservation"] = spec.memory_reservation
+    if "swap" in memory and not host.swap:
+        del memory["swap"]
+        if spec.memory_swap:
+            warnings.append("Your kernel does not support swap limit capabilities or the cgroup is not mounted. "
+                            "Memory limited without swap.")
+    if memory:
+        out["memory"] = memory
+    cpu = _cpu(spec)
+    if cpu:
+        out["cpu"] = cpu
+    pids = spec.pids_limit
+    if pids is None and (host.controllers is None or "pids" in host.controllers):
+        pids = default_pids_limit
+    if pids is not None and pids > 0:  # 0 and -1: unlimited, the cgroup's default
+        out["pids"] = {"limit": pids}
+    return out
+
+
+def _cpu(spec: "ContainerSpec") -> "dict[str, Any]":
+    cpu: "dict[str, Any]" = {}
+    if spec.cpus:
+        # 100 ms, the kernel's default period (cgroup-v2.rst, cpu.max)
+        cpu["period"], cpu["quota"] = 100_000, round(spec.cpus * 100_000)
+    for key, value in (("shares", spec.cpu_shares), ("period", spec.cpu_period), ("quota", spec.cpu_quota),
+                       ("cpus", spec.cpuset_cpus), ("mems", spec.cpuset_mems)):
+        if value:
+            cpu[key] = value
+    return cpu
+
+
+_LIMITS = (
+    ("--memory", "memory", "memory"), ("--memory-swap", "memory_swap", "memory"),
+    ("--memory-reservation", "memory_reservation", "memory"), ("--cpus", "cpus", "cpu"),
+    ("--cpu-shares", "cpu_shares", "cpu"), ("--cpu-period", "cpu_period", "cpu"),
+    ("--cpu-quota", "cpu_quota", "cpu"), ("--cpuset-cpus", "cpuset_cpus", "cpuset"),
+    ("--cpuset-mems", "cpuset_mems", "cpuset"), ("--pids-limit", "pids_limit", "pids"),
+)
+
+
+def _refuse_missing_controllers(spec: "ContainerSpec", host: HostFacts) -> None:
+    if host.controllers is None:
+        return
+    for flag, field, controller in _LIMITS:
+        value = getattr(spec, field)
+        if value and value != -1 and controller not in host.controllers:
+            raise UsageError(f"set {flag}: the requested cgroup controller `{controller}` is not available",
+                             hint=f"Have the {controller} controller delegated to your user "
+                                  "(systemd: Delegate= of user@.service), or leave the limit away.")
+
+
+def _rootful_devices(spec: "ContainerSpec", linux: "dict[str, Any]", nodes: "Sequence[devices.DeviceNode]",
+                     host_devices: "Sequence[devices.DeviceNode]") -> None:
+    """Device nodes and the device cgroup, which only root of the initial user namespace can have."""
+    wanted = [*host_devices, *nodes] if spec.privileged else nodes
+    if wanted:
+        linux["devices"] = [node.node() for node in {node.target: node for node in wanted}.values()]
+    rules: "list[dict[str, Any]]" = [{"allow": spec.privileged, "access": "rwm"}]
+    if not spec.privileged:
+        rules += [node.cgroup_rule() for node in nodes]
+    linux["resources"]["devices"] = rules
+
+
+def _annotations(spec: "ContainerSpec") -> "dict[str, str]":
+    number = signals.parse(spec.stop_signal or "TERM")
+    out = {
+        "io.container.manager": "podlike",
+        "org.opencontainers.image.stopSignal": str(number),
+        # Of systemd's scope, when the cgroup is made by systemd: what a shutdown of the host sends, and waits.
+        "org.systemd.property.KillSignal": str(number),
+    }
+    if spec.stop_timeout > 0:
+        out["org.systemd.property.TimeoutStopUSec"] = f"uint64 {spec.stop_timeout * 1_000_000}"
+    for key, value in (("autoremove", spec.remove), ("privileged", spec.privileged), ("init", spec.init),
+                       ("publish-all", spec.publish_all)):
+        if value:
+            out[f"io.podman.annotations.{key}"] = "TRUE"
+    if spec.volumes_from:
+        out["io.podman.annotations.volumes-from"] = ";".join(spec.volumes_from)
+    if spec.seccomp_profile:
+        out["io.podman.annotations.seccomp"] = spec.seccomp_profile
+    if users.KEEP_GROUPS in spec.groups:
+        out[KEEP_GROUPS_ANNOTATION] = "1"
+    out.update(spec.annotations)
+    return out
+
+
+def _seccomp(spec: "ContainerSpec", host: HostFacts, bounding: "Sequence[str]",
+             profile: object) -> "dict[str, Any] | None":
+    if spec.seccomp_profile == "unconfined" or (spec.privileged and not spec.seccomp_profile):
+        return None
+    if profile is None:
+        if spec.seccomp_profile:
+            raise UsageError(f"loading seccomp profile ({spec.seccomp_profile}) failed: it was not read",
+                             hint="Give --security-opt seccomp the path of a JSON file.")
+        return seccomp.default_profile(bounding, host.machine)
+    return seccomp.from_profile(profile, caps=bounding, arch=host.machine, kernel=host.kernel)
