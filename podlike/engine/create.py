@@ -6,7 +6,8 @@ import time
 from podlike.engine.core import Engine
 from podlike.engine.names import random_name
 from podlike.errors import ConflictError, NotFoundError, PodlikeError, UsageError
-from podlike.spec.container import ContainerSpec
+from podlike.runtime import cgroup
+from podlike.spec.container import ContainerSpec, Mount
 from podlike.store.containers import Container, RunState
 
 TYPE_CHECKING = False
@@ -94,20 +95,27 @@ def _check_name(engine: Engine, spec: ContainerSpec, replace: bool) -> None:
 
 def resolve_spec(engine: Engine, spec: ContainerSpec, image: "Image | None", cid: str) -> ContainerSpec:
     """The request with the image's and the configuration's defaults filled in."""
-    from podlike.spec.resolve import resolve
+    from podlike.spec.resolve import Defaults, resolve
 
-    name = spec.name or random_name()
-    return resolve(spec, image.config if image else {}, engine.config, name=name, cid=cid, host_env=os.environ)
+    config = engine.config
+    defaults = Defaults(env=config.env, annotations=config.annotations, ulimits=config.default_ulimits,
+                        timezone=config.tz)
+    resolved = resolve(spec, image.config if image else None, defaults, name=spec.name or random_name(), cid=cid,
+                       host_env=os.environ)
+    resolved.workdir_given = bool(spec.workdir)
+    return resolved
 
 
 def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> None:
     """What can be known to fail is refused before anything exists: network, ports, limits, runtime, volumes."""
-    from podlike.engine.limits import refuse_missing_limits
     from podlike.net.driver import prepare
     from podlike.runtime.oci import find_runtime
+    from podlike.spec.oci import refuse_missing_controllers
 
     prepare(spec, engine.config)
-    refuse_missing_limits(spec)
+    parent = spec.cgroup_parent or cgroup.delegated_parent()
+    refuse_missing_controllers(spec, frozenset(cgroup.controllers(parent) if parent else ()),
+                               where=f"cgroup {parent or cgroup.own_path() or '(no cgroup v2 here)'}")
     find_runtime(spec.runtime or engine.config.runtime, roots=engine.roots, runtimes=engine.config.runtimes)
     for mount in spec.mounts:
         if mount.type == "bind":
@@ -139,7 +147,9 @@ def _unreadable_part(path: str) -> str:
 def _name_volumes(container: Container) -> None:
     from podlike.engine.volumes import anonymous_name
 
-    for mount in container.spec.mounts:
+    spec = container.spec
+    spec.mounts += [Mount(type="volume", target=target) for target in spec.image_volumes]
+    for mount in spec.mounts:
         if mount.type == "volume" and not mount.source:
             mount.source = anonymous_name()
             mount.options.append("anonymous")

@@ -10,10 +10,10 @@ from podlike.engine.users import lookup_user
 from podlike.errors import PodlikeError
 from podlike.files import read_text, remove_tree, write_text
 from podlike.runtime import attach as attaching
-from podlike.runtime import procs
+from podlike.runtime import hostfacts, procs
 from podlike.runtime.monitor import Monitor, MonitorRequest, launch
 from podlike.spec.attach import Attach
-from podlike.spec.oci_exec import exec_process
+from podlike.spec.oci_exec import ExecRequest, exec_process
 from podlike.store.containers import Container
 
 TYPE_CHECKING = False
@@ -64,7 +64,9 @@ def _write_process(engine: Engine, container: Container, spec: "ExecSpec", bundl
         user = lookup_user(root, spec.user if spec.user else container.spec.user, groups=container.spec.groups)
     finally:
         os.close(root)
-    process = exec_process(spec, config, user=user)
+    request = ExecRequest(args=spec.args, user=spec.user, workdir=spec.workdir, env=spec.env, terminal=spec.tty,
+                          privileged=spec.privileged)
+    process = exec_process(request, container.spec, config, user=user, bounding=hostfacts.gather().bounding)
     write_text(f"{bundle}/process.json", json.dumps(process), mode=0o600)
 
 

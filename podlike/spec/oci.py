@@ -224,7 +224,8 @@ def _resources(spec: "ContainerSpec", host: HostFacts, default_pids_limit: int,
             raise UsageError(f"cannot specify resource limits when cgroups are disabled: {asked}",
                              hint="Leave --cgroups=disabled or the limit away.")
         return {}
-    _refuse_missing_controllers(spec, host)
+    if host.controllers is not None:
+        refuse_missing_controllers(spec, host.controllers)
     out: "dict[str, Any]" = {}
     memory: "dict[str, int]" = {}
     if spec.memory:
@@ -272,15 +273,20 @@ _LIMITS = (
 )
 
 
-def _refuse_missing_controllers(spec: "ContainerSpec", host: HostFacts) -> None:
-    if host.controllers is None:
-        return
+def refuse_missing_controllers(spec: "ContainerSpec", controllers: "frozenset[str]", *, where: str = "") -> None:
+    """Raises: UsageError when a limit was asked for whose cgroup controller is not there.
+
+    where: the cgroup that lacks it, for the message.
+    """
     for flag, field, controller in _LIMITS:
         value = getattr(spec, field)
-        if value and value != -1 and controller not in host.controllers:
-            raise UsageError(f"set {flag}: the requested cgroup controller `{controller}` is not available",
-                             hint=f"Have the {controller} controller delegated to your user "
-                                  "(systemd: Delegate= of user@.service), or leave the limit away.")
+        if value and value != -1 and controller not in controllers and spec.cgroups != "disabled":
+            raise UsageError(
+                f"set {flag}: the requested cgroup controller `{controller}` is not available"
+                + (f" in {where}" if where else ""),
+                hint="Delegate it: as root, write `[Service]\\nDelegate=cpu cpuset io memory pids` to "
+                     "/etc/systemd/system/user@.service.d/delegate.conf, run `systemctl daemon-reload`, log in again; "
+                     "or leave the limit away.")
 
 
 def _rootful_devices(spec: "ContainerSpec", linux: "dict[str, Any]", nodes: "Sequence[devices.DeviceNode]",
