@@ -134,6 +134,10 @@ def find_and_cleanup(engine: Engine, cid: str, *, remove: bool) -> None:
         remove_leftovers(engine, cid)
         return
     cleanup(engine, container, remove=remove)
+    if not remove and container.spec.restart_policy:
+        from podlike.engine.restart import restart_if_wanted
+
+        restart_if_wanted(engine, container.id)
 
 
 def collect(steps: "list[Callable[[], object]]", *, what: str) -> None:

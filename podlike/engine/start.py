@@ -15,6 +15,7 @@ from podlike.engine.cleanup import cleanup, delete, kill_now, lock_of, runtime_o
 from podlike.engine.core import Engine
 from podlike.engine.logs import log_path
 from podlike.engine.network import Network
+from podlike.engine.restart import has_policy
 from podlike.engine.rootfs import mount_rootfs
 from podlike.errors import ConflictError
 from podlike.files import remove_tree
@@ -205,6 +206,8 @@ def _follow(engine: Engine, started: Started) -> int | None:
     if code is None:
         log.warning(f"the monitor of {container.name} was killed: its exit code is unknown")
         code = query.UNWATCHED_EXIT
+    if has_policy(container.spec):
+        return code  # the monitor's exit command cleans up and starts it again
     cleanup(engine, container, remove=container.spec.remove)
     started.monitor.cleaned_up()
     return code

@@ -23,9 +23,8 @@ def stop(engine: Engine, container: Container, *, timeout: int | None = None) ->
         return True
     if not now.running:
         return False
-    if container.spec.restart_policy or not container.state.stopped_by_user:
-        container.state.stopped_by_user = True
-        engine.containers.save_state(container)
+    container.state.stopped_by_user = True
+    engine.containers.save_state(container)
     pid, started = query.process_of(engine, container)
     limit = container.spec.stop_timeout if timeout is None else timeout
     if pid and limit != 0:
