@@ -194,8 +194,9 @@ class PartialBlob:
         algorithm, digits = split_digest(self.digest)
         actual = self._hash.hexdigest()
         if expected_size is not None and self.offset != expected_size:
+            got = self.offset
             self._discard()
-            raise StoreError(f"verify blob {self.digest}: {self.offset} bytes, expected {expected_size}",
+            raise StoreError(f"verify blob {self.digest}: it has {got} bytes, expected {expected_size}",
                              hint="Try again; if it happens twice, the sender's copy is damaged.")
         if actual != digits:
             self._discard()

@@ -1,7 +1,7 @@
 """Unpacked layers, one directory each, keyed by diff ID.
 
 layers/sha256/HEX/diff is the tree, layer.json beside it the record. podlike-layer unpacks in tmp/ and verifies
-the diff ID; rename(2) makes the layer exist. So has() is one stat, and a crash leaves only what sweep() takes.
+the diff ID; rename(2) makes the layer exist: has() is one stat, and a crash leaves only what sweep() takes.
 """
 
 import errno
