@@ -8,11 +8,11 @@ from podlike import log
 from podlike.engine import query
 from podlike.engine.core import Engine
 from podlike.errors import NotFoundError, PodlikeError
-from podlike.files import remove_tree
 from podlike.locks import Lock
 from podlike.runtime import cgroup, procs
 from podlike.runtime.oci import OciRuntime, find_runtime
 from podlike.store.containers import Container
+from podlike.store.trees import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

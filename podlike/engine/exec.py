@@ -8,13 +8,14 @@ from podlike.engine.cleanup import runtime_of
 from podlike.engine.core import Engine
 from podlike.engine.users import lookup_user
 from podlike.errors import PodlikeError
-from podlike.files import read_text, remove_tree, write_text
+from podlike.files import read_text, write_text
 from podlike.runtime import attach as attaching
 from podlike.runtime import hostfacts, procs
 from podlike.runtime.monitor import Monitor, MonitorRequest, launch
 from podlike.spec.attach import Attach
 from podlike.spec.oci_exec import ExecRequest, exec_process
 from podlike.store.containers import Container
+from podlike.store.trees import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ from podlike.engine.network import Network
 from podlike.engine.restart import has_policy
 from podlike.engine.rootfs import mount_rootfs
 from podlike.errors import ConflictError
-from podlike.files import remove_tree
 from podlike.locks import Lock
 from podlike.paths import ensure_private_dir, libexec
 from podlike.runtime import attach as attaching
@@ -26,6 +25,7 @@ from podlike.runtime import cgroup, procs
 from podlike.runtime.monitor import Monitor, MonitorRequest, launch
 from podlike.spec.attach import Attach
 from podlike.store.containers import Container, RunState
+from podlike.store.trees import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import time
 
 from podlike.engine.core import Engine
 from podlike.errors import NotFoundError, StoreError, UsageError
-from podlike.files import remove_tree
 from podlike.store.containers import Container
+from podlike.store.trees import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,18 +19,6 @@ def roots(tmp_path: object) -> Roots:
     return Roots(data=f"{tmp_path}/data", run=f"{tmp_path}/run")
 
 
-def test_remove_tree_takes_locked_directories_and_spares_link_targets(tmp_path: object) -> None:
-    outside = f"{tmp_path}/outside"
-    os.makedirs(outside)
-    os.makedirs(f"{tmp_path}/t/locked/deep")
-    os.symlink(outside, f"{tmp_path}/t/link")
-    os.chmod(f"{tmp_path}/t/locked", 0)
-    files.remove_tree(f"{tmp_path}/t")
-    assert not os.path.exists(f"{tmp_path}/t")
-    assert os.path.isdir(outside)
-    files.remove_tree(f"{tmp_path}/t")
-
-
 def test_replace_text_is_whole_and_private(tmp_path: object) -> None:
     path = f"{tmp_path}/f"
     files.replace_text(path, "one")
