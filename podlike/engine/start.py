@@ -204,6 +204,10 @@ def _follow(engine: Engine, started: Started) -> int | None:
     code = started.monitor.wait_exit()
     started.relay.leave()
     if code is None:
+        # conmon itself knows no owner pipe, but leaves the same exit file.
+        ended = query.exit_file(engine, container.id)
+        code = ended[0] if ended else None
+    if code is None:
         log.warning(f"the monitor of {container.name} was killed: its exit code is unknown")
         code = query.UNWATCHED_EXIT
     if has_policy(container.spec):

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from podlike.spec.container import ContainerSpec
 
-VERSION = "1.2.0"
+# Nothing here needs a later version, and runtimes of 2023 refuse config files that name one.
+VERSION = "1.0.2"
 KEEP_GROUPS_ANNOTATION = "run.oci.keep_original_groups"  # crun's, podlike-spawn's too
 
 
