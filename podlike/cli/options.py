@@ -32,7 +32,7 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("name", "", "string", None, "*", "Assign a name to the container"),
     ("hostname", "h", "string", None, "hostname", "Set container hostname"),
     ("domainname", "", "string", None, "domainname", "Set container NIS domain name"),
-    ("no-hostname", "", "bool", None, "no_hostname", "Do not create /etc/hostname within the container, instead use "
+    ("no-hostname", "", "bool", None, "!", "Do not create /etc/hostname within the container, instead use "
                                                     "the version from the image"),
     ("label", "l", "array", None, "*", "Set metadata on container"),
     ("label-file", "", "array", None, "*", "Read in a line delimited file of labels"),
@@ -53,7 +53,7 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("variant", "", "string", None, "*", "Use VARIANT instead of the running architecture variant for choosing images"),
     ("authfile", "", "string", None, "*", "Path of the authentication file. Use REGISTRY_AUTH_FILE environment "
                                          "variable to override"),
-    ("creds", "", "string", None, "*", "credentials (USERNAME:PASSWORD) to use for authenticating to a registry"),
+    ("creds", "", "string", None, "!", "credentials (USERNAME:PASSWORD) to use for authenticating to a registry"),
     ("cert-dir", "", "string", None, "!", "Pathname of a directory containing TLS certificates and keys"),
     ("tls-verify", "", "bool", True, "*", "Require HTTPS and verify certificates when contacting registries for "
                                          "pulling images"),
@@ -76,8 +76,8 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("env-host", "", "bool", None, "env_host", "Use all current host environment variables in container"),
     ("env-merge", "", "array", None, "!", "Preprocess environment variables from image before injecting them into the "
                                          "container"),
-    ("unsetenv", "", "array", None, "unset_env", "Unset environment default variables in container"),
-    ("unsetenv-all", "", "bool", None, "unset_env_all", "Unset all default environment variables in container"),
+    ("unsetenv", "", "array", None, "!", "Unset environment default variables in container"),
+    ("unsetenv-all", "", "bool", None, "!", "Unset all default environment variables in container"),
     ("http-proxy", "", "bool", True, "http_proxy", "Set proxy environment variables in the container based on the host "
                                                   "proxy vars"),
     ("workdir", "w", "string", None, "*", "Working directory inside the container"),

@@ -52,6 +52,7 @@ class ContainerSpec:
     labels: "dict[str, str]" = field(default_factory=dict)
     annotations: "dict[str, str]" = field(default_factory=dict)
     create_command: "list[str]" = field(default_factory=list)  # argv as typed
+    cidfile: str = ""  # absolute path that --cidfile wrote; goes with the container
 
     # image and root file system
     image: str = ""  # name as the user typed it

@@ -1,0 +1,453 @@
+"""The flags of `run` and `create` as a ContainerSpec.
+
+What a flag can get wrong by itself is refused here, before anything is pulled or made; what depends on the image
+or on other flags is spec/resolve.py's.
+"""
+
+import os
+import sys
+
+from podlike import log
+from podlike.cli.options import CREATE_TABLE
+from podlike.errors import UsageError
+from podlike.spec.container import ContainerSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from podlike.cli.command import Call
+    from podlike.store.containers import Container
+
+    Row = tuple[str, str, str, Any, str, str]
+
+LOG_DRIVERS = ("k8s-file", "json-file", "journald", "none", "passthrough", "passthrough-tty")
+PULL_POLICIES = {"always": "always", "missing": "missing", "ifmissing": "missing", "ifnotpresent": "missing",
+                 "never": "never", "newer": "newer", "ifnewer": "newer", "true": "always", "false": "never", "": "missing"}
+_RESTART = ("no", "never", "always", "on-failure", "unless-stopped")
+
+
+def fill_spec(call: "Call", table: "tuple[Row, ...]" = ()) -> ContainerSpec:
+    """What the command line asks for. table: the rows that this command has beyond CREATE_TABLE.
+
+    Raises: UsageError.
+    """
+    opts = call.opts
+    _check_conflicts(call)
+    spec = ContainerSpec(create_command=list(sys.argv))
+    for name, _, _, _, how, _ in CREATE_TABLE + table:
+        if how == "!":
+            if call.changed(name):
+                refuse(name)
+        elif how not in ("*", "-"):
+            setattr(spec, how, getattr(opts, name.replace("-", "_")))
+    _identity(call, spec)
+    _process(call, spec)
+    _isolation(call, spec)
+    _files(call, spec)
+    _network(call, spec)
+    _resources(call, spec)
+    _life(call, spec)
+    return spec
+
+
+def refuse(flag: str) -> "NoReturn":
+    raise UsageError(f"--{flag} is not supported by this version of podlike",
+                     hint="Leave it out, if the container can do without.")
+
+
+def _check_conflicts(call: "Call") -> None:
+    """Pairs of flags that podman refuses; its words, in the order of its checks."""
+    opts = call.opts
+    for first, second in (("cpu-period", "cpus"), ("cpu-quota", "cpus"), ("no-hosts", "add-host")):
+        if call.changed(first) and call.changed(second):
+            raise UsageError(f"--{first} and --{second} cannot be set together")
+    if opts.platform and (opts.arch or opts.os):
+        raise UsageError("--platform option can not be specified with --arch or --os")
+    if opts.replace and not opts.name:
+        raise UsageError("cannot replace container without --name being set")
+    if opts.rm and opts.restart not in ("", "no", "never"):
+        raise UsageError("the --rm option conflicts with --restart, when the restartPolicy is not \"\" and \"no\"")
+    groups = opts.group_add
+    if "keep-groups" in groups and len(groups) > 1:
+        raise UsageError("the '--group-add keep-groups' option is not allowed with any other --group-add options")
+    if opts.authfile:
+        check_authfile(opts.authfile)
+
+
+def check_authfile(path: str) -> None:
+    """Raises: UsageError when a file of credentials that the user named cannot be read."""
+    try:
+        os.stat(path)
+    except OSError as e:
+        raise UsageError(f"credential file is not accessible: faccessat {path}: {(e.strerror or '').lower()}") from None
+
+
+def _identity(call: "Call", spec: ContainerSpec) -> None:
+    opts = call.opts
+    spec.cidfile = os.path.abspath(opts.cidfile) if opts.cidfile else ""
+    spec.name = opts.name[1:] if opts.name[:1] == "/" else opts.name
+    if opts.label or opts.label_file:
+        from podlike.spec.environ import key_values
+
+        spec.labels = key_values(opts.label, opts.label_file)
+    if opts.annotation:
+        from podlike.spec.environ import strict_key_values
+
+        spec.annotations = strict_key_values(opts.annotation, "annotations must be formatted KEY=VALUE")
+    if opts.rootfs:
+        spec.rootfs = os.path.abspath(call.args[0])
+    else:
+        spec.image = call.args[0]
+    spec.command = call.args[1:]
+
+
+def _process(call: "Call", spec: ContainerSpec) -> None:
+    opts = call.opts
+    if call.changed("entrypoint"):
+        spec.entrypoint = parse_entrypoint(opts.entrypoint)
+    if opts.env or opts.env_file:
+        from podlike.spec.environ import environment
+
+        spec.env = environment(opts.env, opts.env_file, os.environ)
+    spec.workdir = opts.workdir
+    if spec.workdir and not spec.workdir.startswith("/"):
+        raise UsageError(f'the working directory "{spec.workdir}" is invalid, it needs to be an absolute path')
+    spec.groups = list(opts.group_add)
+    if opts.umask != "0022":
+        if not 1 <= len(opts.umask) <= 4 or opts.umask.strip("01234567"):
+            raise UsageError(f"invalid umask {opts.umask}: must be one to four octal digits")
+        spec.umask = opts.umask
+    if opts.stop_signal:
+        from podlike.spec.signals import parse
+
+        parse(opts.stop_signal)
+        spec.stop_signal = opts.stop_signal
+    if call.changed("systemd"):
+        spec.systemd = opts.systemd.lower()
+    if not opts.passwd:
+        refuse("passwd=false")
+
+
+def parse_entrypoint(text: str) -> list[str]:
+    """A JSON list of words, or one word; an empty text takes the image's entrypoint away."""
+    if not text:
+        return []
+    if text[0] == "[":
+        import json
+
+        try:
+            words = json.loads(text)
+        except ValueError:
+            return [text]
+        if isinstance(words, list) and all(isinstance(w, str) for w in words):
+            return [str(w) for w in words]
+    return [text]
+
+
+def _isolation(call: "Call", spec: ContainerSpec) -> None:
+    opts = call.opts
+    for text in opts.security_opt:
+        _security_option(text, spec)
+    if opts.seccomp_policy != "default":
+        refuse(f"seccomp-policy={opts.seccomp_policy}")
+    if opts.device:
+        spec.devices = [_device(text) for text in opts.device]
+    spec.ulimits = list(opts.ulimit)
+    if opts.sysctl:
+        from podlike.spec.environ import strict_key_values
+
+        spec.sysctls = strict_key_values(opts.sysctl, 'invalid sysctl value "{}"')
+    if call.changed("oom-score-adj"):
+        if not -1000 <= opts.oom_score_adj <= 1000:
+            raise UsageError(f"--oom-score-adj {opts.oom_score_adj}: must be between -1000 and 1000")
+        spec.oom_score_adj = opts.oom_score_adj
+    spec.pid_ns, spec.ipc_ns, spec.uts_ns = opts.pid, opts.ipc, opts.uts
+    spec.cgroup_ns = opts.cgroupns
+    spec.user_ns = opts.userns or os.environ.get("PODMAN_USERNS", "")
+
+
+def _security_option(text: str, spec: ContainerSpec) -> None:
+    for separator in ("=", ":"):
+        key, found, value = text.partition(separator)
+        if found and key in _SECURITY:
+            break
+    else:
+        key, found, value = text, "", ""
+    if key == "no-new-privileges":
+        if value not in ("", "true", "false"):
+            raise UsageError(f'invalid --security-opt 2: "{text}"')
+        spec.no_new_privileges = value != "false"
+    elif not found or key not in _SECURITY:
+        raise UsageError(f'invalid --security-opt {"2" if found or "=" in text else "1"}: "{text}"',
+                         hint="Options are no-new-privileges, seccomp=, apparmor=, label=, mask=, unmask=.")
+    elif key == "seccomp":
+        spec.seccomp_profile = value if value in ("", "unconfined") else os.path.abspath(value)
+    elif key == "apparmor":
+        spec.apparmor_profile = value
+    elif key == "label":
+        # Containers have no SELinux label here, which is what label=disable asks for; the rest would need one.
+        if value not in ("disable", "nested"):
+            refuse(f"security-opt label={value}")
+    elif key == "mask":
+        spec.masked_paths += value.split(":")
+    elif key == "unmask":
+        spec.unmasked_paths += ["ALL"] if value.upper() == "ALL" else value.split(":")
+    elif key == "systempaths":
+        if value != "unconfined":
+            raise UsageError(f'invalid systempaths option "{value}", only `unconfined` is supported')
+        spec.unmasked_paths.append("ALL")
+    else:
+        refuse(f"security-opt {key}")
+
+
+_SECURITY = frozenset(("no-new-privileges", "seccomp", "apparmor", "label", "mask", "unmask", "systempaths",
+                       "proc-opts"))
+
+
+def _device(text: str) -> str:
+    parts = text.split(":")
+    if len(parts) > 3 or not all(parts):
+        raise UsageError(f"invalid device specification: {text}", hint="Write HOST-DEVICE[:CONTAINER-DEVICE][:rwm].")
+    if len(parts) == 3 and parts[2].strip("rwm"):
+        raise UsageError(f"invalid device mode: {parts[2]}", hint="The mode is made of r, w and m.")
+    if not parts[0].startswith("/") and "=" in parts[0]:
+        refuse(f"device {text} (CDI)")
+    return text
+
+
+def _files(call: "Call", spec: ContainerSpec) -> None:
+    opts = call.opts
+    if opts.volume or opts.mount or opts.tmpfs:
+        _mounts(call, spec)
+    if call.changed("shm-size"):
+        from podlike.spec.sizes import parse_size
+
+        try:
+            spec.shm_size = parse_size(opts.shm_size)
+        except UsageError as e:
+            raise UsageError(f"unable to translate --shm-size: {e.message}", hint=e.hint) from None
+    if opts.image_volume not in ("", "bind", "anonymous"):
+        refuse(f"image-volume={opts.image_volume}")
+
+
+def _mounts(call: "Call", spec: ContainerSpec) -> None:
+    from podlike.spec import mounts
+
+    opts, cwd = call.opts, os.getcwd()
+
+    def glob(pattern: str) -> list[str]:
+        import glob as globbing
+
+        return globbing.glob(pattern)
+
+    for text in opts.tmpfs:
+        target, options = mounts.parse_tmpfs(text)
+        if target in spec.tmpfs:
+            raise UsageError(f"{target}: duplicate mount destination")
+        spec.tmpfs[target] = options
+    found = [mounts.parse_volume(text, cwd=cwd) for text in opts.volume]
+    rootless = os.geteuid() != 0
+    for text in opts.mount:
+        found += mounts.parse_mount(text, cwd=cwd, rootless=rootless, glob=glob)
+    spec.mounts = mounts.check_duplicates(found, spec.tmpfs)
+
+
+def _network(call: "Call", spec: ContainerSpec) -> None:
+    opts = call.opts
+    if len(opts.network) > 1:
+        refuse("network given more than once")
+    spec.network = opts.network[0] if opts.network else ""
+    if spec.network == "default":
+        spec.network = ""
+    if opts.publish or opts.expose:
+        from podlike.spec.ports import parse_expose, parse_publish
+
+        spec.ports = [parse_publish(text) for text in opts.publish]
+        spec.expose = [port for text in opts.expose for port in parse_expose(text)]
+    if spec.ports and spec.network.partition(":")[0] in ("host", "none", "ns"):
+        log.warning(f'Port mappings have been discarded because "{spec.network.partition(":")[0]}" network namespace '
+                    "mode does not support them")
+        spec.ports = []
+    for text in opts.add_host:
+        _check_host_entry(text)
+    spec.add_hosts = list(opts.add_host)
+    if opts.dns:
+        spec.dns = [_check_dns(text) for text in opts.dns]
+    if (opts.dns or opts.dns_option or opts.dns_search) and spec.network.partition(":")[0] in ("none", "container"):
+        raise UsageError(f"conflicting options: dns and the network mode: {spec.network.partition(':')[0]}")
+
+
+def _check_host_entry(text: str) -> None:
+    """NAME[;NAME]:ADDRESS, the address an IP or host-gateway."""
+    name, colon, address = text.partition(":")
+    if not name or not colon:
+        raise UsageError(f'invalid host entry "{text}"', hint="Write --add-host NAME:ADDRESS.")
+    if address != "host-gateway" and not is_address(address.strip("[]")):
+        raise UsageError(f'invalid IP address in add-host: "{address}"')
+
+
+def is_address(text: str) -> bool:
+    import socket
+
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, text)
+        except (OSError, ValueError):
+            continue
+        return True
+    return False
+
+
+def _check_dns(text: str) -> str:
+    if text != "none" and not is_address(text):
+        raise UsageError(f"{text} is not an ip address")
+    return text
+
+
+def _resources(call: "Call", spec: ContainerSpec) -> None:
+    opts = call.opts
+    if opts.memory or opts.memory_swap or opts.memory_reservation:
+        from podlike.spec.sizes import parse_size
+
+        spec.memory = _size("memory", opts.memory, parse_size)
+        spec.memory_swap = -1 if opts.memory_swap == "-1" else _size("memory-swap", opts.memory_swap, parse_size)
+        spec.memory_reservation = _size("memory-reservation", opts.memory_reservation, parse_size)
+    if spec.cpus < 0:
+        raise UsageError(f"--cpus {spec.cpus:g}: must not be negative")
+    if call.changed("pids-limit"):
+        spec.pids_limit = opts.pids_limit
+    if opts.cgroups not in ("enabled", "disabled", "no-conmon", "split"):
+        raise UsageError(f'invalid cgroup mode "{opts.cgroups}"',
+                         hint="Modes are enabled, disabled, no-conmon and split.")
+    spec.cgroups = opts.cgroups
+
+
+def _size(flag: str, text: str, parse: "Any") -> int:
+    if not text:
+        return 0
+    try:
+        return int(parse(text))
+    except UsageError as e:
+        raise UsageError(f"invalid value for {flag}: {e.message}", hint=e.hint) from None
+
+
+def _life(call: "Call", spec: ContainerSpec) -> None:
+    opts = call.opts
+    policy, colon, retries = opts.restart.partition(":")
+    if opts.restart:
+        if policy not in _RESTART:
+            raise UsageError(f'restart policy "{policy}" is not valid: invalid argument',
+                             hint=f"Policies are {', '.join(_RESTART)}; on-failure may take a count, on-failure:3.")
+        if colon and (policy != "on-failure" or not retries.isdigit()):
+            raise UsageError(f"parse restart policy {opts.restart}: only on-failure takes a number of retries")
+        spec.restart_policy = "no" if policy == "never" else opts.restart
+    if opts.log_driver and opts.log_driver not in LOG_DRIVERS:
+        raise UsageError("running container create option: invalid log driver: invalid argument",
+                         hint=f"Drivers are {', '.join(LOG_DRIVERS)}.")
+    if opts.log_driver == "passthrough" and any(os.isatty(fd) for fd in (0, 1, 2)):
+        raise UsageError("the '--log-driver passthrough' option cannot be used on a TTY.  If you really want it, use "
+                         "'--log-driver passthrough-tty'")
+    spec.log_driver = opts.log_driver
+    _log_options(call, spec)
+    for name in ("conmon_pidfile", "pidfile"):
+        path = getattr(opts, name)
+        setattr(spec, name, os.path.abspath(path) if path else "")
+    if opts.sdnotify not in ("container", "conmon", "healthy", "ignore"):
+        raise UsageError(f'invalid sdnotify value "{opts.sdnotify}": must be container, conmon, healthy or ignore')
+    spec.sdnotify = opts.sdnotify if call.changed("sdnotify") else ""
+    spec.runtime = call.session.options["runtime"]
+
+
+def _log_options(call: "Call", spec: ContainerSpec) -> None:
+    for text in call.opts.log_opt:
+        key, eq, value = text.partition("=")
+        if not eq:
+            raise UsageError(f'invalid log option "{text}"', hint="Write --log-opt KEY=VALUE.")
+        if key == "driver":
+            spec.log_driver = value
+            continue
+        if key == "max-size":
+            from podlike.spec.sizes import parse_size
+
+            parse_size(value)
+        if key == "path":
+            value = os.path.abspath(value)
+        spec.log_options[key] = value
+
+
+def platform_of(call: "Call") -> str:
+    """os/arch/variant as the flags ask for it, "" for this machine's."""
+    opts = call.opts
+    if opts.platform:
+        return str(opts.platform)
+    if not (opts.arch or opts.os or opts.variant):
+        return ""
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+    parts = [opts.os or "linux", opts.arch or machine, *([opts.variant] if opts.variant else [])]
+    return "/".join(parts)
+
+
+def pull_policy(call: "Call") -> str:
+    """Raises: UsageError for an unknown policy."""
+    policy = PULL_POLICIES.get(call.opts.pull.lower())
+    if policy is None:
+        raise UsageError(f'unsupported pull policy "{call.opts.pull}"',
+                         hint="Policies are always, missing, never and newer.")
+    return policy
+
+
+class LazyProgress:
+    """Stands for cli/progress.py's display until something is really pulled: a run of a local image pays nothing."""
+
+    def __init__(self) -> None:
+        self._real: "Any" = None
+
+    def _load(self) -> "Any":
+        if self._real is None:
+            from podlike.cli.progress import make_progress
+
+            self._real = make_progress()
+        return self._real
+
+    def __getattr__(self, name: str) -> "Any":
+        return getattr(self._load(), name)
+
+    def __call__(self, *args: "Any", **kwargs: "Any") -> "Any":
+        return self._load()(*args, **kwargs)
+
+
+def create_container(call: "Call", spec: ContainerSpec) -> "Container":
+    """Make the container that spec describes and write its --cidfile."""
+    from podlike.engine.create import create
+
+    opts = call.opts
+    policy = pull_policy(call)
+    progress = None if opts.quiet else LazyProgress()
+    if opts.authfile:
+        os.environ["REGISTRY_AUTH_FILE"] = os.path.abspath(opts.authfile)
+    platform = platform_of(call)
+    if not spec.rootfs and (platform or not opts.tls_verify):
+        from podlike.engine.pull import pull
+
+        if policy != "never":
+            pull(call.engine, spec.image, platform=platform or None, tls_verify=opts.tls_verify, policy=policy,
+                 progress=progress)
+            policy = "never"
+    container = create(call.engine, spec, pull_policy=policy, replace=opts.replace, progress=progress)
+    if spec.cidfile:
+        write_cidfile(call, spec.cidfile, container)
+    return container
+
+
+def write_cidfile(call: "Call", path: str, container: "Container") -> None:
+    """Write the id for scripts; the container goes away again if that cannot be done."""
+    try:
+        with open(path, "w") as f:
+            f.write(container.id)
+    except OSError as e:
+        from podlike.engine.remove import remove
+
+        remove(call.engine, container, force=True, volumes=True)
+        raise UsageError(f"write container ID to {path}: {(e.strerror or '').lower()}",
+                         hint="Give --cidfile a path that you can write.") from None

@@ -1,0 +1,69 @@
+"""podlike start: start containers that exist."""
+
+from podlike.cli.command import Call, Command, Flag
+from podlike.cli.options import DETACH_KEYS, FILTER, LATEST, select, select_each
+from podlike.cli.run import check_detach_keys
+from podlike.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from podlike.store.containers import Container
+
+
+def start(call: Call) -> int:
+    opts = call.opts
+    _check(call)
+    if opts.attach or opts.interactive:
+        return _start_attached(call)
+    from podlike.engine.start import start as start_container
+
+    # --all leaves those alone that a restart policy would bring up by itself
+    states = ("created", "exited", "stopped", "initialized") if opts.all else ()
+    return select_each(call, lambda c: start_container(call.engine, c), default_states=states)
+
+
+def _check(call: Call) -> None:
+    opts = call.opts
+    named = len(call.args)
+    if opts.all and opts.latest:
+        raise UsageError("--all and --latest cannot be used together")
+    if opts.filter:
+        if named:
+            raise UsageError("--filter takes no arguments")
+    elif named and opts.latest:
+        raise UsageError("--latest and containers cannot be used together")
+    elif named and opts.all:
+        raise UsageError("either start all containers or the container(s) provided in the arguments")
+    elif not (named or opts.all or opts.latest):
+        raise UsageError("start requires at least one argument")
+    if named > 1 and (opts.attach or opts.interactive):
+        raise UsageError("you cannot start and attach multiple containers at once")
+    if opts.attach and opts.all:
+        raise UsageError("you cannot start and attach all containers at once")
+    if opts.sig_proxy and call.changed("sig-proxy") and not (opts.attach or opts.interactive):
+        raise UsageError("you cannot use sig-proxy without --attach: invalid argument")
+
+
+def _start_attached(call: Call) -> int:
+    from podlike.engine.start import start as start_container
+    from podlike.spec.attach import Attach
+
+    opts = call.opts
+    check_detach_keys(opts.detach_keys)
+    container: Container = select(call)[0][1]
+    tty = container.spec.terminal
+    proxy = opts.sig_proxy if call.changed("sig-proxy") else opts.attach
+    attach = Attach(stdin=opts.interactive and container.spec.stdin_open, tty=tty, sig_proxy=proxy and not tty,
+                    stdout=opts.attach, stderr=opts.attach, detach_keys=opts.detach_keys)
+    return start_container(call.engine, container, attach=attach) or 0
+
+
+command = Command(
+    "start", start, usage="CONTAINER [CONTAINER...]", summary="Start one or more containers",
+    description="Starts one or more containers.  The container name or ID can be used.",
+    flags=(Flag("all", "", "bool", "Start all containers regardless of their state or configuration"),
+           Flag("attach", "a", "bool", "Attach container's STDOUT and STDERR"), DETACH_KEYS, FILTER,
+           Flag("interactive", "i", "bool", "Make STDIN available to the contained process"), LATEST,
+           Flag("sig-proxy", "", "bool", "Proxy received signals to the process (default true if attaching, false "
+                                         "otherwise)")),
+    examples=("start --latest", "start 860a4b231279 5421ab43b45", "start --interactive --attach imageID"))

@@ -1,0 +1,22 @@
+"""podlike stop: ask containers to end, then insist."""
+
+from podlike.cli.command import Call, Command, Flag
+from podlike.cli.options import ALL_CIDFILE, FILTER, LATEST, TIME, check_selection, select_each
+
+
+def stop(call: Call) -> int:
+    check_selection(call, cidfile=True)
+    from podlike.engine.stop import stop as stop_container
+
+    timeout = call.opts.time if call.changed("time") else None
+    return select_each(call, lambda c: stop_container(call.engine, c, timeout=timeout) or None,
+                       default_states=("running", "paused", "stopping", "initialized"))
+
+
+command = Command(
+    "stop", stop, usage="CONTAINER [CONTAINER...]", summary="Stop one or more containers",
+    description="Stops one or more running containers.  The container name or ID can be used.\n\n"
+                "A timeout to forcibly stop the container can also be set but defaults to 10 seconds otherwise.",
+    flags=(Flag("all", "a", "bool", "Stop all running containers"), ALL_CIDFILE, FILTER,
+           Flag("ignore", "i", "bool", "Ignore errors when a specified container is missing"), LATEST, TIME),
+    examples=("stop ctrID", "stop --latest", "stop --time 2 mywebserver 6e534f14da9d"))

@@ -1,0 +1,21 @@
+"""What a further process in a running container is asked to be: a pure value."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True, kw_only=True)
+class ExecSpec:
+    """args: the command line. env: added to the container's. user, workdir: "" takes the container's.
+
+    privileged: all capabilities. preserve_fds: how many descriptors from 3 on are passed on.
+    """
+
+    args: "list[str]"
+    env: "dict[str, str]" = field(default_factory=dict)
+    user: str = ""
+    workdir: str = ""
+    tty: bool = False
+    interactive: bool = False
+    privileged: bool = False
+    preserve_fds: int = 0
+    detach: bool = False
