@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from podlike.spec.container import ContainerSpec
 
-# Nothing here needs a later version, and runtimes of 2023 refuse config files that name one.
+# The document follows runtime-spec 1.2 but uses nothing that 1.0 lacks, and says so: the version is a demand on the
+# runtime, and crun before 1.9 (Debian 12) and runc before 1.1 refuse to run anything newer.
 VERSION = "1.0.2"
 KEEP_GROUPS_ANNOTATION = "run.oci.keep_original_groups"  # crun's, podlike-spawn's too
 
