@@ -1,0 +1,275 @@
+"""Unpacked layers, one directory each, keyed by diff ID.
+
+layers/sha256/HEX/diff is the tree, layer.json beside it the record. podlike-layer unpacks in tmp/ and verifies
+the diff ID; rename(2) makes the layer exist: has() is one stat, and a crash leaves only what sweep() takes.
+"""
+
+import errno
+import fcntl
+import json
+import os
+
+from podlike.errors import StoreError
+from podlike.paths import libexec
+from podlike.spec.image import split_digest
+from podlike.store.blobs import disk_error
+from podlike.store.trees import remove_tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+    from typing import Any, Final, Self
+
+    from podlike.store.db import Database
+
+_HINTS: "Final" = {
+    errno.ENOSPC: "Free space on its file system, for instance with `podlike image prune --all`.",
+    errno.EDQUOT: "Your disk quota is used up. Free space, for instance with `podlike image prune --all`.",
+    errno.ERANGE: "Give this user a larger range in /etc/subuid and /etc/subgid, for instance "
+                  "`sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`.",
+}
+
+
+class LayerStore:
+    """layers/sha256/HEX. Everything that writes needs the session's ids (Engine.enter_session) or root."""
+
+    __slots__ = ("_db", "_root", "_thread", "_tmp")
+
+    def __init__(self, root: str, *, tmp: str, db: "Database") -> None:
+        from _thread import get_ident
+
+        self._root = root
+        self._tmp = tmp
+        self._db = db
+        self._thread = get_ident()
+
+    def has(self, diff_id: str) -> bool:
+        return os.path.exists(self._dir(diff_id))
+
+    def path(self, diff_id: str) -> str:
+        """The tree's directory, for overlay's lowerdir."""
+        return f"{self._dir(diff_id)}/diff"
+
+    def record(self, diff_id: str) -> "dict[str, Any]":
+        """layer.json: {"diff_id", "size", "blob", "media_type"}. Raises: StoreError."""
+        path = f"{self._dir(diff_id)}/layer.json"
+        try:
+            with open(path, "rb") as f:
+                doc: "dict[str, Any]" = json.load(f)
+        except (OSError, ValueError) as e:
+            raise StoreError(f"read layer {diff_id}: {e}",
+                             hint="Remove the image with `podlike rmi --force` and pull it again.") from e
+        return doc
+
+    def size(self, diff_id: str) -> int:
+        """Bytes of its regular files."""
+        return int(self.record(diff_id)["size"])
+
+    def unpack(self, diff_id: str, *, blob: str | None, media_type: str) -> "LayerUnpack":
+        """For `with`: feed the (compressed) layer to write(), then call finish().
+
+        diff_id: what its uncompressed tar must hash to. blob: digest of what is being fed, for the record.
+        Works in any thread; the database row is written only in the thread that opened the database.
+        """
+        return LayerUnpack(self, diff_id, blob, media_type)
+
+    def remove(self, diff_id: str) -> int:
+        """Delete a layer that nothing uses; return the bytes its record gives."""
+        try:
+            size = self.size(diff_id)
+        except StoreError:
+            size = 0  # a damaged layer goes like any other
+        self._db.execute("DELETE FROM layers WHERE diff_id=?", (diff_id,))
+        trash = f"{self._tmp}/trash-{split_digest(diff_id)[1]}-{os.getpid()}"
+        try:
+            os.makedirs(self._tmp, mode=0o700, exist_ok=True)
+            os.rename(self._dir(diff_id), trash)
+            remove_tree(trash)
+        except FileNotFoundError:
+            return 0
+        except OSError as e:
+            raise disk_error("delete layer", diff_id, e) from e
+        return size
+
+    def all(self) -> "Iterator[str]":
+        """The diff IDs of all layers."""
+        try:
+            names = os.listdir(f"{self._root}/sha256")
+        except FileNotFoundError:
+            return
+        yield from (f"sha256:{name}" for name in names)
+
+    def sweep(self, *, partial_age: float = 86400.0) -> int:
+        """Remove what crashed commands left in tmp/; return how many entries went.
+
+        partial_age: seconds for which an unfinished blob is kept for the next pull to continue.
+        """
+        removed = 0
+        try:
+            names = os.listdir(self._tmp)
+        except FileNotFoundError:
+            return 0
+        for name in names:
+            if name.startswith(("layer-", "trash-")) or name.endswith(".partial"):
+                min_age = partial_age if name.endswith(".partial") else 0.0
+                removed += _sweep_one(f"{self._tmp}/{name}", min_age)
+        return removed
+
+    def _dir(self, diff_id: str) -> str:
+        algorithm, digits = split_digest(diff_id)
+        return f"{self._root}/{algorithm}/{digits}"
+
+    def _install(self, tmp: str, record: "dict[str, Any]") -> bool:
+        """Give a verified layer its name. False: another process was faster."""
+        from _thread import get_ident
+
+        target = self._dir(record["diff_id"])
+        with open(f"{tmp}/layer.json", "w", encoding="utf-8") as f:
+            json.dump(record, f)
+        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        won = True
+        try:
+            os.rename(tmp, target)
+        except OSError as e:
+            if e.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            won = False
+        if get_ident() == self._thread:
+            self.index(record)
+        return won
+
+    def index(self, record: "dict[str, Any]") -> None:
+        """Put a layer's record into the database, once."""
+        self._db.execute("INSERT OR IGNORE INTO layers (diff_id, blob, media_type, size) VALUES (?,?,?,?)",
+                         (record["diff_id"], record["blob"], record["media_type"], record["size"]))
+
+
+class LayerUnpack:
+    """One layer on its way from compressed bytes to a directory. Holds a flock on it while it lives.
+
+    done: the layer is in the store.
+    """
+
+    __slots__ = ("_blob", "_child", "_diff_id", "_dir", "_lock", "_media_type", "_store", "_tmp_root", "done")
+
+    def __init__(self, store: LayerStore, diff_id: str, blob: str | None, media_type: str) -> None:
+        split_digest(diff_id)
+        self._store = store
+        self._tmp_root = store._tmp
+        self._diff_id = diff_id
+        self._blob = blob
+        self._media_type = media_type
+        self._dir = ""
+        self._lock = -1
+        self._child: "subprocess.Popen[bytes] | None" = None
+        self.done = False
+
+    def __enter__(self) -> "Self":
+        import subprocess
+        import tempfile
+
+        program = libexec("podlike-layer")
+        try:
+            os.makedirs(self._tmp_root, mode=0o700, exist_ok=True)
+            self._dir = tempfile.mkdtemp(prefix="layer-", dir=self._tmp_root)
+            self._lock = os.open(self._dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            os.mkdir(f"{self._dir}/diff")
+            os.chmod(f"{self._dir}/diff", 0o755)
+            self._child = subprocess.Popen(
+                [program, "unpack", "--dest", f"{self._dir}/diff", "--diff-id", self._diff_id],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        except OSError as e:
+            self.abort()
+            raise disk_error("unpack layer with", e.filename or self._tmp_root, e) from e
+        except BaseException:
+            self.abort()
+            raise
+        return self
+
+    def write(self, chunk: "bytes | memoryview") -> None:
+        """Feed bytes. Raises: StoreError as soon as podlike-layer has given up."""
+        assert self._child is not None and self._child.stdin is not None
+        fd = self._child.stdin.fileno()
+        rest = memoryview(chunk)
+        try:
+            while rest:
+                rest = rest[os.write(fd, rest):]
+        except BrokenPipeError:
+            self._result()
+            raise StoreError(f"unpack layer {self._diff_id}: podlike-layer stopped reading") from None
+
+    def finish(self) -> "dict[str, Any]":
+        """Wait for podlike-layer, verify, give the layer its name; return its record.
+
+        Raises: StoreError (digest, broken tar, escape, ids, disk full); nothing stays behind.
+        """
+        result = self._result()
+        record = {"diff_id": self._diff_id, "size": result["size"], "blob": self._blob,
+                  "media_type": self._media_type}
+        try:
+            won = self._store._install(self._dir, record)
+        except OSError as e:
+            raise disk_error("unpack layer", self._diff_id, e) from e
+        if won:
+            self._dir = ""
+        self.done = True
+        return record
+
+    def abort(self) -> None:
+        """Stop podlike-layer and remove what it has made. Called by `with`; does nothing after finish()."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            for pipe in (child.stdin, child.stdout):
+                if pipe is not None:
+                    pipe.close()
+            child.wait()
+        if self._dir:
+            try:
+                remove_tree(self._dir)
+            except OSError:
+                pass  # sweep() tries again
+            self._dir = ""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def __exit__(self, *exc: object) -> None:
+        self.abort()
+
+    def _result(self) -> "dict[str, Any]":
+        """Close the pipe and read podlike-layer's verdict."""
+        child = self._child
+        assert child is not None and child.stdin is not None and child.stdout is not None
+        child.stdin.close()
+        output = child.stdout.read()
+        status = child.wait()
+        try:
+            doc: "dict[str, Any]" = json.loads(output)
+        except ValueError:
+            raise StoreError(f"unpack layer {self._diff_id}: podlike-layer ended with {status}") from None
+        if status != 0 or "error" in doc:
+            raise StoreError(f"unpack layer {self._diff_id}: {doc.get('error', status)}",
+                             hint=_HINTS.get(doc.get("errno", 0)))
+        return doc
+
+
+def _sweep_one(path: str, min_age: float) -> int:
+    import time
+
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return 0
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if time.time() - os.fstat(fd).st_mtime < min_age:
+            return 0
+        remove_tree(path)
+    except OSError:
+        return 0  # in use, or not ours to remove now
+    finally:
+        os.close(fd)
+    return 1
