@@ -35,11 +35,12 @@ _SCHEMA1: "Final" = "application/vnd.docker.distribution.manifest.v1+"
 MANIFEST_MAX: "Final" = 4 * 1024 * 1024
 # Big enough that a thread switch a chunk costs nothing, small enough that four layers at once stay in cache.
 CHUNK: "Final" = 1024 * 1024
-# Broken connections one after another that brought less than a chunk each.
+# Broken connections one after another that brought next to nothing each.
 MAX_STALLS: "Final" = 5
+PROGRESS: "Final" = 64 * 1024
 _LINK_NEXT = re.compile(r'<([^>]*)>\s*;.*\brel="?next"?')
-_CHALLENGE = re.compile(r"(?:^|,)\s*(Bearer|Basic)\b", re.IGNORECASE)
-_PARAMETER = re.compile(r'([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+# A word that no "=" follows is a scheme; the others are parameters of the scheme before them.
+_CHALLENGE = re.compile(r'([\w!#$%&\'*+.^`|~-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+)))?', re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 LOGIN_HINT: "Final" = "Log in first: podlike login {0}."
 
@@ -142,11 +143,11 @@ class Client:
                     yield data
             except (HTTPError, OSError) as e:
                 self._http.check()
-                broken = self._http.explain(e).message if isinstance(e, HTTPError) else str(e)
+                broken = self._http.reason(e) if isinstance(e, HTTPError) else str(e)
             finally:
                 self._http.finish(response)
             if at < size:
-                stalls = 0 if at - before >= min(CHUNK, size - before) else stalls + 1
+                stalls = 0 if at - before >= PROGRESS else stalls + 1
                 self._resume_later(stalls, at, size, broken, what)
 
     def abort(self) -> None:
@@ -204,7 +205,10 @@ class Client:
                                 + (f": {broken}" if broken else ""),
                                 hint="Try again later: what was received is kept and the pull goes on from there.")
         log.debug(f"{what}: broke off at byte {at} of {size}, resuming: {broken or 'end of data'}")
-        self._http.sleep(0.2 * 2 ** stalls if stalls else 0.01)
+        if stalls:
+            self._http.back_off(stalls)
+        else:
+            self._http.check()
 
     # Requests and tokens
 
@@ -314,13 +318,14 @@ def parse_challenges(headers: "Sequence[str]") -> "dict[str, dict[str, str]]":
     """WWW-Authenticate headers as {"bearer": {"realm": ...}}; only Bearer and Basic. Source: RFC 9110 11.6.1."""
     found: dict[str, dict[str, str]] = {}
     for header in headers:
-        starts = list(_CHALLENGE.finditer(header))
-        for i, match in enumerate(starts):
-            end = starts[i + 1].start() if i + 1 < len(starts) else len(header)
-            values = {name.lower(): re.sub(r"\\(.)", r"\1", quoted) or plain
-                      for name, quoted, plain in _PARAMETER.findall(header[match.end():end])}
-            found.setdefault(match.group(1).lower(), values)
-    return found
+        current: dict[str, str] = {}
+        for match in _CHALLENGE.finditer(header):
+            name, quoted, plain = match.groups()
+            if quoted is None and plain is None:
+                current = found.setdefault(name.lower(), {})
+            else:
+                current[name.lower()] = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+    return {scheme: found[scheme] for scheme in ("bearer", "basic") if scheme in found}
 
 
 def _body_start(response: "BaseHTTPResponse", at: int, size: int, what: str) -> int:

@@ -42,6 +42,8 @@ MAX_REDIRECTS: "Final" = 10
 MAX_RETRY_AFTER_S: "Final" = 60.0
 # An error page is read no further than this.
 ERROR_BODY_MAX: "Final" = 64 * 1024
+# Reading so much costs less than a new connection: the bodies of redirects and of 401.
+DRAIN_MAX: "Final" = 4096
 _REDIRECTS: "Final" = (301, 302, 303, 307, 308)
 _TRANSIENT: "Final" = (408, 429, 500, 502, 503, 504)
 _HOST_ALIASES: "Final" = {"docker.io": "registry-1.docker.io"}
@@ -76,7 +78,7 @@ class Transport:
     def __init__(self, host: str, options: Options | None = None, *, cancel: threading.Event | None = None) -> None:
         self.host = host
         self.options = options or Options()
-        self._cancel = cancel or threading.Event()
+        self._cancel = threading.Event() if cancel is None else cancel
         self._lock = threading.Lock()
         self._active: set[BaseHTTPResponse] = set()
         self._managers: dict[str, urllib3.PoolManager] = {}
@@ -113,10 +115,12 @@ class Transport:
             raise self.explain(e, url=url) from e
 
     def finish(self, response: "BaseHTTPResponse") -> None:
-        """Give the connection back; it is used again if the body was read to its end."""
+        """Give the connection back; it is used again if little or nothing of the body is left to read."""
         with self._lock:
             self._active.discard(response)
-        if response.length_remaining == 0:
+        left = response.length_remaining
+        if left is not None and left <= DRAIN_MAX and not self._cancel.is_set():
+            response.drain_conn()
             response.release_conn()
         else:
             response.close()
@@ -159,6 +163,16 @@ class Transport:
     def close(self) -> None:
         for manager in self._managers.values():
             manager.clear()
+
+    def back_off(self, attempt: int) -> None:
+        """Wait before the try after failure number `attempt`, counted from 1. Raises: Cancelled."""
+        first = self.options.retry_delay
+        # The jitter keeps many machines that failed together from coming back together.
+        self.sleep(first if first is not None else 0.5 * 2 ** (attempt - 1) * random.uniform(0.8, 1.2))
+
+    def reason(self, e: HTTPError) -> str:
+        """Only the cause, in Go's words."""
+        return _words(e, urlsplit(self.base).netloc, self.host)[0]
 
     def explain(self, e: HTTPError, *, url: str = "") -> RegistryError:
         """The error in podman's words, with what to do about it."""
@@ -221,12 +235,11 @@ class Transport:
         return response
 
     def _pause(self, attempt: int, why: str, wait: float | None = None) -> None:
+        log.debug(f"registry {self.host}: {why}; retry {attempt} of {self.options.retries}")
         if wait is None:
-            first = self.options.retry_delay
-            # The jitter keeps many machines that failed together from coming back together.
-            wait = first if first is not None else 0.5 * 2 ** (attempt - 1) * random.uniform(0.8, 1.2)
-        log.debug(f"registry {self.host}: {why}; try {attempt} again in {wait:.1f}s")
-        self.sleep(wait)
+            self.back_off(attempt)
+        else:
+            self.sleep(wait)
 
     def _may_retry(self, e: HTTPError) -> bool:
         if isinstance(e, (NewConnectionError, NameResolutionError)):
