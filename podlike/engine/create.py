@@ -5,6 +5,7 @@ import time
 
 from podlike.engine.core import Engine
 from podlike.engine.names import random_name
+from podlike.engine.sweep import sweep
 from podlike.errors import ConflictError, NotFoundError, PodlikeError, UsageError
 from podlike.runtime import cgroup
 from podlike.spec.container import ContainerSpec, Mount
@@ -24,13 +25,17 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
     replace: remove a container of the same name first, running or not. progress: see engine/pull.py.
     Raises: NotFoundError, ConflictError, UsageError and what a pull raises; nothing is left behind then.
     """
+    sweep(engine)
     cid = os.urandom(32).hex()
     image = None
     if not spec.rootfs:
         image = find_image(engine, spec.image, pull_policy=pull_policy, progress=progress)
         spec.image_id, spec.layers = image.id, list(image.layers)
         spec.image_name = _shown_name(image, spec.image)
-    _check_name(engine, spec, replace)
+    if spec.name:
+        check_name(spec.name)
+        if replace:
+            _replace(engine, spec.name)
     resolved = resolve_spec(engine, spec, image, cid)
     refuse_bad_requests(engine, resolved)
     container = Container(id=cid, name=resolved.name, image=image.id if image else None, created=time.time(),
@@ -74,23 +79,24 @@ def _shown_name(image: "Image", typed: str) -> str:
     return next((n for n in wanted if n in names), names[0] if names else typed)
 
 
-def _check_name(engine: Engine, spec: ContainerSpec, replace: bool) -> None:
+def check_name(name: str) -> None:
+    """Raises: UsageError."""
     import re
 
-    if not spec.name:
-        return
-    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", spec.name):
-        raise UsageError(f'running container create option: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: '
-                         f'"{spec.name}": invalid argument')
-    if replace:
-        from podlike.engine.remove import remove
+    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", name):
+        raise UsageError("running container create option: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: "
+                         f'"{name}": invalid argument')
 
-        try:
-            old = engine.containers.find(spec.name)
-        except NotFoundError:
-            return
-        if old.name == spec.name:
-            remove(engine, old, force=True, volumes=True, timeout=0)
+
+def _replace(engine: Engine, name: str) -> None:
+    from podlike.engine.remove import remove
+
+    try:
+        old = engine.containers.find(name)
+    except NotFoundError:
+        return
+    if old.name == name:
+        remove(engine, old, force=True, volumes=True, timeout=0)
 
 
 def resolve_spec(engine: Engine, spec: ContainerSpec, image: "Image | None", cid: str) -> ContainerSpec:

@@ -15,7 +15,7 @@ from podlike.runtime.oci import OciRuntime, failure_from_words
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Final
+    from typing import Any, Final
 
 _HIGH: "Final" = 200  # our ends live here while posix_spawn puts copies at their final numbers
 _SYNC_LIMIT: "Final" = 65536  # bytes of one message; conmon sends at most 8 KiB of words
@@ -24,7 +24,7 @@ _SYNC_LIMIT: "Final" = 65536  # bytes of one message; conmon sends at most 8 KiB
 class MonitorRequest:
     """What one monitor is to do. Paths are absolute; args are conmon options beyond the common ones."""
 
-    __slots__ = ("args", "cid", "conmon", "cwd", "env", "exec_session", "exit_command", "inherit", "owned",
+    __slots__ = ("args", "cid", "conmon", "cwd", "exec_session", "exit_command", "inherit", "owned",
                  "passthrough", "preserve_fds", "runtime", "uid")
 
     def __init__(self, *, conmon: str, runtime: OciRuntime, cid: str, args: "Sequence[str]", cwd: str,
@@ -120,7 +120,7 @@ class Monitor:
             self._owner.close()
             self._owner = None
 
-    def _message(self, fd: int) -> "dict[str, object] | None":
+    def _message(self, fd: int) -> "dict[str, Any] | None":
         while b"\n" not in self._buffer:
             chunk = os.read(fd, _SYNC_LIMIT)
             if not chunk or len(self._buffer) > _SYNC_LIMIT:

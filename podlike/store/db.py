@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-Row = tuple  # rows are plain tuples in the order of the query's columns
-
 # One script per schema version; PRAGMA user_version says how many have run. Never edit a released one.
 MIGRATIONS = (
     """
