@@ -1,0 +1,125 @@
+"""What the engine concludes from records and the kernel, without starting anything."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from podlike.engine import query
+from podlike.engine.core import Engine
+from podlike.engine.restart import wants_restart
+from podlike.errors import ConflictError, NotFoundError
+from podlike.paths import Roots
+from podlike.runtime import procs
+from podlike.spec.container import ContainerSpec, Mount, PortMapping
+from podlike.store.containers import Container, RunState
+
+
+@pytest.fixture
+def engine(tmp_path: object) -> Engine:
+    return Engine(roots=Roots(data=f"{tmp_path}/data", run=f"{tmp_path}/run"))
+
+
+@pytest.fixture
+def process() -> Iterator[tuple[int, int]]:
+    child = subprocess.Popen(["sleep", "60"])
+    yield child.pid, procs.start_time(child.pid)
+    child.kill()
+    child.wait()
+
+
+def add(engine: Engine, cid: str = "ab" * 32, name: str = "one", **state: object) -> Container:
+    container = Container(id=cid, name=name, image=None, created=time.time(), spec=ContainerSpec(name=name),
+                          state=RunState(**state))  # type: ignore[arg-type]
+    engine.containers.add(container)
+    return container
+
+
+def test_spec_survives_the_database(engine: Engine) -> None:
+    spec = ContainerSpec(image="x", env={"A": "b"}, ports=[PortMapping(container_port=80, host_port=8080)],
+                         mounts=[Mount(type="bind", source="/a", target="/b", options=["ro"])], entrypoint=[], remove=True)
+    engine.containers.add(Container(id="cd" * 32, name="n", image=None, created=1.0, spec=spec, state=RunState()))
+    assert engine.containers.find("n").spec == spec
+
+
+def test_find_by_name_id_and_beginning(engine: Engine) -> None:
+    add(engine)
+    add(engine, "abcd" + "0" * 60, "two")
+    assert engine.containers.find("one").id == "ab" * 32
+    assert engine.containers.find("abcd").name == "two"
+    with pytest.raises(ConflictError, match="more than one"):
+        engine.containers.find("ab")
+    for unknown in ("nope", "", "ab_", "ffff", "AB"):
+        with pytest.raises(NotFoundError):
+            engine.containers.find(unknown)
+
+
+def test_a_name_belongs_to_one(engine: Engine) -> None:
+    add(engine)
+    with pytest.raises(ConflictError, match='the container name "one" is already in use by abab'):
+        add(engine, "ef" * 32)
+
+
+def test_running_needs_pid_start_time_and_boot(engine: Engine, process: tuple[int, int]) -> None:
+    pid, started = process
+    boot = query.this_boot()
+    running = add(engine, phase="started", pid=pid, start_time=started, boot_id=boot, started_at=5.0)
+    assert query.status(engine, running).state == "running"
+    for change in ({"start_time": started + 1}, {"boot_id": "another"}, {"pid": 2**22 - 1}):
+        state = RunState(**{"phase": "started", "pid": pid, "start_time": started, "boot_id": boot, **change})
+        other = Container(id="ee" * 32, name="e", image=None, created=1.0, spec=ContainerSpec(), state=state)
+        now = query.status(engine, other)
+        assert (now.state, now.exit_code) == ("exited", query.UNWATCHED_EXIT)
+        assert "exit code is unknown" in now.error
+
+
+def test_the_monitors_exit_file_is_believed_in_this_boot_only(engine: Engine) -> None:
+    os.makedirs(engine.roots.exits)
+    with open(f"{engine.roots.exits}/{'ab' * 32}", "w") as f:
+        f.write("7")
+    ended = add(engine, phase="started", pid=2**22 - 1, start_time=1, boot_id=query.this_boot())
+    assert (query.status(engine, ended).state, query.status(engine, ended).exit_code) == ("exited", 7)
+    ended.state.boot_id = "another"
+    assert query.status(engine, ended).exit_code == query.UNWATCHED_EXIT
+
+
+def test_a_monitor_that_still_drains_output_is_waited_for(engine: Engine, process: tuple[int, int]) -> None:
+    draining = add(engine, phase="started", pid=2**22 - 1, start_time=1, boot_id=query.this_boot(),
+                   conmon_pid=process[0], conmon_start_time=process[1])
+    assert query.status(engine, draining).state == "stopping"
+
+
+@pytest.mark.parametrize(("policy", "code", "restarts", "stopped", "expected"), [
+    ("", 1, 0, False, False), ("no", 1, 0, False, False), ("always", 0, 0, False, True), ("always", 0, 0, True, False),
+    ("unless-stopped", 3, 9, False, True), ("on-failure", 0, 0, False, False), ("on-failure", 1, 99, False, True),
+    ("on-failure:2", 1, 1, False, True), ("on-failure:2", 1, 2, False, False),
+])
+def test_restart_policies(policy: str, code: int, restarts: int, stopped: bool, expected: bool) -> None:
+    container = Container(id="a", name="a", image=None, created=0.0, spec=ContainerSpec(restart_policy=policy),
+                          state=RunState(phase="exited", exit_code=code, restarts=restarts, stopped_by_user=stopped))
+    assert wants_restart(container) is expected
+
+
+def test_exit_codes_outlive_containers_and_are_bounded(engine: Engine) -> None:
+    for n in range(1100):
+        engine.containers.record_exit(f"{n:064x}", n % 256, float(n))
+    assert engine.containers.exit_code(f"{1099:064x}") == 1099 % 256
+    assert engine.containers.exit_code(f"{5:064x}") is None
+    assert engine.db.row("SELECT count(*) FROM exits") == (1000,)
+
+
+def test_a_newer_schema_is_refused_and_left_alone(engine: Engine) -> None:
+    engine.db.execute("PRAGMA user_version=999")
+    engine.db.close()
+    with pytest.raises(Exception, match="newer than this podlike knows"):
+        _ = Engine(roots=engine.roots).db
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: object) -> None:
+    os.makedirs(f"{tmp_path}/data")
+    with open(f"{tmp_path}/data/db.sqlite", "w") as f:
+        f.write("rubbish " * 1000)
+    with pytest.raises(Exception, match="open database .*db.sqlite"):
+        _ = Engine(roots=Roots(data=f"{tmp_path}/data", run=f"{tmp_path}/run")).db
