@@ -188,7 +188,8 @@ def docker_status_words(row: Row) -> str:
 
 def port_words(c: Container) -> str:
     """0.0.0.0:8080->80/tcp, 8000-8002/tcp: published ones first, then those only exposed, ranges together."""
-    out, taken = [], set()
+    out: list[str] = []
+    taken: set[str] = set()
     for p in ports(c):
         host = p["host_ip"] or "0.0.0.0"
         host = f"[{host}]" if ":" in host else host

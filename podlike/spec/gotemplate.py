@@ -845,10 +845,9 @@ def _length(value: "Any") -> int:
 def _index(value: "Any", *keys: "Any") -> "Any":
     for key in keys:
         if isinstance(value, dict):
-            if key in value:
-                value = value[key]
-            else:  # the zero value of the map's element type
-                value = "" if all(isinstance(v, str) for v in value.values()) else NO_VALUE
+            # a missing key gives the zero value of the map's element type
+            zero = "" if all(isinstance(v, str) for v in value.values()) else NO_VALUE
+            value = value.get(key, zero)
         elif isinstance(value, (list, tuple, str)):
             if not isinstance(key, int):
                 raise ValueError(f"cannot index slice/array with type {_go_type(key)}")
