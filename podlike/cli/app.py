@@ -154,16 +154,16 @@ _GROUP_ABOUT = {"": "Manage pods, containers and images", "container": "Manage c
 class App(click.Group):
     """A level of the command tree: the program itself ("") or one of its groups."""
 
-    def __init__(self, group: str = "") -> None:
-        super().__init__(group or "podlike", add_help_option=False, no_args_is_help=False)
-        self.group = group
-        self.rows = COMMANDS[group]
+    def __init__(self, level: str = "") -> None:
+        super().__init__(level or "podlike", add_help_option=False, no_args_is_help=False)
+        self.level = level
+        self.rows = COMMANDS[level]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(self.rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        name = ALIASES.get((self.group, cmd_name), cmd_name)
+        name = ALIASES.get((self.level, cmd_name), cmd_name)
         row = self.rows.get(name)
         if row is None:
             return None
@@ -178,15 +178,15 @@ class App(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         session: Session = ctx.obj
         path = session.command_path = _path(ctx)
-        parser = Parser(GLOBAL_FLAGS if not self.group else (), session.options if self.group else None)
+        parser = Parser(GLOBAL_FLAGS if not self.level else (), session.options if self.level else None)
         try:
             rest = parser.parse(list(args), interspersed=False)
-            if rest and rest[0] not in self.rows and (self.group, rest[0]) not in ALIASES:
+            if rest and rest[0] not in self.rows and (self.level, rest[0]) not in ALIASES:
                 # podman complains about a bad flag before it complains about a bad command
-                Parser(GLOBAL_FLAGS if not self.group else ()).parse(rest[1:], interspersed=True)
+                Parser(GLOBAL_FLAGS if not self.level else ()).parse(rest[1:], interspersed=True)
         except UsageError as e:
             flag_error(e, path)
-        if not self.group:
+        if not self.level:
             session.options = parser.values
             _check_log_level(session)
         if parser.help:
@@ -197,7 +197,7 @@ class App(click.Group):
 
     def invoke(self, ctx: click.Context) -> "Any":
         session: Session = ctx.obj
-        if not self.group and session.options.get("version"):
+        if not self.level and session.options.get("version"):
             sys.stdout.write(version_line(session.prog) + "\n")
             return 0
         if not ctx.args:
@@ -224,11 +224,11 @@ class App(click.Group):
 
     def get_help(self, ctx: click.Context) -> str:
         path = _path(ctx)
-        about = _GROUP_ABOUT[self.group]
+        about = _GROUP_ABOUT[self.level]
         shown = sorted(n for n in self.rows if not n.startswith("."))
         width = max(11, *(len(n) for n in shown))
         rows = "\n".join(f"  {n.ljust(width)} {self.rows[n][1]}" for n in shown)
-        if self.group:
+        if self.level:
             return f"{about}\n\nDescription:\n  {about}\n\nUsage:\n  {path} [command]\n\nAvailable Commands:\n{rows}\n"
         flags = format_flags([f for f in GLOBAL_FLAGS if not f.hidden and not (f.name == "remote" and _remote(ctx))])
         return f"{about}\n\nUsage:\n  {path} [options] [command]\n\nAvailable Commands:\n{rows}\n\nOptions:\n{flags}\n"

@@ -116,10 +116,8 @@ def _number(text: str, kind: str) -> "Any":
     try:
         if not text.isascii() or text != text.strip():
             raise ValueError
-        if len(text) > 1 and text[0] == "0" and text.isdigit():  # Go's base 0: a leading zero means octal
-            value = int(text, 8)
-        else:
-            value = int(text, 0)
+        octal = len(text) > 1 and text[0] == "0" and text.isdigit()  # Go's base 0: a leading zero means octal
+        value = int(text, 8 if octal else 0)
     except ValueError:
         raise ValueError(f'strconv.{go}: parsing "{text}": invalid syntax') from None
     if kind == "uint" and (value < 0 or text[0] in "+-"):
@@ -146,6 +144,7 @@ class Options:
 
     if TYPE_CHECKING:
         def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
     def __init__(self, values: "dict[str, Any]") -> None:
         self.__dict__.update(values)

@@ -32,9 +32,9 @@ def is_json(format: str) -> bool:
 def print_json(doc: "Any", *, indent: int = 4) -> None:
     import json
 
-    from podlike.spec.gotemplate import _json_default
+    from podlike.spec.gotemplate import json_default
 
-    text = json.dumps(doc, indent=indent, default=_json_default, ensure_ascii=False)
+    text = json.dumps(doc, indent=indent, default=json_default, ensure_ascii=False)
     sys.stdout.write(text + "\n")
 
 

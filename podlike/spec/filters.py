@@ -45,10 +45,7 @@ def apply_filters(objects: "Iterable[T]", filters: "Mapping[str, list[str]]",
 def label_matches(labels: "Mapping[str, str]", value: str) -> bool:
     """KEY or KEY=VALUE; a trailing * in either part stands for anything."""
     key, eq, wanted = value.partition("=")
-    for have, content in labels.items():
-        if _glob(key, have) and (not eq or _glob(wanted, content)):
-            return True
-    return False
+    return any(_glob(key, have) and (not eq or _glob(wanted, content)) for have, content in labels.items())
 
 
 def _glob(pattern: str, text: str) -> bool:

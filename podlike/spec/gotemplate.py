@@ -32,14 +32,20 @@ class Struct(dict):  # type: ignore[type-arg]
 class View:
     """A row of a table: fields by name, computed when used if callable.
 
-    doc: what {{json .}} shows.
+    doc: what {{json .}} shows, or a function that makes it.
     """
 
-    __slots__ = ("fields", "doc")
+    __slots__ = ("fields", "_doc")
 
     def __init__(self, fields: "dict[str, Any]", doc: "Any" = None) -> None:
         self.fields = fields
-        self.doc = doc
+        self._doc = doc
+
+    @property
+    def doc(self) -> "Any":
+        if callable(self._doc):
+            self._doc = self._doc()
+        return self._doc
 
 
 class _NoValue:
@@ -55,7 +61,8 @@ class _NoValue:
 NO_VALUE = _NoValue()
 
 # Names that podman's templates take for fields whose JSON key differs (.ID and .Id are the same field).
-_FIELD_ALIASES = {"ID": "Id", "Src": "Source", "Dst": "Destination", "ImageID": "Image"}
+_FIELD_ALIASES = {"ID": "Id", "Src": "Source", "Dst": "Destination", "ImageID": "Image",
+                  "CgroupsVersion": "cgroupVersion"}
 
 
 class _Break(Exception):
@@ -117,10 +124,10 @@ def to_json(value: "Any") -> str:
     """The value as JSON in one line, as Go's encoder writes it (no blanks, HTML not escaped)."""
     import json
 
-    return json.dumps(value, default=_json_default, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(value, default=json_default, separators=(",", ":"), ensure_ascii=False)
 
 
-def _json_default(value: "Any") -> "Any":
+def json_default(value: "Any") -> "Any":
     if isinstance(value, View):
         return value.doc
     if isinstance(value, _NoValue):
@@ -838,10 +845,9 @@ def _length(value: "Any") -> int:
 def _index(value: "Any", *keys: "Any") -> "Any":
     for key in keys:
         if isinstance(value, dict):
-            if key in value:
-                value = value[key]
-            else:  # the zero value of the map's element type
-                value = "" if all(isinstance(v, str) for v in value.values()) else NO_VALUE
+            # a missing key gives the zero value of the map's element type
+            zero = "" if all(isinstance(v, str) for v in value.values()) else NO_VALUE
+            value = value.get(key, zero)
         elif isinstance(value, (list, tuple, str)):
             if not isinstance(key, int):
                 raise ValueError(f"cannot index slice/array with type {_go_type(key)}")

@@ -64,7 +64,7 @@ def _checked_ip(text: str) -> str:
             return socket.inet_ntop(family, socket.inet_pton(family, text))
         except OSError:
             continue
-    _fail(f'cannot parse "{text}" as an IP address')
+    return _fail(f'cannot parse "{text}" as an IP address')
 
 
 def _host_port(text: str, count: int) -> int:

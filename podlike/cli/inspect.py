@@ -1,0 +1,123 @@
+"""podlike inspect: everything about containers and images."""
+
+from podlike.cli.command import Call, Command, Flag, at_least, print_error
+from podlike.cli.options import LATEST, latest_container, one_container
+from podlike.errors import NotFoundError, PodlikeError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+TYPES = ("all", "container", "image")
+# Keys whose objects are maps, with names that users chose; every other object has fixed fields.
+_MAPS = frozenset(("Annotations", "Config.Volumes", "Data", "Driver_opts", "ExposedPorts", "Labels", "Networks",
+                   "PortBindings", "Ports", "Tmpfs", "Volumes"))
+
+
+def inspect(call: Call) -> int:
+    kind = call.opts.type
+    if kind not in TYPES:
+        raise UsageError(f'unknown type "{kind}": must be one of {", ".join(TYPES)}')
+    return _run(call, kind)
+
+
+def inspect_containers(call: Call) -> int:
+    return _run(call, "container")
+
+
+def inspect_images(call: Call) -> int:
+    return _run(call, "image")
+
+
+def _run(call: Call, kind: str) -> int:
+    """Print what was found, then complain about what was not."""
+    latest = getattr(call.opts, "latest", False)
+    if latest and call.args:
+        raise UsageError("--latest and arguments cannot be used together")
+    if not latest and not call.args:
+        raise UsageError("no names or ids specified")
+    docs: "list[Any]" = []
+    errors: list[PodlikeError] = []
+    for name in [None] if latest else call.args:
+        try:
+            docs.append(_document(call, name, kind))
+        except PodlikeError as e:
+            errors.append(e)
+    _print(call, docs)
+    for error in errors:
+        print_error(error)
+    if call.docker and errors:
+        return 1
+    return errors[-1].exit_code if errors else 0
+
+
+def _document(call: Call, name: str | None, kind: str) -> "Any":
+    if name is None:
+        return _container(call, None)
+    if kind in ("all", "container"):
+        try:
+            return _container(call, name)
+        except NotFoundError:
+            if kind == "container":
+                raise NotFoundError(f'no such container "{name}"') from None
+    from podlike.engine import images
+
+    try:
+        return images.inspect(call.engine, images.resolve(call.engine, name))
+    except NotFoundError:
+        if kind == "image":
+            raise
+        raise NotFoundError(f"No such object: {name}" if call.docker else f'no such object: "{name}"') from None
+
+
+def _container(call: Call, name: str | None) -> "Any":
+    from podlike.engine.inspect import inspect_container
+
+    container = latest_container(call) if name is None else one_container(call, name)
+    return inspect_container(call.engine, container, size=getattr(call.opts, "size", False))
+
+
+def _print(call: Call, docs: "list[Any]") -> None:
+    from podlike.cli.output import format_document, is_json, print_json
+
+    text = call.opts.format
+    if is_json(text):
+        print_json(docs, indent=5)
+        return
+    for doc in docs:
+        format_document(call, as_structs(doc), text)
+
+
+def as_structs(doc: "Any", key: str = "") -> "Any":
+    """The document with every object of fixed fields as a Struct, so that a misspelt field is an error."""
+    from podlike.spec.gotemplate import Struct
+
+    if isinstance(doc, list):
+        return [as_structs(item, key) for item in doc]
+    if not isinstance(doc, dict):
+        return doc
+    inside = {k: as_structs(v, k) for k, v in doc.items()}
+    return inside if key in _MAPS else Struct(inside)
+
+
+_FORMAT = Flag("format", "f", "string", "Format the output to a Go template or json", "json")
+_SIZE = Flag("size", "s", "bool", "Display total file size")
+
+command = Command(
+    "inspect", inspect, usage="{CONTAINER|IMAGE} [...]", summary="Display the configuration of object denoted by ID",
+    description="Displays the low-level information on an object identified by name or ID.\nFor more inspection options, "
+                "see:\n\n    podlike container inspect\n    podlike image inspect",
+    flags=(_FORMAT, LATEST, _SIZE, Flag("type", "t", "string", "Specify inspect-object type", "all")),
+    examples=("inspect fedora", "inspect --type image fedora", "inspect CtrID ImgID",
+              'inspect --format "imageId: {{.Id}} size: {{.Size}}" fedora'))
+
+container_inspect = Command(
+    "inspect", inspect_containers, usage="CONTAINER [CONTAINER...]", summary="Display the configuration of a container",
+    description="Displays the low-level information on a container identified by name or ID.",
+    flags=(_FORMAT, LATEST, _SIZE),
+    examples=("container inspect myCtr", "container inspect -l --format '{{.Id}} {{.Config.Labels}}'"))
+
+image_inspect = Command(
+    "inspect", inspect_images, usage="IMAGE [IMAGE...]", args=at_least(1), summary="Display the configuration of an image",
+    description="Displays the low-level information of an image identified by name or ID.", flags=(_FORMAT,),
+    examples=("image inspect alpine", 'image inspect --format "imageId: {{.Id}} size: {{.Size}}" alpine'))

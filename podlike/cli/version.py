@@ -1,0 +1,50 @@
+"""podlike version: what this is and when it was built."""
+
+import os
+import sys
+import time
+
+from podlike import __version__
+from podlike.cli.command import Call, Command, no_args
+from podlike.cli.options import FORMAT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+def version(call: Call) -> None:
+    from podlike.cli.output import format_document
+    from podlike.spec.gotemplate import Struct
+
+    client = describe()
+    document: "dict[str, Any]" = Struct(Client=Struct(client))
+    if call.docker:
+        document["Server"] = Struct(client)  # there is no daemon: client and server are one program
+    if call.opts.format:
+        format_document(call, document, call.opts.format, indent=2)
+        return
+    for part, doc in document.items():
+        rows = [("Version", doc["Version"]), ("API Version", doc["APIVersion"]), ("Go Version", doc["GoVersion"]),
+                ("Built", doc["BuiltTime"]), ("OS/Arch", doc["OsArch"])]
+        call.out(f"{part + ':':<14}podlike Engine")
+        for name, value in rows:
+            call.out(f"{name + ':':<14}{value}")
+
+
+def describe() -> "dict[str, Any]":
+    """The Client part, keys as podman's."""
+    import podlike
+
+    built = int(os.stat(podlike.__file__ or __file__).st_mtime)
+    uname = os.uname()
+    python = ".".join(map(str, sys.version_info[:3]))
+    return {"APIVersion": __version__, "Version": __version__, "GoVersion": f"none (Python {python})", "GitCommit": "",
+            "BuiltTime": time.strftime("%a %b %e %H:%M:%S %Y", time.localtime(built)), "Built": built, "BuildOrigin": "",
+            "OsArch": f"linux/{_MACHINES.get(uname.machine, uname.machine)}", "Os": "linux"}
+
+
+command = Command("version", version, args=no_args, summary="Display the podlike version information", flags=(FORMAT,),
+                  examples=("version", "version --format '{{.Client.Version}}'"))

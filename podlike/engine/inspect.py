@@ -1,0 +1,285 @@
+"""A container as `inspect` shows it: podman's document, from the record and the kernel."""
+
+from podlike.engine import psrows, query
+from podlike.engine.core import Engine
+from podlike.spec.container import ContainerSpec, Mount
+from podlike.spec.durations import rfc3339
+from podlike.store.containers import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_OCI_VERSION = "1.2.0"
+
+
+def inspect_container(engine: Engine, container: Container, *, size: bool = False) -> "dict[str, Any]":
+    """The document, JSON-ready, keys in podman's order. size: with SizeRw and SizeRootFs."""
+    c, spec = container, container.spec
+    status = query.status(engine, c)
+    bundle, data = engine.roots.bundle(c.id), engine.roots.container(c.id)
+    effective, bounding = _capabilities(spec)
+    doc: "dict[str, Any]" = {
+        "Id": c.id,
+        "Created": rfc3339(c.created),
+        "Path": spec.args[0] if spec.args else "",
+        "Args": spec.args[1:],
+        "State": _state(c, status),
+        "Image": c.image or "",
+        "ImageDigest": _image_digest(engine, c),
+        "ImageName": spec.image_name,
+        "Rootfs": spec.rootfs,
+        "Pod": "",
+        "ResolvConfPath": f"{bundle}/etc/resolv.conf",
+        "HostnamePath": f"{bundle}/etc/hostname",
+        "HostsPath": f"{bundle}/etc/hosts",
+        "StaticDir": data,
+        "OCIConfigPath": f"{bundle}/config.json",
+        "OCIRuntime": _runtime_name(engine, spec),
+        "ConmonPidFile": spec.conmon_pidfile or f"{bundle}/conmon.pid",
+        "PidFile": spec.pidfile or f"{bundle}/pidfile",
+        "Name": c.name,
+        "RestartCount": c.state.restarts,
+        "Driver": "overlay",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "" if spec.apparmor_profile == "unconfined" else spec.apparmor_profile,
+        "EffectiveCaps": effective,
+        "BoundingCaps": bounding,
+        "ExecIDs": list(c.state.execs),
+        "GraphDriver": {"Name": "overlay", "Data": _graph_data(engine, c)},
+    }
+    if size:
+        from podlike.engine.sizes import container_size
+
+        doc["SizeRw"], doc["SizeRootFs"] = container_size(engine, c)
+    doc |= {
+        "Mounts": [_mount(engine, m) for m in spec.mounts if m.type in ("bind", "volume", "image")],
+        "Dependencies": _dependencies(spec),
+        "NetworkSettings": _network(c, status.running),
+        "Namespace": "",
+        "IsInfra": False,
+        "IsService": False,
+        "KubeExitCodePropagation": "invalid",
+        "lockNumber": 0,
+        "Config": _config(c),
+        "HostConfig": _host_config(c),
+        "UseImageHosts": spec.no_hosts,
+        "UseImageHostname": False,
+    }
+    return doc
+
+
+def _state(c: Container, s: query.Status) -> "dict[str, Any]":
+    out: "dict[str, Any]" = {
+        "OciVersion": _OCI_VERSION, "Status": s.state, "Running": s.state in ("running", "stopping"),
+        "Paused": s.state == "paused", "Restarting": False, "OOMKilled": s.oom_killed, "Dead": False, "Pid": s.pid,
+        "ConmonPid": s.conmon_pid, "ExitCode": s.exit_code, "Error": s.error, "StartedAt": rfc3339(s.started_at),
+        "FinishedAt": rfc3339(s.finished_at)}
+    if s.health:
+        out["Health"] = {"Status": s.health, "FailingStreak": 0, "Log": []}
+    if getattr(c.state, "cgroup", ""):
+        out["CgroupPath"] = c.state.cgroup
+    out |= {"CheckpointedAt": rfc3339(0.0), "RestoredAt": rfc3339(0.0)}
+    if c.state.stopped_by_user:
+        out["StoppedByUser"] = True
+    return out
+
+
+def _image_digest(engine: Engine, c: Container) -> str:
+    """The digest of the image's manifest; empty when the image is gone."""
+    if not c.image:
+        return ""
+    row = engine.db.row("SELECT manifest FROM images WHERE id=?", (c.image,))
+    return str(row[0]) if row and row[0] else ""
+
+
+def _runtime_name(engine: Engine, spec: ContainerSpec) -> str:
+    name = spec.runtime or getattr(engine.config, "runtime", "") or "podlike-spawn"
+    return name.rpartition("/")[2]
+
+
+def _capabilities(spec: ContainerSpec) -> "tuple[list[str] | None, list[str]]":
+    """(effective, bounding), as CAP_ names."""
+    from podlike.spec.capabilities import KNOWN, container_sets
+
+    root = spec.user.partition(":")[0] in ("", "0", "root")
+    sets = container_sets(add=spec.cap_add, drop=spec.cap_drop, privileged=spec.privileged, root=root, bounding=KNOWN)
+    return list(sets.effective) or None, list(sets.bounding)
+
+
+def _graph_data(engine: Engine, c: Container) -> "dict[str, str]":
+    data = engine.roots.container(c.id)
+    out = {"UpperDir": f"{data}/upper", "WorkDir": f"{data}/work"}
+    if c.spec.layers:
+        out["LowerDir"] = ":".join(engine.layers.path(d) for d in reversed(c.spec.layers))
+    if c.state.phase in ("started", "starting"):
+        out["MergedDir"] = f"{data}/merged"
+    return dict(sorted(out.items()))
+
+
+def _mount(engine: Engine, m: Mount) -> "dict[str, Any]":
+    propagation = next((o for o in m.options if o.lstrip("r") in ("shared", "slave", "private")), "rprivate")
+    options = [o for o in m.options if o not in ("ro", "rw", propagation, "anonymous")]
+    out: "dict[str, Any]" = {"Type": m.type}
+    if m.type == "volume":
+        from podlike.engine.volumes import volume_path
+
+        out |= {"Name": m.source, "Source": volume_path(engine, m.source)}
+        options = options or ["nosuid", "nodev", "rbind"]
+    else:
+        out["Source"] = m.source
+        options = [*options, "rbind"] if "bind" not in options and "rbind" not in options else options
+    out |= {"Destination": m.target, "Driver": "local" if m.type == "volume" else "",
+            "Mode": "", "Options": options, "RW": "ro" not in m.options and (m.type != "image" or "rw" in m.options),
+            "Propagation": propagation}
+    return out
+
+
+def _dependencies(spec: ContainerSpec) -> list[str]:
+    return sorted({v.partition(":")[2] for v in (spec.pid_ns, spec.ipc_ns, spec.uts_ns, spec.cgroup_ns, spec.network)
+                   if v.startswith("container:")})
+
+
+def port_bindings(c: Container) -> "dict[str, list[dict[str, str]] | None]":
+    """{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}, one entry for each port of a range."""
+    out: "dict[str, list[dict[str, str]] | None]" = {}
+    for p in psrows.ports(c):
+        for n in range(p["count"]):
+            entry = {"HostIp": p["host_ip"] or "0.0.0.0", "HostPort": str(p["host_port"] + n if p["host_port"] else 0)}
+            key = f"{p['container_port'] + n}/{p['protocol']}"
+            out[key] = [*(out.get(key) or []), entry]
+    return dict(sorted(out.items()))
+
+
+def _network(c: Container, running: bool) -> "dict[str, Any]":
+    ports = port_bindings(c)
+    for text in c.spec.expose:
+        ports.setdefault(text, None)
+    endpoint: "dict[str, Any]" = {
+        "EndpointID": "", "Gateway": "", "IPAddress": c.state.ip if running else "", "IPPrefixLen": 0,
+        "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "MacAddress": ""}
+    return {**endpoint, "Bridge": "", "SandboxID": "", "HairpinMode": False, "LinkLocalIPv6Address": "",
+            "LinkLocalIPv6PrefixLen": 0, "Ports": ports,
+            "SandboxKey": getattr(c.state, "netns", "") if running else "",
+            "Networks": {name: {**endpoint, "NetworkID": name, "DriverOpts": None, "IPAMConfig": None, "Links": None,
+                                "Aliases": [c.id[:12]]} for name in psrows.networks(c)}}
+
+
+def _entrypoint(spec: ContainerSpec) -> list[str]:
+    """What stands in front of the command in the resolved argument list, without --init's program."""
+    head = spec.args[:len(spec.args) - len(spec.command)] if spec.command else spec.args
+    return head[2:] if spec.init and head[1:2] == ["--"] else head
+
+
+def _config(c: Container) -> "dict[str, Any]":
+    spec = c.spec
+    out: "dict[str, Any]" = {
+        "Hostname": spec.hostname or c.id[:12], "Domainname": spec.domainname, "User": spec.user,
+        "AttachStdin": False, "AttachStdout": False, "AttachStderr": False, "Tty": spec.terminal,
+        "OpenStdin": spec.stdin_open, "StdinOnce": False, "Env": [f"{k}={v}" for k, v in spec.env.items()],
+        "Cmd": spec.command or None, "Image": spec.image_name or spec.image,
+        "Volumes": {v: {} for v in spec.image_volumes} or None, "WorkingDir": spec.workdir or "/",
+        "Entrypoint": _entrypoint(spec) or None, "OnBuild": None, "Labels": spec.labels or None,
+        "Annotations": _annotations(spec), "StopSignal": spec.stop_signal or "SIGTERM",
+        "HealthcheckOnFailureAction": "none", "CreateCommand": spec.create_command}
+    if spec.timezone:
+        out["Timezone"] = spec.timezone
+    out |= {"Umask": spec.umask, "Timeout": spec.timeout, "StopTimeout": spec.stop_timeout, "Passwd": True,
+            "sdNotifyMode": spec.sdnotify or "container"}
+    if spec.expose:
+        out["ExposedPorts"] = {p: {} for p in spec.expose}
+    return out
+
+
+def _annotations(spec: ContainerSpec) -> "dict[str, str] | None":
+    out = dict(spec.annotations)
+    if spec.remove:
+        out["io.podman.annotations.autoremove"] = "TRUE"
+    if spec.privileged:
+        out["io.podman.annotations.privileged"] = "TRUE"
+    if spec.init:
+        out["io.podman.annotations.init"] = "TRUE"
+    return out or None
+
+
+def _host_config(c: Container) -> "dict[str, Any]":
+    spec = c.spec
+    policy, _, retries = spec.restart_policy.partition(":")
+    add, drop = _changed_caps(spec)
+    return {
+        "Binds": [_bind_text(m) for m in spec.mounts if m.type in ("bind", "volume")],
+        "CgroupManager": "cgroupfs", "CgroupMode": spec.cgroup_ns or "private", "ContainerIDFile": spec.cidfile,
+        "LogConfig": {"Type": spec.log_driver or "k8s-file", "Config": None,
+                      "Path": spec.log_options.get("path", ""), "Tag": spec.log_options.get("tag", ""),
+                      "Size": spec.log_options.get("max-size", "0B")},
+        "NetworkMode": spec.network or "pasta", "PortBindings": port_bindings(c),
+        "RestartPolicy": {"Name": policy or "no", "MaximumRetryCount": int(retries or 0)},
+        "AutoRemove": spec.remove, "AutoRemoveImage": False, "Annotations": _annotations(spec), "VolumeDriver": "",
+        "VolumesFrom": spec.volumes_from or None, "CapAdd": add, "CapDrop": drop, "Dns": spec.dns,
+        "DnsOptions": spec.dns_option, "DnsSearch": spec.dns_search, "ExtraHosts": spec.add_hosts, "HostsFile": "",
+        "GroupAdd": spec.groups, "IpcMode": spec.ipc_ns or "shareable", "Cgroup": "",
+        "Cgroups": "default" if spec.cgroups == "enabled" else spec.cgroups, "Links": None,
+        "OomScoreAdj": spec.oom_score_adj or 0, "PidMode": spec.pid_ns or "private", "Privileged": spec.privileged,
+        "PublishAllPorts": spec.publish_all, "ReadonlyRootfs": spec.read_only, "SecurityOpt": _security(spec),
+        "Tmpfs": spec.tmpfs, "UTSMode": spec.uts_ns or "private", "UsernsMode": spec.user_ns,
+        "ShmSize": spec.shm_size, "Runtime": "oci", "ConsoleSize": [0, 0], "Isolation": "", **_resources(spec),
+        "CgroupConf": None,
+    }
+
+
+def _changed_caps(spec: ContainerSpec) -> tuple[list[str], list[str]]:
+    """(added, dropped): what differs from the default set."""
+    from podlike.spec.capabilities import DEFAULT
+
+    _, merged = _capabilities(spec)
+    return [c for c in merged if c not in DEFAULT], [c for c in DEFAULT if c not in merged]
+
+
+def _bind_text(m: Mount) -> str:
+    access = [] if "rw" in m.options or "ro" in m.options else ["rw"]
+    return f"{m.source}:{m.target}:{','.join([*access, *m.options, 'rprivate', 'rbind'])}"
+
+
+def _security(spec: ContainerSpec) -> list[str]:
+    out = ["no-new-privileges"] if spec.no_new_privileges else []
+    if spec.seccomp_profile:
+        out.append(f"seccomp={spec.seccomp_profile}")
+    if spec.apparmor_profile:
+        out.append(f"apparmor={spec.apparmor_profile}")
+    if spec.masked_paths:
+        out.append(f"mask={':'.join(spec.masked_paths)}")
+    if spec.unmasked_paths:
+        out.append(f"unmask={':'.join(spec.unmasked_paths)}")
+    return out
+
+
+def _resources(spec: ContainerSpec) -> "dict[str, Any]":
+    period, quota = spec.cpu_period, spec.cpu_quota
+    if spec.cpus:
+        period, quota = 100000, round(spec.cpus * 100000)
+    return {
+        "CpuShares": spec.cpu_shares, "Memory": spec.memory,
+        "NanoCpus": round(quota / period * 1e9) if period and quota > 0 else 0,
+        "CgroupParent": spec.cgroup_parent, "BlkioWeight": 0, "BlkioWeightDevice": None, "BlkioDeviceReadBps": None,
+        "BlkioDeviceWriteBps": None, "BlkioDeviceReadIOps": None, "BlkioDeviceWriteIOps": None, "CpuPeriod": period,
+        "CpuQuota": quota, "CpuRealtimePeriod": 0, "CpuRealtimeRuntime": 0, "CpusetCpus": spec.cpuset_cpus,
+        "CpusetMems": spec.cpuset_mems, "Devices": [_device(d) for d in spec.devices], "DiskQuota": 0,
+        "KernelMemory": 0, "MemoryReservation": spec.memory_reservation, "MemorySwap": spec.memory_swap,
+        "MemorySwappiness": -1, "OomKillDisable": False, "Init": spec.init,
+        "PidsLimit": 0 if spec.pids_limit is None else spec.pids_limit, "Ulimits": [_ulimit(u) for u in spec.ulimits],
+        "CpuCount": 0, "CpuPercent": 0, "IOMaximumIOps": 0, "IOMaximumBandwidth": 0}
+
+
+def _device(text: str) -> "dict[str, str]":
+    parts = text.split(":")
+    inside = parts[1] if len(parts) > 1 and parts[1].startswith("/") else parts[0]
+    return {"PathOnHost": parts[0], "PathInContainer": inside, "CgroupPermissions": ""}
+
+
+def _ulimit(text: str) -> "dict[str, Any]":
+    from podlike.spec.rlimits import UNLIMITED, parse
+
+    name, soft, hard = parse(text)
+    return {"Name": f"RLIMIT_{name.upper().removeprefix('RLIMIT_')}", "Soft": -1 if soft == UNLIMITED else soft,
+            "Hard": -1 if hard == UNLIMITED else hard}

@@ -1,0 +1,39 @@
+"""How much disk a container takes."""
+
+import os
+
+from podlike.engine.core import Engine
+from podlike.errors import PodlikeError
+from podlike.store.containers import Container
+
+
+def container_size(engine: Engine, container: Container) -> tuple[int, int]:
+    """(bytes in the writable layer, bytes of all layers together). Joins the session: files belong to its ids."""
+    engine.enter_session()
+    own = tree_size(f"{engine.roots.container(container.id)}/upper")
+    below = 0
+    for diff_id in container.spec.layers:
+        try:
+            below += engine.layers.size(diff_id)
+        except (PodlikeError, OSError):
+            continue  # a missing layer is the start's to report
+    return own, own + below
+
+
+def tree_size(path: str) -> int:
+    """Sum of the sizes of the files below path; a file with several links counts once."""
+    total, seen = 0, set()
+    pending = [path]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    st = entry.stat(follow_symlinks=False)
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    elif st.st_nlink < 2 or (st.st_dev, st.st_ino) not in seen:
+                        seen.add((st.st_dev, st.st_ino))
+                        total += st.st_size
+        except OSError:
+            continue  # gone while we looked, or not ours to read
+    return total
