@@ -1,9 +1,11 @@
 """Real containers, as an ordinary user: one engine with private storage per test session, checked for leaks after each test."""
 
 import os
+import signal
 import time
 import uuid
 from collections.abc import Iterator
+from types import FrameType
 
 import pytest
 
@@ -30,6 +32,23 @@ def image(session_engine: Engine) -> str:
     session_engine("load", "-i", archive)
     os.unlink(archive)
     return IMAGE
+
+
+TEST_SECONDS = int(os.environ.get("PODLIKE_TEST_SECONDS", "60"))
+
+
+@pytest.fixture(autouse=True)
+def time_limit() -> Iterator[None]:
+    """A test that hangs fails, wherever it waits."""
+
+    def too_long(signum: int, frame: FrameType | None) -> None:
+        raise AssertionError(f"the test hung for {TEST_SECONDS} s")
+
+    previous = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(TEST_SECONDS)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, previous)
 
 
 @pytest.fixture
