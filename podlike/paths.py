@@ -119,6 +119,17 @@ def libexec(name: str) -> str:
     return f"{override or LIBEXEC}/{name}"
 
 
+def real_uid() -> int:
+    """The user's id in the initial namespace's terms, also after the session was joined (then geteuid() is 0)."""
+    uid = os.geteuid()
+    if uid == 0:
+        with open("/proc/self/uid_map") as f:
+            first = f.readline().split()
+        if first[:1] == ["0"]:
+            return int(first[1])
+    return uid
+
+
 def find_program(name: str) -> str | None:
     """Absolute path of a program of the system, or None. PATH first, then HELPER_DIRS."""
     for d in (*os.environ.get("PATH", "").split(":"), *HELPER_DIRS):

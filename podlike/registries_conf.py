@@ -11,6 +11,7 @@ import os
 from typing import NamedTuple
 
 from podlike.errors import ConfigError
+from podlike.paths import real_uid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,16 +58,17 @@ class RegistriesConf:
     """The files merged.
 
     search: unqualified-search-registries, or None where no file sets them.
-    aliases: short repository -> full repository.
+    aliases: short repository -> full repository. alias_sources: short repository -> file.
     sources: the files that were read, for messages.
     """
 
-    __slots__ = ("search", "mode", "aliases", "registries", "sources")
+    __slots__ = ("search", "mode", "aliases", "alias_sources", "registries", "sources")
 
     def __init__(self) -> None:
         self.search: tuple[str, ...] | None = None
         self.mode = "permissive"
         self.aliases: dict[str, str] = {}
+        self.alias_sources: dict[str, str] = {}
         self.registries: dict[str, Registry] = {}
         self.sources: list[str] = []
 
@@ -131,7 +133,7 @@ def load_registries_conf() -> RegistriesConf:
 
 def cached_aliases_path() -> str:
     """Where choices made at a prompt are kept. Beats [aliases] of registries.conf."""
-    if os.geteuid() == 0:
+    if real_uid() == 0:
         return "/var/cache/containers/short-name-aliases.conf"
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return f"{cache}/containers/short-name-aliases.conf"
@@ -157,7 +159,7 @@ def record_alias(short: str, repository: str) -> None:
 
 def _files() -> list[str]:
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    dirs = (f"{home}/containers", *SYSTEM_DIRS) if os.geteuid() else SYSTEM_DIRS
+    dirs = (f"{home}/containers", *SYSTEM_DIRS)
     files = [f for d in dirs if os.path.isfile(f := f"{d}/registries.conf")][:1]
     dropins: dict[str, str] = {}
     for d in reversed(dirs):
@@ -215,6 +217,7 @@ def _apply_aliases(conf: RegistriesConf, aliases: object, path: str) -> None:
             raise _wrong(path, f"aliases.{short}", f"{full!r} must be registry/repository without a tag")
         else:
             conf.aliases[short] = full
+            conf.alias_sources[short] = path
 
 
 def _apply_cached_aliases(conf: RegistriesConf) -> None:

@@ -10,6 +10,7 @@ import os
 from typing import NamedTuple
 
 from podlike.errors import RegistryError, UsageError
+from podlike.paths import real_uid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,12 +55,9 @@ def auth_files(authfile: str | None = None) -> list[str]:
     if only:
         return [only]
     home = os.path.expanduser("~")
-    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
-    if os.geteuid() == 0 and not os.environ.get("XDG_RUNTIME_DIR"):
-        runtime = "/run/containers/0"
-        first = f"{runtime}/auth.json"
-    else:
-        first = f"{runtime}/containers/auth.json"
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    uid = real_uid()
+    first = f"{runtime or f'/run/user/{uid}'}/containers/auth.json" if runtime or uid else "/run/containers/0/auth.json"
     config = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
     docker = os.environ.get("DOCKER_CONFIG") or f"{home}/.docker"
     return [first, f"{config}/containers/auth.json", f"{docker}/config.json", f"{home}/.dockercfg"]

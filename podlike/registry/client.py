@@ -154,6 +154,10 @@ class Client:
         """Make all threads that use this client stop soon."""
         self._http.abort()
 
+    def check(self) -> None:
+        """Raises: Cancelled after abort()."""
+        self._http.check()
+
     def close(self) -> None:
         self._http.close()
 

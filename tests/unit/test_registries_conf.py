@@ -1,6 +1,5 @@
 """registries.conf: search order, merging, prefixes, mirrors, short names."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr(registries_conf, "cached_aliases_path", lambda: str(tmp_path / "cache/aliases.conf"))
     monkeypatch.setattr(registries_conf, "SYSTEM_DIRS", (str(tmp_path / "etc"), str(tmp_path / "usr")))
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.delenv("CONTAINERS_REGISTRIES_CONF", raising=False)
     monkeypatch.delenv("REGISTRIES_CONF", raising=False)
     return tmp_path

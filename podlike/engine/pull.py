@@ -1,0 +1,346 @@
+"""Pull: from a name that the user typed to an image in the store.
+
+    name -> full names (registries.conf) -> places to ask (mirrors) -> manifest -> the platform's manifest
+         -> config and layers, each verified -> one row in the database
+
+Nothing is visible before the last step. What a failed pull leaves are complete blobs and layers, which the next
+one finds, and unfinished blobs in tmp/, which it continues.
+"""
+
+import re
+from typing import NamedTuple
+
+from podlike import log
+from podlike.engine.fetch import Fetcher, Job, Progress, check_space
+from podlike.errors import ConflictError, NotFoundError, PodlikeError, RegistryError, StoreError, UsageError
+from podlike.registries_conf import load_registries_conf, record_alias
+from podlike.spec.image import (
+    MAX_CONFIG,
+    Index,
+    Manifest,
+    choose_platform,
+    host_platform,
+    load_json,
+    parse_config,
+    parse_manifest,
+    parse_platform,
+    platform_rank,
+)
+from podlike.spec.reference import Reference, is_short, parse_reference, split_short
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Final
+
+    from podlike.engine.core import Engine
+    from podlike.registries_conf import RegistriesConf
+    from podlike.registry.client import Client
+    from podlike.spec.image import Descriptor, ImageConfig, Platform
+    from podlike.store.images import Image
+
+POLICIES: "Final" = ("always", "missing", "never", "newer")
+# An index may list indexes; real ones do not go deeper than two.
+_MAX_INDEX_DEPTH: "Final" = 3
+_OTHER_TRANSPORTS = re.compile(r"(docker-archive|docker-daemon|oci-archive|oci|dir|containers-storage|ostree|sif|atomic):")
+
+
+class PullOptions(NamedTuple):
+    """How to pull.
+
+    platform: OS/ARCH[/VARIANT], None: this machine's. tls_verify: None: as registries.conf says.
+    creds: USER[:PASSWORD] instead of what is in authfile. retries: further tries after transient failures.
+    retry_delay: seconds. choose: asks the user which of several full names a short one means.
+    """
+
+    platform: str | None = None
+    tls_verify: bool | None = None
+    creds: str | None = None
+    authfile: str | None = None
+    cert_dir: str | None = None
+    retries: int | None = None
+    retry_delay: float | None = None
+    choose: "Callable[[Sequence[str]], str] | None" = None
+
+
+class _Source(NamedTuple):
+    """What a registry said about a name. index_digest: "" where the tag names the manifest itself."""
+
+    client: "Client"
+    path: str
+    manifest: Manifest
+    raw: bytes
+    digest: str
+    index_digest: str
+    config: "ImageConfig"
+    config_raw: bytes
+
+
+def pull(engine: "Engine", name: str, *, platform: str | None = None, tls_verify: bool | None = None,
+         creds: str | None = None, authfile: str | None = None, cert_dir: str | None = None, policy: str = "always",
+         retries: int | None = None, retry_delay: float | None = None,
+         choose: "Callable[[Sequence[str]], str] | None" = None, progress: Progress | None = None) -> "Image":
+    """Make an image available under its name and return it.
+
+    name: as typed; short names are resolved by registries.conf.
+    policy: always; missing: only if there is none here; never; newer: only if the registry has another one.
+    For the others see PullOptions.
+    Raises: UsageError, NotFoundError, RegistryError, StoreError, ConfigError.
+    """
+    if policy not in POLICIES:
+        raise UsageError(f'unsupported pull policy "{policy}"', hint=f"Use one of {', '.join(POLICIES)}.")
+    options = PullOptions(platform, tls_verify, creds, authfile, cert_dir, retries, retry_delay, choose)
+    text = _strip_transport(name)
+    local = None if policy == "always" else _local(engine, text, options)
+    if local is not None and policy in ("missing", "never"):
+        return local
+    if policy == "never":
+        raise NotFoundError(f"{name}: image not known", hint=f"Pull it first: podlike pull {name}.")
+    return _Pull(engine, options, progress or Progress()).by_name(text, newer_than=local)
+
+
+def pull_all_tags(engine: "Engine", name: str, *, options: PullOptions | None = None,
+                  progress: Progress | None = None) -> "list[Image]":
+    """Pull every tag of a repository. Raises: as pull()."""
+    return _Pull(engine, options or PullOptions(), progress or Progress()).all_tags(_strip_transport(name))
+
+
+def shown_name(image: "Image", typed: str) -> str:
+    """The full name that a typed one stands for, as docker prints it at the end of a pull."""
+    reference = parse_reference(_strip_transport(typed))
+    return reference.name if reference.name in image.names or reference.digest else next(iter(image.names), image.id)
+
+
+class _Pull:
+    """One call of pull(): its options and the configuration it works with."""
+
+    def __init__(self, engine: "Engine", options: PullOptions, progress: Progress) -> None:
+        self._engine = engine
+        self._options = options
+        self._progress = progress
+        self._conf: RegistriesConf = load_registries_conf()
+        self._platform: Platform = parse_platform(options.platform) if options.platform else host_platform()
+
+    def by_name(self, text: str, *, newer_than: "Image | None" = None) -> "Image":
+        references, chosen = _references(self._conf, text, self._options, self._progress)
+        errors: list[PodlikeError] = []
+        for reference in references:
+            try:
+                if newer_than is not None and self._is_current(reference, newer_than):
+                    return newer_than
+                self._progress.trying(reference.name)
+                image = self._by_reference(reference)
+            except (RegistryError, NotFoundError) as e:
+                errors.append(e)
+                continue
+            if chosen:
+                record_alias(*chosen)
+            return image
+        if newer_than is not None:
+            log.warning(f"check for a newer {text}: {errors[-1].message}; using the image that is here")
+            return newer_than
+        raise _all_failed(errors)
+
+    def all_tags(self, text: str) -> "list[Image]":
+        references, _ = _references(self._conf, text, self._options, self._progress)
+        if parse_reference(text).digest or ":" in text.rpartition("/")[2]:
+            raise UsageError(f"tag can't be used with --all-tags/-a: {text}",
+                             hint="Leave the tag out, or --all-tags.")
+        reference = references[0]
+        images: dict[str, Image] = {}
+        place = self._conf.pull_sources(reference.repository, by_digest=False)[-1]
+        client, path = self._client(place.repository, place.insecure)
+        try:
+            tags = client.tags(path)
+        finally:
+            client.close()
+        if not tags:
+            raise NotFoundError(f"pull all tags of {reference.repository}: it has none")
+        for tag in tags:
+            tagged = reference._replace(tag=tag)
+            self._progress.trying(tagged.name)
+            image = self._by_reference(tagged)
+            images[image.id] = image
+        return list(images.values())
+
+    # One reference
+
+    def _by_reference(self, reference: Reference) -> "Image":
+        """Ask the mirrors and the registry in turn."""
+        places = self._conf.pull_sources(reference.repository, by_digest=reference.digest is not None)
+        for place in places[:-1]:
+            try:
+                return self._from_place(reference, place.repository, place.insecure)
+            except (RegistryError, NotFoundError) as e:
+                log.info(f"mirror {place.repository} did not serve {reference.name}: {e.message}")
+        return self._from_place(reference, places[-1].repository, places[-1].insecure)
+
+    def _from_place(self, reference: Reference, repository: str, insecure: bool) -> "Image":
+        client, path = self._client(repository, insecure)
+        try:
+            try:
+                source = self._describe(client, path, reference)
+            except (RegistryError, NotFoundError, StoreError) as e:
+                e.message = f"initializing source docker://{reference.name}: {e.message}"
+                e.args = (e.message,)
+                raise
+            return self._store(reference, source)
+        finally:
+            client.close()
+
+    def _client(self, repository: str, insecure: bool) -> "tuple[Client, str]":
+        from podlike.registry.auth import find_credentials, parse_creds
+        from podlike.registry.client import Client, Options
+
+        o = self._options
+        domain, _, path = repository.partition("/")
+        creds = parse_creds(o.creds) if o.creds else find_credentials(repository, authfile=o.authfile)
+        verify = o.tls_verify if o.tls_verify is not None else False if insecure else None
+        engine = self._engine.config.engine
+        return Client(domain, credentials=creds, options=Options(
+            verify=verify, cert_dir=o.cert_dir, persist=o.retries is not None, retry_delay=o.retry_delay,
+            retries=engine.retry if o.retries is None else o.retries)), path
+
+    def _is_current(self, reference: Reference, image: "Image") -> bool:
+        """Whether the registry's tag still names the image that is here."""
+        place = self._conf.pull_sources(reference.repository, by_digest=False)[-1]
+        client, path = self._client(place.repository, place.insecure)
+        try:
+            digest = client.manifest_digest(path, reference.identifier)
+        finally:
+            client.close()
+        return reference.with_digest(digest).name in image.digests
+
+    def _describe(self, client: "Client", path: str, reference: Reference) -> _Source:
+        """Fetch manifest and config, the platform's ones."""
+        got = client.manifest(path, reference.identifier)
+        document = parse_manifest(got.data, got.media_type)
+        index_digest = got.digest if isinstance(document, Index) else ""
+        for _ in range(_MAX_INDEX_DEPTH):
+            if isinstance(document, Manifest):
+                break
+            entry = choose_platform(document.manifests, self._platform)
+            got = client.manifest(path, entry.digest)
+            document = parse_manifest(got.data, entry.media_type)
+        if isinstance(document, Index):
+            raise RegistryError("its indexes are nested without end", hint="Report this to the owner of the image.")
+        self._progress.reading()
+        raw = self._config(client, path, document.config)
+        config = parse_config(raw)
+        self._check_fit(reference, document, config, named=not index_digest)
+        return _Source(client, path, document, got.data, got.digest, index_digest, config, raw)
+
+    def _config(self, client: "Client", path: str, descriptor: "Descriptor") -> bytes:
+        if self._engine.blobs.has(descriptor.digest):
+            return self._engine.blobs.read(descriptor.digest, limit=MAX_CONFIG)
+        return client.small_blob(path, descriptor.digest, descriptor.size, limit=MAX_CONFIG)
+
+    def _check_fit(self, reference: Reference, manifest: Manifest, config: "ImageConfig", *, named: bool) -> None:
+        if len(config.diff_ids) != len(manifest.layers):
+            raise RegistryError(f"reading config {manifest.config.digest}: it has {len(config.diff_ids)} layers, "
+                                f"the manifest {len(manifest.layers)}", hint="Report this to the owner of the image.")
+        have = _platform_of(config)
+        if named and platform_rank(self._platform, have) is None:
+            log.warning(f"image platform ({have}) does not match the expected platform ({self._platform})")
+
+    # Into the store
+
+    def _store(self, reference: Reference, source: _Source) -> "Image":
+        from podlike.store.locks import StoreLock
+
+        engine = self._engine
+        # Unpacking needs the user's subordinate ids; namespaces can only be joined while there is one thread.
+        engine.enter_session()
+        jobs = _jobs(source)
+        layers, blobs = engine.layers, engine.blobs
+        with StoreLock(engine.roots.tmp):
+            missing = [job for job in jobs if not layers.has(job.diff_id)]
+            # Compressed blobs are kept beside the trees, which are at least as large.
+            check_space(engine.roots.tmp, sum(j.size * (1 if blobs.has(j.digest) else 2) for j in missing),
+                        reference.name)
+            Fetcher(source.client, source.path, blobs=blobs, layers=layers, progress=self._progress,
+                    parallel=engine.config.engine.image_parallel_copies).run(jobs)
+            for job in missing:
+                layers.index(layers.record(job.diff_id))
+            self._progress.config(source.manifest.config.digest)
+            blobs.write(source.config_raw)
+            blobs.write(source.raw)
+            self._progress.writing()
+            return self._record(reference, source)
+
+    def _record(self, reference: Reference, source: _Source) -> "Image":
+        raise NotImplementedError
+
+
+def _references(conf: "RegistriesConf", text: str, options: PullOptions,
+                progress: Progress) -> tuple[list[Reference], tuple[str, str] | None]:
+    """(full names to try in order, (short name, repository) to be recorded as the user's choice or None)."""
+    if not is_short(text):
+        return [parse_reference(text)], None
+    repository, tail = split_short(text)
+    found, ask = conf.resolve_short(repository)
+    chosen = None
+    if repository in conf.aliases:
+        progress.note(f'Resolved "{repository}" as an alias ({conf.alias_sources.get(repository, "")})')
+    elif ask and options.choose is not None:
+        found = [options.choose(found)]
+        chosen = (repository, found[0])
+    elif ask and conf.mode == "enforcing":
+        raise ConflictError(f'short-name resolution enforced but cannot prompt without a TTY: "{repository}" may be '
+                            f"{' or '.join(found)}", hint=f"Write the full name, for example {found[0]}{tail}.")
+    return [parse_reference(name + tail) for name in found], chosen
+
+
+def _strip_transport(name: str) -> str:
+    text = name.removeprefix("docker://")
+    match = _OTHER_TRANSPORTS.match(text)
+    # "dir:1" and "oci:1" are also names with tags: a path follows a transport.
+    if match and text[match.end():match.end() + 1] in ("/", ".", ""):
+        raise UsageError(f"pull {name}: images are pulled from registries, not from {match.group(1)}",
+                         hint="Use `podlike load -i FILE` for archives.")
+    return text
+
+
+def _local(engine: "Engine", text: str, options: PullOptions) -> "Image | None":
+    """The image that is here under this name, if it is of the wanted platform."""
+    from podlike.engine.images import resolve
+
+    try:
+        image = resolve(engine, text)
+    except NotFoundError:
+        return None
+    if options.platform and platform_rank(parse_platform(options.platform), _platform_of(_parsed(image))) != 0:
+        return None
+    return image
+
+
+def _jobs(source: _Source) -> list[Job]:
+    """One job a layer; a layer that the image has twice is fetched once."""
+    urls = _foreign_urls(source.raw)
+    jobs: dict[str, Job] = {}
+    for n, (layer, diff_id) in enumerate(zip(source.manifest.layers, source.config.diff_ids, strict=True)):
+        same = next((j for j in jobs.values() if j.digest == layer.digest), None)
+        if same and same.diff_id != diff_id:
+            raise RegistryError(f"reading config {source.manifest.config.digest}: layer {layer.digest} has two diff IDs",
+                                hint="Report this to the owner of the image.")
+        jobs.setdefault(diff_id, Job(layer.digest, layer.size, diff_id, layer.media_type, urls.get(n, ())))
+    return list(jobs.values())
+
+
+def _foreign_urls(raw: bytes) -> dict[int, tuple[str, ...]]:
+    """layers[n].urls of a manifest that was parsed before; only strings."""
+    found = {}
+    for n, layer in enumerate(load_json(raw, "image manifest", limit=len(raw)).get("layers") or []):
+        urls = layer.get("urls")
+        if isinstance(urls, list):
+            found[n] = tuple(u for u in urls if isinstance(u, str))
+    return found
+
+
+def _all_failed(errors: "list[PodlikeError]") -> PodlikeError:
+    if len(errors) == 1:
+        return errors[0]
+    lines = "".join(f"\n * {e.message}" for e in errors)
+    kind = NotFoundError if all(isinstance(e, NotFoundError) for e in errors) else RegistryError
+    return kind(f"{len(errors)} errors occurred while pulling:{lines}", hint="Write the full name, or: " + (
+        errors[-1].hint or "check the search registries."))
