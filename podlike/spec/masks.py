@@ -43,8 +43,7 @@ def masked_paths(*, mask: "Iterable[str]", unmask: "Iterable[str]", privileged: 
     """
     patterns = split(unmask)
     paths = [] if privileged else [p for p in (*MASKED, *host_paths) if not _matches(p, patterns)]
-    paths += [p for p in split(mask) if p.startswith("/") and p not in paths]
-    return paths
+    return list(dict.fromkeys((*paths, *(p for p in split(mask) if p.startswith("/")))))
 
 
 def readonly_paths(*, unmask: "Iterable[str]", privileged: bool) -> "list[str]":

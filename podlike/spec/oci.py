@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from podlike.errors import UsageError
-from podlike.spec import capabilities, devices, masks, rlimits, seccomp, signals, sysctls, users
+from podlike.spec import capabilities, masks, rlimits, seccomp, signals, sysctls, users
 from podlike.spec.oci_mounts import BoundPath, MountInput, build_mounts, propagation
 from podlike.spec.resolve import default_hostname, namespace, uses_systemd
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from podlike.spec.container import ContainerSpec
+    from podlike.spec.devices import DeviceNode
 
 # The document follows runtime-spec 1.2 but uses nothing that 1.0 lacks, and says so: the version is a demand on the
 # runtime, and crun before 1.9 (Debian 12) and runc before 1.1 refuse to run anything newer.
@@ -47,7 +48,7 @@ class HostFacts(NamedTuple):
 
 def build(spec: "ContainerSpec", *, cid: str, rootfs: str, user: users.ResolvedUser, host: HostFacts,
           rootless: bool, binds: "Mapping[str, str] | None" = None, volumes: "Sequence[BoundPath]" = (),
-          device_nodes: "Sequence[devices.DeviceNode]" = (), host_devices: "Sequence[devices.DeviceNode]" = (),
+          device_nodes: "Sequence[DeviceNode]" = (), host_devices: "Sequence[DeviceNode]" = (),
           netns_path: str | None = None, ns_paths: "Mapping[str, str] | None" = None,
           cgroups_path: str | None = None, init_path: str = "", seccomp_profile: object = None,
           default_capabilities: "Sequence[str]" = capabilities.DEFAULT,
@@ -74,7 +75,7 @@ def build(spec: "ContainerSpec", *, cid: str, rootfs: str, user: users.ResolvedU
     bounding_sets = _capabilities(spec, host, default_capabilities)
     mounts = build_mounts(spec, MountInput(
         binds=binds or {}, volumes=volumes, devices=device_nodes,
-        host_devices=[d for d in host_devices if devices.is_for_privileged(d.target)], init_path=init_path,
+        host_devices=_shareable(host_devices), init_path=init_path,
         uid=user.uid, gid=user.gid, rootless=rootless, cgroup_v2=host.cgroup_v2, gid5=host.gid5, mqueue=host.mqueue))
     namespaces = _namespaces(spec, netns_path, ns_paths or {})
     doc: "dict[str, Any]" = {
@@ -98,6 +99,14 @@ def build(spec: "ContainerSpec", *, cid: str, rootfs: str, user: users.ResolvedU
     if profile is not None:
         linux["seccomp"] = profile
     return doc
+
+
+def _shareable(nodes: "Sequence[DeviceNode]") -> "Sequence[DeviceNode]":
+    if not nodes:
+        return ()
+    from podlike.spec.devices import is_for_privileged
+
+    return [node for node in nodes if is_for_privileged(node.target)]
 
 
 def _capabilities(spec: "ContainerSpec", host: HostFacts, base: "Sequence[str]") -> capabilities.CapabilitySets:
@@ -291,8 +300,8 @@ def refuse_missing_controllers(spec: "ContainerSpec", controllers: "frozenset[st
                      "or leave the limit away.")
 
 
-def _rootful_devices(spec: "ContainerSpec", linux: "dict[str, Any]", nodes: "Sequence[devices.DeviceNode]",
-                     host_devices: "Sequence[devices.DeviceNode]") -> None:
+def _rootful_devices(spec: "ContainerSpec", linux: "dict[str, Any]", nodes: "Sequence[DeviceNode]",
+                     host_devices: "Sequence[DeviceNode]") -> None:
     """Device nodes and the device cgroup, which only root of the initial user namespace can have."""
     wanted = [*host_devices, *nodes] if spec.privileged else nodes
     if wanted:

@@ -157,7 +157,7 @@ _NAMESPACES = (
 
 
 def _section(image_config: "Mapping[str, Any] | None") -> "Mapping[str, Any]":
-    section = (image_config or {}).get("config")
+    section = image_config.get("config") if isinstance(image_config, dict) else None
     return section if isinstance(section, dict) else {}
 
 

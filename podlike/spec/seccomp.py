@@ -45,10 +45,10 @@ _ALWAYS = (
     "clone clone3 fork vfork execve execveat exit exit_group wait4 waitid waitpid set_tid_address "
     "set_robust_list get_robust_list rseq restart_syscall membarrier",
     # Who am I: ids, groups, sessions, capabilities. The kernel decides by capabilities and by the user namespace.
-    "getpid gettid getppid getpgid getpgrp getsid setpgid setsid getuid getuid32 geteuid geteuid32 getgid getgid32 "
-    "getegid getegid32 getresuid getresuid32 getresgid getresgid32 getgroups getgroups32 setuid setuid32 setgid "
-    "setgid32 setreuid setreuid32 setregid setregid32 setresuid setresuid32 setresgid setresgid32 setfsuid "
-    "setfsuid32 setfsgid setfsgid32 setgroups setgroups32 capget capset",
+    "getpid gettid getppid getpgid getpgrp getsid setpgid setsid getuid getuid32 geteuid geteuid32 getgid "
+    "getgid32 getegid getegid32 getresuid getresuid32 getresgid getresgid32 getgroups getgroups32 setuid "
+    "setuid32 setgid setgid32 setreuid setreuid32 setregid setregid32 setresuid setresuid32 setresgid "
+    "setresgid32 setfsuid setfsuid32 setfsgid setfsgid32 setgroups setgroups32 capget capset",
     # Locking oneself in further: always welcome.
     "prctl seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self",
     # Namespaces and mounts. Harmless without CAP_SYS_ADMIN, and what a nested engine or bubblewrap lives on.
@@ -59,45 +59,46 @@ _ALWAYS = (
     "remap_file_pages memfd_create memfd_secret pkey_alloc pkey_free pkey_mprotect mbind get_mempolicy "
     "set_mempolicy",
     # Files: open, read, write.
-    "open openat openat2 creat close close_range read readv pread64 preadv preadv2 write writev pwrite64 pwritev "
-    "pwritev2 lseek _llseek dup dup2 dup3 pipe pipe2 fcntl fcntl64 flock ioctl sendfile sendfile64 splice tee "
-    "copy_file_range readahead fadvise64 fadvise64_64 fallocate ftruncate ftruncate64 truncate truncate64 "
-    "sync syncfs fsync fdatasync sync_file_range umask",
+    "open openat openat2 creat close close_range read readv pread64 preadv preadv2 write writev pwrite64 "
+    "pwritev pwritev2 lseek _llseek dup dup2 dup3 pipe pipe2 fcntl fcntl64 flock ioctl sendfile sendfile64 "
+    "splice tee copy_file_range readahead fadvise64 fadvise64_64 fallocate ftruncate ftruncate64 truncate "
+    "truncate64 sync syncfs fsync fdatasync sync_file_range umask",
     # Files: names and directories.
-    "access faccessat faccessat2 chdir fchdir getcwd getdents getdents64 link linkat symlink symlinkat readlink "
-    "readlinkat unlink unlinkat rename renameat renameat2 mkdir mkdirat rmdir mknod mknodat name_to_handle_at",
+    "access faccessat faccessat2 chdir fchdir getcwd getdents getdents64 link linkat symlink symlinkat "
+    "readlink readlinkat unlink unlinkat rename renameat renameat2 mkdir mkdirat rmdir mknod mknodat "
+    "name_to_handle_at",
     # Files: attributes.
-    "stat stat64 lstat lstat64 fstat fstat64 fstatat64 newfstatat statx statfs statfs64 fstatfs fstatfs64 chmod "
-    "fchmod fchmodat fchmodat2 chown chown32 fchown fchown32 fchownat lchown lchown32 utime utimes futimesat "
-    "utimensat utimensat_time64 getxattr lgetxattr fgetxattr setxattr lsetxattr fsetxattr listxattr llistxattr "
-    "flistxattr removexattr lremovexattr fremovexattr",
+    "stat stat64 lstat lstat64 fstat fstat64 fstatat64 newfstatat statx statfs statfs64 fstatfs fstatfs64 "
+    "chmod fchmod fchmodat fchmodat2 chown chown32 fchown fchown32 fchownat lchown lchown32 utime utimes "
+    "futimesat utimensat utimensat_time64 getxattr lgetxattr fgetxattr setxattr lsetxattr fsetxattr "
+    "listxattr llistxattr flistxattr removexattr lremovexattr fremovexattr",
     # Waiting for files and being told of changes. fanotify checks privileges itself since Linux 5.13.
-    "select _newselect pselect6 pselect6_time64 poll ppoll ppoll_time64 epoll_create epoll_create1 epoll_ctl "
-    "epoll_ctl_old epoll_wait epoll_wait_old epoll_pwait epoll_pwait2 eventfd eventfd2 inotify_init inotify_init1 "
-    "inotify_add_watch inotify_rm_watch fanotify_init fanotify_mark",
+    "select _newselect pselect6 pselect6_time64 poll ppoll ppoll_time64 epoll_create epoll_create1 "
+    "epoll_ctl epoll_ctl_old epoll_wait epoll_wait_old epoll_pwait epoll_pwait2 eventfd eventfd2 "
+    "inotify_init inotify_init1 inotify_add_watch inotify_rm_watch fanotify_init fanotify_mark",
     # Asynchronous I/O of the old kind. io_uring is not here: too many holes, and no filter sees what it does.
     "io_setup io_destroy io_submit io_cancel io_getevents",
     # Network. socket() itself has rules of its own below.
-    "bind connect listen accept accept4 getsockname getpeername getsockopt setsockopt socketpair socketcall "
-    "shutdown send sendto sendmsg sendmmsg recv recvfrom recvmsg recvmmsg recvmmsg_time64",
+    "bind connect listen accept accept4 getsockname getpeername getsockopt setsockopt socketpair "
+    "socketcall shutdown send sendto sendmsg sendmmsg recv recvfrom recvmsg recvmmsg recvmmsg_time64",
     # Signals.
     "kill tkill tgkill signal sigaltstack sigprocmask sigreturn rt_sigaction rt_sigpending rt_sigprocmask "
-    "rt_sigqueueinfo rt_tgsigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 signalfd "
-    "signalfd4 pause pidfd_open pidfd_getfd pidfd_send_signal",
+    "rt_sigqueueinfo rt_tgsigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 "
+    "signalfd signalfd4 pause pidfd_open pidfd_getfd pidfd_send_signal",
     # Time. clock_adjtime and adjtimex also read; the kernel wants CAP_SYS_TIME for a change.
-    "time gettimeofday times nanosleep alarm getitimer setitimer clock_gettime clock_gettime64 clock_getres "
-    "clock_getres_time64 clock_nanosleep clock_nanosleep_time64 clock_adjtime clock_adjtime64 adjtimex "
-    "timer_create timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 "
-    "timerfd_create timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64",
+    "time gettimeofday times nanosleep alarm getitimer setitimer clock_gettime clock_gettime64 "
+    "clock_getres clock_getres_time64 clock_nanosleep clock_nanosleep_time64 clock_adjtime clock_adjtime64 "
+    "adjtimex timer_create timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime "
+    "timer_settime64 timerfd_create timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64",
     # Scheduling and limits.
-    "sched_yield sched_getaffinity sched_setaffinity sched_getattr sched_setattr sched_getparam sched_setparam "
-    "sched_getscheduler sched_setscheduler sched_get_priority_max sched_get_priority_min sched_rr_get_interval "
-    "sched_rr_get_interval_time64 getpriority setpriority ioprio_get ioprio_set getrlimit setrlimit ugetrlimit "
-    "prlimit64 getrusage getcpu",
+    "sched_yield sched_getaffinity sched_setaffinity sched_getattr sched_setattr sched_getparam "
+    "sched_setparam sched_getscheduler sched_setscheduler sched_get_priority_max sched_get_priority_min "
+    "sched_rr_get_interval sched_rr_get_interval_time64 getpriority setpriority ioprio_get ioprio_set "
+    "getrlimit setrlimit ugetrlimit prlimit64 getrusage getcpu",
     # Locks and messages between processes; the ipc namespace keeps them inside.
-    "futex futex_time64 ipc semget semctl semop semtimedop semtimedop_time64 shmget shmctl shmat shmdt msgget "
-    "msgctl msgsnd msgrcv mq_open mq_unlink mq_notify mq_getsetattr mq_timedsend mq_timedsend_time64 "
-    "mq_timedreceive mq_timedreceive_time64",
+    "futex futex_time64 ipc semget semctl semop semtimedop semtimedop_time64 shmget shmctl shmat shmdt "
+    "msgget msgctl msgsnd msgrcv mq_open mq_unlink mq_notify mq_getsetattr mq_timedsend "
+    "mq_timedsend_time64 mq_timedreceive mq_timedreceive_time64",
     # Debuggers: only same-user processes of the container's pid namespace are in reach.
     "ptrace process_vm_readv process_vm_writev process_mrelease",
     # The system. reboot in a pid namespace ends the container; syslog and keyctl check privileges themselves.
@@ -109,14 +110,15 @@ _ALWAYS = (
 # Known and refused: old calls that nothing needs, and those that reach beyond a container.
 _REFUSED = (
     # What was replaced decades ago; less code to attack.
-    "bdflush nfsservctl oldfstat oldlstat oldolduname oldstat olduname sysfs uselib ustat sgetmask ssetmask nice "
-    "vm86 vm86old syscall",
+    "bdflush nfsservctl oldfstat oldlstat oldolduname oldstat olduname sysfs uselib ustat sgetmask "
+    "ssetmask nice vm86 vm86old syscall",
     # The machine as a whole.
     "kexec_load kexec_file_load swapon swapoff pciconfig_iobase pciconfig_read pciconfig_write",
     # Memory of others, and memory tricks that exploits love (userfaultfd wins races, vmsplice gifts pages).
     "migrate_pages move_pages userfaultfd vmsplice",
     # New calls whose callers cope with EPERM but not always with ENOSYS.
-    "cachestat futex_requeue futex_wait futex_waitv futex_wake io_pgetevents io_pgetevents_time64 map_shadow_stack",
+    "cachestat futex_requeue futex_wait futex_waitv futex_wake io_pgetevents io_pgetevents_time64 "
+    "map_shadow_stack",
 )
 
 # personality(2): Linux, Linux with 32-bit uname, both with UNAME26, and "tell me". READ_IMPLIES_EXEC and

@@ -24,13 +24,13 @@ GROUP = "root:x:0:\nweb:x:1000:\nextra:x:44:web\n"
 MAKE = """
 import json, sys
 from podlike.runtime import hostfacts
-from podlike.spec import oci, resolve, users
+from podlike.spec import devices, oci, resolve, users
 from podlike.spec.container import ContainerSpec
 ask = json.load(open(sys.argv[1]))
 spec = resolve.resolve(ContainerSpec.from_dict(ask["spec"]), None, name="t", cid="c" * 64, host_env={})
 user = users.resolve(spec.user, passwd=ask["passwd"], group=ask["group"], groups=spec.groups)
 volumes = [hostfacts.bound_path(m.source, m.target, m.options) for m in spec.mounts if m.type == "bind"]
-nodes = [hostfacts.device_node(*oci.devices.parse(d)) for d in spec.devices]
+nodes = [hostfacts.device_node(*devices.parse(d)) for d in spec.devices]
 doc = oci.build(spec, cid="c" * 64, rootfs=ask["rootfs"], user=user, host=hostfacts.gather(), rootless=True,
                 volumes=volumes, device_nodes=nodes, host_devices=list(hostfacts.all_devices()) if spec.privileged else [],
                 binds=ask["binds"])
