@@ -306,12 +306,12 @@ def make_engine(session: Session) -> "Engine":
     from podlike.engine.core import Engine
     from podlike.paths import Roots, default_roots
 
-    data, run = session.options["root"], session.options["runroot"]
+    data, run, conmon = (session.options[name] for name in ("root", "runroot", "conmon"))
     if not data and not run:
-        return Engine()
+        return Engine(conmon=conmon)
     usual = default_roots()
     return Engine(roots=Roots(data=os.path.abspath(data) if data else usual.data,
-                              run=os.path.abspath(run) if run else usual.run))
+                              run=os.path.abspath(run) if run else usual.run), conmon=conmon)
 
 
 def run(args: list[str], prog: str) -> int:

@@ -357,6 +357,7 @@ def _life(call: "Call", spec: ContainerSpec) -> None:
         raise UsageError(f'invalid sdnotify value "{opts.sdnotify}": must be container, conmon, healthy or ignore')
     spec.sdnotify = opts.sdnotify if call.changed("sdnotify") else ""
     spec.runtime = call.session.options["runtime"]
+    spec.runtime_flags = call.session.options["runtime_flag"]
 
 
 def _log_options(call: "Call", spec: ContainerSpec) -> None:

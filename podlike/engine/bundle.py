@@ -38,15 +38,15 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         binds = _own_files(container, bundle, root_fd, network)
     finally:
         os.close(root_fd)
-    is_rootless = rootless()
+    is_rootless, table = rootless(), engine.config.containers
     warnings: list[str] = []
     config = oci.build(
         spec, cid=container.id, rootfs=rootfs, user=user, host=_host_facts(container), rootless=is_rootless,
         binds=binds, volumes=volumes, device_nodes=look_up_devices(spec.devices),
         host_devices=list(hostfacts.all_devices()) if spec.privileged else (), netns_path=network.netns or None,
         ns_paths=_shared_namespaces(engine, spec), cgroups_path=container.state.cgroup or None,
-        seccomp_profile=_seccomp_profile(spec, engine.config.seccomp_profile),
-        default_capabilities=engine.config.default_capabilities, warnings=warnings)
+        seccomp_profile=_seccomp_profile(spec, table.seccomp_profile),
+        default_capabilities=table.default_capabilities, default_pids_limit=table.pids_limit, warnings=warnings)
     if warnings:
         from podlike import log
 

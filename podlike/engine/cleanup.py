@@ -25,12 +25,11 @@ def lock_of(engine: Engine, cid: str) -> Lock:
 
 
 def runtime_of(engine: Engine, container: Container) -> OciRuntime:
-    return find_runtime(container.spec.runtime or engine.config.runtime, roots=engine.roots,
-                        runtimes=engine.config.runtimes, cgroup_manager=cgroup_manager(container))
-
-
-def cgroup_manager(container: Container) -> str:
-    return "disabled" if container.spec.cgroups == "disabled" else "cgroupfs"
+    spec, table = container.spec, engine.config.engine
+    name = spec.runtime or table.runtime
+    flags = [f"--{flag}" for flag in (*table.runtimes_flags.get(name, ()), *spec.runtime_flags)]
+    return find_runtime(name, roots=engine.roots, runtimes=table.runtimes, extra=flags,
+                        cgroup_manager="cgroupfs" if container.state.cgroup else "disabled")
 
 
 def cleanup(engine: Engine, container: Container, *, remove: bool = False) -> None:

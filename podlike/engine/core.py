@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 class Engine:
     """One user's podlike. Cheap to make: nothing is opened or created before it is needed."""
 
-    def __init__(self, *, roots: Roots | None = None, config: "Config | None" = None) -> None:
+    def __init__(self, *, roots: Roots | None = None, config: "Config | None" = None, conmon: str = "") -> None:
+        """conmon: path of a monitor to be used instead of ours and of the configured one."""
         self.roots = roots or default_roots()
+        self.conmon = conmon
         self._config = config
         self._db: "Database | None" = None
         self._session_joined = False

@@ -101,13 +101,12 @@ def _replace(engine: Engine, name: str) -> None:
 
 def resolve_spec(engine: Engine, spec: ContainerSpec, image: "Image | None", cid: str) -> ContainerSpec:
     """The request with the image's and the configuration's defaults filled in."""
-    from podlike.spec.resolve import Defaults, resolve
+    from podlike.engine.defaults import apply_config, defaults_for
+    from podlike.spec.resolve import resolve
 
-    config = engine.config
-    defaults = Defaults(env=config.env, annotations=config.annotations, ulimits=config.default_ulimits,
-                        timezone=config.tz)
-    resolved = resolve(spec, image.config if image else None, defaults, name=spec.name or random_name(), cid=cid,
-                       host_env=os.environ)
+    apply_config(spec, engine.config)
+    resolved = resolve(spec, image.config if image else None, defaults_for(engine.config),
+                       name=spec.name or random_name(), cid=cid, host_env=os.environ)
     resolved.workdir_given = bool(spec.workdir)
     return resolved
 
@@ -122,7 +121,8 @@ def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> None:
     parent = spec.cgroup_parent or cgroup.delegated_parent()
     refuse_missing_controllers(spec, frozenset(cgroup.controllers(parent) if parent else ()),
                                where=f"cgroup {parent or cgroup.own_path() or '(no cgroup v2 here)'}")
-    find_runtime(spec.runtime or engine.config.runtime, roots=engine.roots, runtimes=engine.config.runtimes)
+    table = engine.config.engine
+    find_runtime(spec.runtime or table.runtime, roots=engine.roots, runtimes=table.runtimes)
     for mount in spec.mounts:
         if mount.type == "bind":
             _check_source(mount.source)

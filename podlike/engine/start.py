@@ -192,7 +192,8 @@ def _log_args(engine: Engine, container: Container) -> list[str]:
 
 def conmon_path(engine: Engine) -> str:
     """The monitor: ours, or the one that the user named."""
-    return os.environ.get("PODLIKE_CONMON") or libexec("podlike-conmon")
+    named = (engine.conmon, *engine.config.engine.conmon_path)
+    return next((p for p in named if p and os.access(p, os.X_OK)), libexec("podlike-conmon"))
 
 
 def _follow(engine: Engine, started: Started) -> int | None:

@@ -142,6 +142,7 @@ class ContainerSpec:
     log_driver: str = ""
     log_options: "dict[str, str]" = field(default_factory=dict)
     runtime: str = ""  # "" = podlike-spawn, a name on PATH, or a path
+    runtime_flags: "list[str]" = field(default_factory=list)  # without the leading dashes
     conmon_pidfile: str = ""
     pidfile: str = ""
     preserve_fds: int = 0

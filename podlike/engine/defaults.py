@@ -1,0 +1,47 @@
+"""containers.conf's say in what a container is, where the command line was silent."""
+
+from podlike.config import Config
+from podlike.spec.container import ContainerSpec
+from podlike.spec.mounts import parse_volume
+from podlike.spec.resolve import Defaults
+from podlike.spec.sizes import parse_size
+
+# Fields of [containers] that mean the same as the ContainerSpec field of that name.
+_SAME = ("cgroups", "env_host", "http_proxy", "init", "log_driver", "no_hosts", "oom_score_adj", "privileged",
+         "read_only", "umask")
+_NAMESPACES = (("pidns", "pid_ns"), ("utsns", "uts_ns"), ("cgroupns", "cgroup_ns"), ("userns", "user_ns"),
+               ("netns", "network"))
+_UNSET = ContainerSpec()
+
+
+def apply_config(spec: ContainerSpec, config: Config) -> None:
+    """Fill what still has its built-in default from the configuration. Raises: UsageError for bad values there."""
+    table = config.containers
+    for name in _SAME:
+        if getattr(spec, name) == getattr(_UNSET, name):
+            setattr(spec, name, getattr(table, name))
+    for key, name in _NAMESPACES:
+        if not getattr(spec, name):
+            value = getattr(table, key)
+            setattr(spec, name, "" if value == "private" else value)
+    if spec.shm_size == _UNSET.shm_size and table.shm_size != "65536k":
+        spec.shm_size = parse_size(table.shm_size)
+    if spec.stop_timeout == _UNSET.stop_timeout:
+        spec.stop_timeout = config.engine.stop_timeout
+    if "max-size" not in spec.log_options and table.log_size_max > 0:
+        spec.log_options = {**spec.log_options, "max-size": str(table.log_size_max)}
+    spec.devices = [*table.devices, *spec.devices]
+    spec.dns = spec.dns or list(table.dns_servers)
+    spec.dns_search = spec.dns_search or list(table.dns_searches)
+    spec.dns_option = spec.dns_option or list(table.dns_options)
+    taken = {m.target for m in spec.mounts}
+    spec.mounts += [m for m in map(parse_volume, table.volumes) if m.target not in taken]
+    for text in table.default_sysctls:
+        key, _, value = text.partition("=")
+        spec.sysctls.setdefault(key, value)
+
+
+def defaults_for(config: Config) -> Defaults:
+    """What spec.resolve takes from the configuration."""
+    table = config.containers
+    return Defaults(env=table.env, annotations=table.annotations, ulimits=table.default_ulimits, timezone=table.tz)
