@@ -28,7 +28,7 @@ def run(call: Call) -> int:
     container = create_container(call, spec)
     from podlike.engine.start import start
 
-    code = start(call.engine, container, attach=attach)
+    code = start(call.engine, container, attach=attach, discard=True)
     if opts.detach:
         if not spec.log_driver.startswith("passthrough"):
             call.out(container.id)

@@ -12,6 +12,7 @@ from podlike.engine.users import lookup_user
 from podlike.engine.volumes import ensure_volume
 from podlike.errors import CannotExecuteError, UsageError
 from podlike.files import read_text, write_text
+from podlike.net import files
 from podlike.runtime import cgroup, hostfacts, spawn
 from podlike.runtime.session import rootless
 from podlike.spec import oci, resolve
@@ -35,7 +36,7 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         user = lookup_user(root_fd, spec.user, groups=spec.groups)
         volumes = [_bound_path(engine, root_fd, m) for m in spec.mounts if m.type in ("bind", "volume")]
         _check_workdir(root_fd, container, volumes)
-        binds = _own_files(container, bundle, root_fd, network)
+        binds = _own_files(engine, container, bundle, network)
     finally:
         os.close(root_fd)
     is_rootless, table = rootless(), engine.config.containers
@@ -96,26 +97,49 @@ def _make_in_root(root_fd: int, path: str) -> None:
             os.close(parent)
 
 
-def _own_files(container: Container, bundle: str, root_fd: int, network: Network) -> dict[str, str]:
-    """Write hosts, resolv.conf, hostname and .containerenv; return them by their path in the container."""
+def _own_files(engine: Engine, container: Container, bundle: str, network: Network) -> dict[str, str]:
+    """Make hosts, resolv.conf, hostname and .containerenv; return them by their path in the container.
+
+    hosts and resolv.conf stay empty until the network is there: write_network_files.
+    """
     spec = container.spec
     directory = f"{bundle}/etc"
     os.makedirs(directory, mode=0o755, exist_ok=True)
-    hostname = resolve.default_hostname(spec, container.id, host=os.uname().nodename)
-    files = {"/run/.containerenv": _containerenv(container)}
-    targets = {m.target for m in spec.mounts}
-    files["/etc/hostname"] = hostname + "\n"
-    files.update(network.files(hostname))
-    out = {}
-    for target, text in files.items():
-        if target in targets:
-            continue
-        path = f"{directory}/{target.rpartition('/')[2]}"
-        write_text(path, text)
-        out[target] = path
+    name = files.hostname(spec, network.plan, engine.config, container.id)
+    texts = {"/run/.containerenv": _containerenv(container), "/etc/hostname": name + "\n"}
+    shared = _files_of_joined(engine, network)
+    if not spec.no_hosts and "/etc/hosts" not in shared:
+        texts["/etc/hosts"] = ""
+    if "none" not in spec.dns and "/etc/resolv.conf" not in shared:
+        texts["/etc/resolv.conf"] = ""
+    out = dict(shared)
+    for target, text in texts.items():
+        out[target] = f"{directory}/{target.rpartition('/')[2]}"
+        write_text(out[target], text)
     if spec.timezone:
         out.update(_localtime(spec.timezone, directory))
-    return out
+    covered = {m.target for m in spec.mounts}
+    return {target: path for target, path in out.items() if target not in covered}
+
+
+def _files_of_joined(engine: Engine, network: Network) -> dict[str, str]:
+    """A container that joins another's network sees the same files as that one."""
+    kind, value = resolve.namespace(network.plan.target)
+    if network.plan.kind != "join" or kind != "container":
+        return {}
+    directory = f"{engine.roots.bundle(query.find(engine, value).id)}/etc"
+    return {target: f"{directory}/{name}" for target, name in (("/etc/hosts", "hosts"), ("/etc/resolv.conf", "resolv.conf"))
+            if os.path.exists(f"{directory}/{name}")}
+
+
+def write_network_files(engine: Engine, container: Container, network: Network) -> None:
+    """Fill hosts and resolv.conf in place: they are bound into the container already. Raises: NetworkError."""
+    spec, config, directory = container.spec, engine.config, f"{engine.roots.bundle(container.id)}/etc"
+    if os.path.exists(f"{directory}/hosts"):
+        name = files.hostname(spec, network.plan, config, container.id)
+        write_text(f"{directory}/hosts", files.hosts(spec, network.plan, network.setup, config, name=name))
+    if os.path.exists(f"{directory}/resolv.conf"):
+        write_text(f"{directory}/resolv.conf", files.resolv_conf(spec, network.plan, network.setup, config) or "")
 
 
 def _containerenv(container: Container) -> str:

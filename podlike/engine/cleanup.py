@@ -144,8 +144,9 @@ def collect(steps: "list[Callable[[], object]]", *, what: str) -> None:
     for step in steps:
         try:
             step()
-        except (PodlikeError, OSError) as e:
-            log.warning(f"{what}: {e}")
+        except (PodlikeError, OSError, ExceptionGroup) as e:
+            for failure in e.exceptions if isinstance(e, ExceptionGroup) else (e,):
+                log.warning(f"{what}: {failure}")
 
 
 def _unlink(path: str) -> None:
@@ -156,5 +157,7 @@ def _unlink(path: str) -> None:
 
 
 def _stop_helpers(container: Container) -> None:
-    for h in container.state.helpers:
-        procs.send_signal(h["pid"], h["start_time"], signal.SIGKILL)
+    if container.state.helpers:
+        from podlike.net.driver import teardown
+
+        teardown(container.state.helpers)

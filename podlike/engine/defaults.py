@@ -31,9 +31,6 @@ def apply_config(spec: ContainerSpec, config: Config) -> None:
     if "max-size" not in spec.log_options and table.log_size_max > 0:
         spec.log_options = {**spec.log_options, "max-size": str(table.log_size_max)}
     spec.devices = [*table.devices, *spec.devices]
-    spec.dns = spec.dns or list(table.dns_servers)
-    spec.dns_search = spec.dns_search or list(table.dns_searches)
-    spec.dns_option = spec.dns_option or list(table.dns_options)
     taken = {m.target for m in spec.mounts}
     spec.mounts += [m for m in map(parse_volume, table.volumes) if m.target not in taken]
     for text in table.default_sysctls:

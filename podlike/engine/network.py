@@ -3,10 +3,12 @@
 import os
 from dataclasses import asdict
 
+from podlike import log
 from podlike.engine import query
 from podlike.engine.core import Engine
 from podlike.net import driver
 from podlike.runtime import spawn
+from podlike.spec import resolve
 from podlike.store.containers import Container
 
 TYPE_CHECKING = False
@@ -24,6 +26,7 @@ class Network:
         self.engine = engine
         self.container = container
         self.plan: "NetworkPlan" = driver.prepare(container.spec, engine.config)
+        self.setup = driver.NetworkSetup()  # what came of it, once wait_ready() has returned
         self.netns = ""
         self._pending: "Pending | None" = None
         self._alive_fd = -1  # the monitor holds a copy: the helper ends when the last one is closed
@@ -31,10 +34,13 @@ class Network:
     def start(self) -> None:
         """Make or find the namespace and start the helper; does not wait for it. Raises: NetworkError."""
         engine, container, plan = self.engine, self.container, self.plan
+        for text in plan.warnings:
+            log.warning(text)
+        driver.check_ports(plan.ports)
         if plan.kind == "host":
             return
         if plan.kind == "join":
-            self.netns = self._namespace_to_join(plan.target)
+            self.netns = self._namespace_to_join(*resolve.namespace(plan.target))
             return
         self.netns = f"{engine.roots.netns}/{container.id}"
         os.makedirs(engine.roots.netns, mode=0o700, exist_ok=True)
@@ -43,10 +49,15 @@ class Network:
         container.state.netns = self.netns
         if plan.kind == "none":
             return
+        if plan.kind == "pasta":
+            # It goes by itself when the pin does, and takes no descriptor.
+            self._pending = driver.start(plan, netns_path=self.netns, run_dir=engine.roots.bundle(container.id),
+                                         cache_dir=engine.roots.run)
+            return
         watched, self._alive_fd = os.pipe2(os.O_CLOEXEC)
         try:
             self._pending = driver.start(plan, netns_path=self.netns, run_dir=engine.roots.bundle(container.id),
-                                         exit_read_fd=watched)
+                                         exit_read_fd=watched, cache_dir=engine.roots.run)
         finally:
             os.close(watched)
 
@@ -56,9 +67,10 @@ class Network:
 
     def wait_ready(self) -> None:
         """Wait for the helper and publish the ports; the record gets what came of it. Raises: NetworkError."""
-        if self._pending is None:
-            return
-        setup = self._pending.wait_ready()
+        pending = self._pending or driver.NoHelper(self.plan)
+        setup = self.setup = pending.wait_ready()
+        for text in setup.warnings:
+            log.warning(text)
         state = self.container.state
         state.helpers = setup.helpers
         state.ip = setup.ip
@@ -67,14 +79,14 @@ class Network:
     def abort(self) -> None:
         """The start failed: no helper may survive it."""
         if self._pending is not None:
-            self._pending.abort()
+            self._pending.cancel()
 
     def close(self) -> None:
         if self._alive_fd >= 0:
             os.close(self._alive_fd)
             self._alive_fd = -1
 
-    def _namespace_to_join(self, target: str) -> str:
-        if target.startswith("/"):
+    def _namespace_to_join(self, kind: str, target: str) -> str:
+        if kind == "ns":
             return target
         return query.namespace_path(self.engine, target, "net")

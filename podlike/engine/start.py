@@ -10,7 +10,7 @@ import time
 
 from podlike import log
 from podlike.engine import query
-from podlike.engine.bundle import write_bundle
+from podlike.engine.bundle import write_bundle, write_network_files
 from podlike.engine.cleanup import cleanup, delete, kill_now, lock_of, runtime_of, take_down
 from podlike.engine.core import Engine
 from podlike.engine.logs import log_path
@@ -51,11 +51,12 @@ class Started:
         self.monitor.close()
 
 
-def start(engine: Engine, container: Container, *, attach: Attach | None = None) -> int | None:
+def start(engine: Engine, container: Container, *, attach: Attach | None = None, discard: bool = False) -> int | None:
     """Start a container. With attach: follow it to its end and return its exit code, or None when the user
     detached; without: return None at once.
 
-    A container made with --rm is removed when it ends, or when it cannot start.
+    A container made with --rm is removed when it ends, or when it cannot start; with discard any container that
+    cannot start is removed: `run` leaves nothing of a failure behind.
     Raises: ConflictError when it runs already, NetworkError, RuntimeFailure (125, 126, 127).
     """
     engine.enter_session()
@@ -68,7 +69,7 @@ def start(engine: Engine, container: Container, *, attach: Attach | None = None)
         try:
             started = _bring_up(engine, fresh, attach)
         except BaseException as e:
-            _undo(engine, fresh, lock, str(e))
+            _undo(engine, fresh, lock, str(e), discard=discard or fresh.spec.remove)
             raise
     finally:
         lock.release()
@@ -147,6 +148,7 @@ def _go(engine: Engine, started: Started, attach: Attach | None, network: Networ
                                         on_signal=procs.sender(state.pid, state.start_time))
         started.relay.enter()
     network.wait_ready()
+    write_network_files(engine, container, network)
     state.phase, state.started_at = "started", time.time()
     # Recorded first: should we die now, everybody sees a process that runs, and the monitor knows its end.
     engine.containers.save_state(container)
@@ -218,12 +220,12 @@ def _follow(engine: Engine, started: Started) -> int | None:
     return code
 
 
-def _undo(engine: Engine, container: Container, lock: Lock, why: str) -> None:
-    """After a failed start: nothing runs, nothing is mounted; with --rm nothing is left at all."""
+def _undo(engine: Engine, container: Container, lock: Lock, why: str, *, discard: bool) -> None:
+    """After a failed start: nothing runs, nothing is mounted; with discard nothing is left at all."""
     kill_now(engine, container)
     take_down(engine, container)
     remove_tree(engine.roots.bundle(container.id))
-    if container.spec.remove:
+    if discard:
         delete(engine, container, volumes=True)
         lock.release(remove=True)
         return
