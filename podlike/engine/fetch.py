@@ -158,7 +158,7 @@ class Fetcher:
             except StoreError as e:
                 if _disk_is_full(e):
                     raise  # what is here will be of use when there is space
-                if part.done:
+                if self._blobs.has(job.digest):
                     self._blobs.delete(job.digest)
                 elif part.offset:
                     part.reset()

@@ -7,6 +7,7 @@ Nothing is visible before the last step. What a failed pull leaves are complete 
 one finds, and unfinished blobs in tmp/, which it continues.
 """
 
+import hashlib
 import re
 from typing import NamedTuple
 
@@ -16,8 +17,10 @@ from podlike.errors import ConflictError, NotFoundError, PodlikeError, RegistryE
 from podlike.registries_conf import load_registries_conf, record_alias
 from podlike.spec.image import (
     MAX_CONFIG,
+    ImageConfig,
     Index,
     Manifest,
+    Platform,
     choose_platform,
     host_platform,
     load_json,
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from podlike.engine.core import Engine
     from podlike.registries_conf import RegistriesConf
     from podlike.registry.client import Client
-    from podlike.spec.image import Descriptor, ImageConfig, Platform
+    from podlike.spec.image import Descriptor
     from podlike.store.images import Image
 
 POLICIES: "Final" = ("always", "missing", "never", "newer")
@@ -72,7 +75,7 @@ class _Source(NamedTuple):
     raw: bytes
     digest: str
     index_digest: str
-    config: "ImageConfig"
+    config: ImageConfig
     config_raw: bytes
 
 
@@ -226,6 +229,11 @@ class _Pull:
             raise RegistryError("its indexes are nested without end", hint="Report this to the owner of the image.")
         self._progress.reading()
         raw = self._config(client, path, document.config)
+        try:
+            raw.decode()
+        except UnicodeDecodeError as e:
+            raise RegistryError(f"reading config {document.config.digest}: it is not UTF-8",
+                                hint="Report this to the owner of the image.") from e
         config = parse_config(raw)
         self._check_fit(reference, document, config, named=not index_digest)
         return _Source(client, path, document, got.data, got.digest, index_digest, config, raw)
@@ -235,7 +243,7 @@ class _Pull:
             return self._engine.blobs.read(descriptor.digest, limit=MAX_CONFIG)
         return client.small_blob(path, descriptor.digest, descriptor.size, limit=MAX_CONFIG)
 
-    def _check_fit(self, reference: Reference, manifest: Manifest, config: "ImageConfig", *, named: bool) -> None:
+    def _check_fit(self, reference: Reference, manifest: Manifest, config: ImageConfig, *, named: bool) -> None:
         if len(config.diff_ids) != len(manifest.layers):
             raise RegistryError(f"reading config {manifest.config.digest}: it has {len(config.diff_ids)} layers, "
                                 f"the manifest {len(manifest.layers)}", hint="Report this to the owner of the image.")
@@ -269,7 +277,17 @@ class _Pull:
             return self._record(reference, source)
 
     def _record(self, reference: Reference, source: _Source) -> "Image":
-        raise NotImplementedError
+        """One transaction makes the image exist."""
+        engine = self._engine
+        digests = [d for d in (source.index_digest, source.digest) if d]
+        if reference.digest and reference.digest not in digests:
+            digests.append(reference.digest)  # the same manifest by another algorithm
+        diff_ids = source.config.diff_ids
+        return engine.images.add(
+            image_id=hashlib.sha256(source.config_raw).hexdigest(), manifest_digest=source.digest,
+            config=source.config_raw, layers=diff_ids, size=sum(engine.layers.size(d) for d in diff_ids),
+            names=[] if reference.digest else [reference.name],
+            digests=[reference.with_digest(d).name for d in digests])
 
 
 def _references(conf: "RegistriesConf", text: str, options: PullOptions,
@@ -309,9 +327,15 @@ def _local(engine: "Engine", text: str, options: PullOptions) -> "Image | None":
         image = resolve(engine, text)
     except NotFoundError:
         return None
-    if options.platform and platform_rank(parse_platform(options.platform), _platform_of(_parsed(image))) != 0:
-        return None
+    if options.platform:
+        have = _platform_of(ImageConfig.from_dict(image.config))
+        if platform_rank(parse_platform(options.platform), have) != 0:
+            return None
     return image
+
+
+def _platform_of(config: ImageConfig) -> Platform:
+    return Platform(config.os, config.architecture, config.variant)
 
 
 def _jobs(source: _Source) -> list[Job]:
