@@ -35,7 +35,8 @@ def gather(*, controllers: "frozenset[str] | None" = None, swap: bool = True) ->
 
 
 def bound_path(source: str, target: str, options: "Sequence[str]") -> BoundPath:
-    """A bind mount with what the source's file system forbids. Raises: OSError when source cannot be reached."""
+    """A bind mount with what the source's file system forbids. Raises: OSError when source cannot be
+    reached."""
     return BoundPath(source, target, options, os.statvfs(source).f_flag)
 
 
@@ -97,7 +98,11 @@ def _thermal() -> "tuple[str, ...]":
         names = os.listdir(base)
     except OSError:
         return ()
-    paths = (f"{base}/{name}/thermal_throttle" for name in sorted(names) if name[:3] == "cpu" and name[3:].isdigit())
+    paths = (
+        f"{base}/{name}/thermal_throttle"
+        for name in sorted(names)
+        if name[:3] == "cpu" and name[3:].isdigit()
+    )
     return tuple(path for path in paths if os.path.isdir(path))
 
 

@@ -1,4 +1,5 @@
-"""Linux capabilities of a container: the default set, --cap-add and --cap-drop, and the five sets of a process."""
+"""Linux capabilities of a container: the default set, --cap-add and --cap-drop, and the five sets of a
+process."""
 
 from typing import NamedTuple
 
@@ -10,19 +11,63 @@ if TYPE_CHECKING:
 
 # In the order of the kernel's numbers (capabilities(7)); a number is an index.
 KNOWN = (
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID",
-    "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_SYS_MODULE", "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE", "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL", "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
 )
 
-# What a container's root may do by default: podman's eleven. Docker also grants AUDIT_WRITE, MKNOD and NET_RAW.
+# What a container's root may do by default: podman's eleven. Docker also grants AUDIT_WRITE, MKNOD and
+# NET_RAW.
 DEFAULT = (
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETFCAP",
-    "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
 )
 
 # Either label of an image lists the capabilities that it needs; the container gets no others.
@@ -44,7 +89,8 @@ class CapabilitySets(NamedTuple):
 
 
 def from_mask(mask: int) -> "tuple[str, ...]":
-    """Names of the bits of a kernel mask (CapBnd of /proc/PID/status), sorted; bits without a name are left out."""
+    """Names of the bits of a kernel mask (CapBnd of /proc/PID/status), sorted; bits without a name are left
+    out."""
     return tuple(sorted(name for bit, name in enumerate(KNOWN) if mask >> bit & 1))
 
 
@@ -96,7 +142,8 @@ def container_sets(*, add: "Sequence[str]", drop: "Sequence[str]", privileged: b
     root: the user is given as nothing, "root" or "0". Any other user starts with the added capabilities only,
         ambient so that they survive execve(2), and may regain the bounding set through set-user-ID programs.
     bounding: what this process itself can pass on (CapBnd); nothing outside it is asked for.
-    image_wants: value of an image label in IMAGE_LABELS: obeyed when it asks for no more than the user grants.
+    image_wants: value of an image label in IMAGE_LABELS: obeyed when it asks for no more than the user
+        grants.
     Raises: UsageError.
     """
     possible = set(bounding)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 class DeviceNode(NamedTuple):
     """A device of the host that a container gets.
 
-    kind: c or b (p: a fifo). major, minor, mode, uid, gid: of the host's node; needed by rootful containers only.
+    kind: c or b (p: a fifo). major, minor, mode, uid, gid: of the host's node; needed by rootful containers
+        only.
     access: letters of r, w, m for the device cgroup.
     """
 
@@ -38,7 +39,13 @@ class DeviceNode(NamedTuple):
 
     def cgroup_rule(self) -> "dict[str, Any]":
         """An entry of linux.resources.devices."""
-        return {"allow": True, "type": self.kind, "major": self.major, "minor": self.minor, "access": self.access}
+        return {
+            "allow": True,
+            "type": self.kind,
+            "major": self.major,
+            "minor": self.minor,
+            "access": self.access,
+        }
 
 
 def parse(text: str) -> "tuple[str, str, str]":

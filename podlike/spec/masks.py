@@ -4,9 +4,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# Unreadable: they tell about the host's kernel and hardware, or let their reader watch other containers (keys,
-# timers, interrupts; powercap's energy counters are a side channel, CVE-2020-8694). thermal_throttle directories
-# depend on the host's processors and are passed in.
+# Unreadable: they tell about the host's kernel and hardware, or let their reader watch other containers
+# (keys, timers, interrupts; powercap's energy counters are a side channel, CVE-2020-8694). thermal_throttle
+# directories depend on the host's processors and are passed in.
 MASKED = (
     "/proc/acpi",
     "/proc/kcore",

@@ -1,4 +1,5 @@
-"""A resolved container as the OCI runtime's config.json (runtime-spec 1.2). Values in, a plain dict out: no I/O."""
+"""A resolved container as the OCI runtime's config.json (runtime-spec 1.2). Values in, a plain dict out: no
+I/O."""
 
 from typing import NamedTuple
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from podlike.spec.container import ContainerSpec
     from podlike.spec.devices import DeviceNode
 
-# The document follows runtime-spec 1.2 but uses nothing that 1.0 lacks, and says so: the version is a demand on the
-# runtime, and crun before 1.9 (Debian 12) and runc before 1.1 refuse to run anything newer.
+# The document follows runtime-spec 1.2 but uses nothing that 1.0 lacks, and says so: the version is a demand
+# on the runtime, and crun before 1.9 (Debian 12) and runc before 1.1 refuse to run anything newer.
 VERSION = "1.0.2"
 KEEP_GROUPS_ANNOTATION = "run.oci.keep_original_groups"  # crun's, podlike-spawn's too
 
@@ -27,7 +28,8 @@ class HostFacts(NamedTuple):
     machine: of uname(2). kernel: major, minor. bounding: capabilities that can be passed on, by name.
     limits: own resource limits by name, (soft, hard). oom_score_adj: own.
     gid5: group 5 is mapped. mqueue: /dev/mqueue exists. thermal: matches of masks.MASKED_GLOB.
-    controllers: cgroup controllers that the container's cgroup can have; None: unknown, the runtime finds out.
+    controllers: cgroup controllers that the container's cgroup can have; None: unknown, the runtime finds
+        out.
     swap: memory.swap.max exists.
     """
 
@@ -46,21 +48,39 @@ class HostFacts(NamedTuple):
     swap: bool = True
 
 
-def build(spec: "ContainerSpec", *, cid: str, rootfs: str, user: users.ResolvedUser, host: HostFacts,
-          rootless: bool, binds: "Mapping[str, str] | None" = None, volumes: "Sequence[BoundPath]" = (),
-          device_nodes: "Sequence[DeviceNode]" = (), host_devices: "Sequence[DeviceNode]" = (),
-          netns_path: str | None = None, ns_paths: "Mapping[str, str] | None" = None,
-          cgroups_path: str | None = None, init_path: str = "", seccomp_profile: object = None,
-          default_capabilities: "Sequence[str]" = capabilities.DEFAULT,
-          default_sysctls: "Mapping[str, str]" = sysctls.DEFAULT, default_pids_limit: int = 0,
-          extra_env: "Mapping[str, str] | None" = None, warnings: "list[str] | None" = None) -> "dict[str, Any]":
+def build(
+    spec: "ContainerSpec",
+    *,
+    cid: str,
+    rootfs: str,
+    user: users.ResolvedUser,
+    host: HostFacts,
+    rootless: bool,
+    binds: "Mapping[str, str] | None" = None,
+    volumes: "Sequence[BoundPath]" = (),
+    device_nodes: "Sequence[DeviceNode]" = (),
+    host_devices: "Sequence[DeviceNode]" = (),
+    netns_path: str | None = None,
+    ns_paths: "Mapping[str, str] | None" = None,
+    cgroups_path: str | None = None,
+    init_path: str = "",
+    seccomp_profile: object = None,
+    default_capabilities: "Sequence[str]" = capabilities.DEFAULT,
+    default_sysctls: "Mapping[str, str]" = sysctls.DEFAULT,
+    default_pids_limit: int = 0,
+    extra_env: "Mapping[str, str] | None" = None,
+    warnings: "list[str] | None" = None,
+) -> "dict[str, Any]":
     """config.json of a container whose spec went through spec.resolve.
 
     user: from users.resolve with the mounted root file system's passwd and group.
-    binds: files of the engine's own by target: /etc/hosts, /etc/resolv.conf, /etc/hostname, /run/.containerenv,
-        /etc/localtime ...; /dev/shm too where another container's is shared, otherwise it is made here.
-    volumes: bind mounts, volumes and image mounts with their sources found; spec.mounts of other types is read here.
-    device_nodes: spec.devices with their nodes looked up; host_devices: all of /dev, for privileged containers.
+    binds: files of the engine's own by target: /etc/hosts, /etc/resolv.conf, /etc/hostname,
+        /run/.containerenv, /etc/localtime ...; /dev/shm too where another container's is shared, otherwise it
+        is made here.
+    volumes: bind mounts, volumes and image mounts with their sources found; spec.mounts of other types is
+        read here.
+    device_nodes: spec.devices with their nodes looked up; host_devices: all of /dev, for privileged
+        containers.
     netns_path: pinned or shared network namespace; None: the runtime makes one (unless the host's is used).
     ns_paths: by "pid", "ipc", "uts", "cgroup", "user": namespace files for container:ID.
     seccomp_profile: parsed profile file, when the spec or the configuration names one.
@@ -73,10 +93,22 @@ def build(spec: "ContainerSpec", *, cid: str, rootfs: str, user: users.ResolvedU
         raise UsageError(f"user namespace mode {spec.user_ns} has not been prepared",
                          hint="Leave --userns away to use the session's user namespace.")
     bounding_sets = _capabilities(spec, host, default_capabilities)
-    mounts = build_mounts(spec, MountInput(
-        binds=binds or {}, volumes=volumes, devices=device_nodes,
-        host_devices=_shareable(host_devices), init_path=init_path,
-        uid=user.uid, gid=user.gid, rootless=rootless, cgroup_v2=host.cgroup_v2, gid5=host.gid5, mqueue=host.mqueue))
+    mounts = build_mounts(
+        spec,
+        MountInput(
+            binds=binds or {},
+            volumes=volumes,
+            devices=device_nodes,
+            host_devices=_shareable(host_devices),
+            init_path=init_path,
+            uid=user.uid,
+            gid=user.gid,
+            rootless=rootless,
+            cgroup_v2=host.cgroup_v2,
+            gid5=host.gid5,
+            mqueue=host.mqueue,
+        ),
+    )
     namespaces = _namespaces(spec, netns_path, ns_paths or {})
     doc: "dict[str, Any]" = {
         "ociVersion": VERSION,
@@ -109,7 +141,9 @@ def _shareable(nodes: "Sequence[DeviceNode]") -> "Sequence[DeviceNode]":
     return [node for node in nodes if is_for_privileged(node.target)]
 
 
-def _capabilities(spec: "ContainerSpec", host: HostFacts, base: "Sequence[str]") -> capabilities.CapabilitySets:
+def _capabilities(
+    spec: "ContainerSpec", host: HostFacts, base: "Sequence[str]"
+) -> capabilities.CapabilitySets:
     wants = next((spec.labels[key] for key in capabilities.IMAGE_LABELS if key in spec.labels), None)
     return capabilities.container_sets(
         add=spec.cap_add, drop=spec.cap_drop, privileged=spec.privileged, root=users.is_root(spec.user),
@@ -133,8 +167,10 @@ def _process(spec: "ContainerSpec", cid: str, user: users.ResolvedUser, host: Ho
         process["oomScoreAdj"] = _oom_score_adj(spec.oom_score_adj, host, rootless, warnings)
     profile = spec.apparmor_profile
     if profile and profile != "unconfined" and not host.apparmor:
-        raise UsageError(f'apparmor profile "{profile}" specified, but Apparmor is not enabled on this system',
-                         hint="Leave --security-opt apparmor away.")
+        raise UsageError(
+            f'apparmor profile "{profile}" specified, but Apparmor is not enabled on this system',
+            hint="Leave --security-opt apparmor away.",
+        )
     if profile and host.apparmor:
         process["apparmorProfile"] = profile
     return process
@@ -147,7 +183,9 @@ def oci_user(user: users.ResolvedUser, *, umask: str) -> "dict[str, Any]":
         out["additionalGids"] = list(user.additional_gids)
     if umask:
         if not (len(umask) <= 5 and umask.isascii() and umask.isdigit() and umask.strip("01234567") == ""):
-            raise UsageError(f"invalid umask string {umask}: invalid argument", hint="Give octal digits, such as 0022.")
+            raise UsageError(
+                f"invalid umask string {umask}: invalid argument", hint="Give octal digits, such as 0022."
+            )
         out["umask"] = int(umask, 8) & 0o777
     return out
 
@@ -166,12 +204,16 @@ def _env(spec: "ContainerSpec", cid: str, user: users.ResolvedUser, host: HostFa
 def _oom_score_adj(asked: int, host: HostFacts, rootless: bool, warnings: "list[str]") -> int:
     if rootless and asked < host.oom_score_adj:
         # Lowering one's own score needs CAP_SYS_RESOURCE in the initial user namespace (proc(5)).
-        warnings.append(f"Requested oom_score_adj={asked} is lower than the current one, changing to {host.oom_score_adj}")
+        warnings.append(
+            f"Requested oom_score_adj={asked} is lower than the current one, changing to {host.oom_score_adj}"
+        )
         return host.oom_score_adj
     return asked
 
 
-def _namespaces(spec: "ContainerSpec", netns_path: str | None, ns_paths: "Mapping[str, str]") -> "list[dict[str, str]]":
+def _namespaces(
+    spec: "ContainerSpec", netns_path: str | None, ns_paths: "Mapping[str, str]"
+) -> "list[dict[str, str]]":
     out: "list[dict[str, str]]" = []
     if "user" in ns_paths:
         out.append({"type": "user", "path": ns_paths["user"]})
@@ -201,8 +243,14 @@ def _namespace(kind: str, text: str, paths: "Mapping[str, str]") -> "list[dict[s
     return [{"type": kind, "path": path}]
 
 
-def _linux(spec: "ContainerSpec", host: HostFacts, namespaces: "list[dict[str, str]]",
-           mounts: "list[dict[str, Any]]", default_sysctls: "Mapping[str, str]", rootless: bool) -> "dict[str, Any]":
+def _linux(
+    spec: "ContainerSpec",
+    host: HostFacts,
+    namespaces: "list[dict[str, str]]",
+    mounts: "list[dict[str, Any]]",
+    default_sysctls: "Mapping[str, str]",
+    rootless: bool,
+) -> "dict[str, Any]":
     linux: "dict[str, Any]" = {"namespaces": namespaces}
     own_ipc = {"type": "ipc"} in namespaces
     parameters = sysctls.to_oci(
@@ -248,8 +296,10 @@ def _resources(spec: "ContainerSpec", host: HostFacts, default_pids_limit: int,
     if "swap" in memory and not host.swap:
         del memory["swap"]
         if spec.memory_swap:
-            warnings.append("Your kernel does not support swap limit capabilities or the cgroup is not mounted. "
-                            "Memory limited without swap.")
+            warnings.append(
+                "Your kernel does not support swap limit capabilities or the cgroup is not mounted. "
+                "Memory limited without swap."
+            )
     if memory:
         out["memory"] = memory
     cpu = _cpu(spec)
@@ -317,7 +367,8 @@ def _annotations(spec: "ContainerSpec") -> "dict[str, str]":
     out = {
         "io.container.manager": "podlike",
         "org.opencontainers.image.stopSignal": str(number),
-        # Of systemd's scope, when the cgroup is made by systemd: what a shutdown of the host sends, and waits.
+        # Of systemd's scope, when the cgroup is made by systemd: what a shutdown of the host sends, and
+        # waits.
         "org.systemd.property.KillSignal": str(number),
     }
     if spec.stop_timeout > 0:

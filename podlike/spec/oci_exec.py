@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class ExecRequest(NamedTuple):
     """What `exec` was asked for.
 
-    user: as given to --user; "" = the container's. workdir: "" = the container's. env: stronger than the container's.
+    user: as given to --user; "" = the container's. workdir: "" = the container's. env: stronger than the
+        container's.
     """
 
     args: "Sequence[str]"
@@ -32,8 +33,8 @@ def exec_process(request: ExecRequest, spec: "ContainerSpec", container: "Mappin
                  user: "ResolvedUser", bounding: "Sequence[str]" = capabilities.KNOWN) -> "dict[str, Any]":
     """A process of runtime-spec for `exec`.
 
-    spec: the container's resolved spec. container: its config.json. user: who request.user (or the container's user)
-        is, from users.resolve with the container's files and --group-add.
+    spec: the container's resolved spec. container: its config.json. user: who request.user (or the
+        container's user) is, from users.resolve with the container's files and --group-add.
     bounding: what --privileged grants: the capabilities that this process itself can pass on.
     Raises: UsageError.
     """
@@ -59,7 +60,8 @@ def _with_own_group(user: "ResolvedUser") -> "ResolvedUser":
 
 
 def _env(request: ExecRequest, container: "Sequence[str]", home: str, *, keep_home: bool) -> "list[str]":
-    """keep_home: HOME was set on purpose, by the image or --env; otherwise it belongs to the container's own user."""
+    """keep_home: HOME was set on purpose, by the image or --env; otherwise it belongs to the container's own
+    user."""
     env = dict(item.partition("=")[::2] for item in container)
     if not keep_home:
         env["HOME"] = home

@@ -1,7 +1,7 @@
 """The mounts of config.json: the kernel's file systems, the engine's files, volumes, tmpfs, devices.
 
-Later mounts hide earlier ones beneath them, so the list is sorted by depth at the end; of two for the same target
-the user's wins.
+Later mounts hide earlier ones beneath them, so the list is sorted by depth at the end; of two for the same
+target the user's wins.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 ST_NOSUID, ST_NODEV, ST_NOEXEC = 2, 4, 8
 NAMED_VOLUME_FLAGS = ST_NOSUID | ST_NODEV
 
-_PROPAGATION = frozenset(("private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"))
+_PROPAGATION = frozenset(
+    ("private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable")
+)
 # What is obeyed by the engine before the mount, or means nothing on Linux.
 _CONSUMED = frozenset(("z", "Z", "U", "copy", "nocopy", "consistency", "consistent", "cached", "delegated",
                        "notmpcopyup"))
@@ -48,7 +50,8 @@ _KNOWN = frozenset((*_EXCLUSIVE, *_CONSUMED, *_TMPFS_ONLY, "no-dereference"))
 class BoundPath(NamedTuple):
     """A file or directory of the host that appears in the container: a bind mount, or a volume's data.
 
-    options: as typed (ro, z, rshared ...). flags: f_flag of statvfs(3) of source; NAMED_VOLUME_FLAGS for volumes.
+    options: as typed (ro, z, rshared ...). flags: f_flag of statvfs(3) of source; NAMED_VOLUME_FLAGS for
+        volumes.
     """
 
     source: str
@@ -96,7 +99,8 @@ def build_mounts(spec: "ContainerSpec", given: MountInput) -> "list[OciMount]":
 
 
 def propagation(mounts: "Iterable[OciMount]") -> str:
-    """linux.rootfsPropagation: what the mounts need of the mount that they hang on; "" = the default, private."""
+    """linux.rootfsPropagation: what the mounts need of the mount that they hang on; "" = the default,
+    private."""
     found = ""
     for mount in mounts:
         for option in mount["options"]:
@@ -110,7 +114,8 @@ def propagation(mounts: "Iterable[OciMount]") -> str:
 def finish_options(options: "Iterable[str]", *, tmpfs: bool, flags: int) -> "list[str]":
     """Mount options as a runtime takes them, completed with the defaults: rprivate, nosuid, nodev, rbind.
 
-    flags: f_flag of the source's file system: what it forbids stays forbidden, or the kernel refuses the mount.
+    flags: f_flag of the source's file system: what it forbids stays forbidden, or the kernel refuses the
+        mount.
     Raises: UsageError in podman's words.
     """
     out: "list[str]" = []
@@ -128,8 +133,11 @@ def finish_options(options: "Iterable[str]", *, tmpfs: bool, flags: int) -> "lis
             raise UsageError(f"the '{key}' option is only allowed with tmpfs mounts: invalid mount option")
         group = _EXCLUSIVE.get(key, key)
         if group in seen:
-            raise UsageError(f"only one of {group} can be used: duplicate mount option passed" if key in _EXCLUSIVE
-                             else f"the '{key}' option can only be set once: duplicate mount option passed")
+            raise UsageError(
+                f"only one of {group} can be used: duplicate mount option passed"
+                if key in _EXCLUSIVE
+                else f"the '{key}' option can only be set once: duplicate mount option passed"
+            )
         seen.add(group)
         if key not in _CONSUMED:
             out.append("copy-symlink" if key == "no-dereference" else option)
@@ -150,22 +158,53 @@ def _kernel_mounts(spec: "ContainerSpec", given: MountInput) -> "list[OciMount]"
     # A user namespace may mount a new proc or sysfs only for pid and network namespaces that it owns (EPERM).
     host_sys = given.rootless and spec.network == "host"
     mounts = [
-        _mount("/proc", "bind", "/proc", "rbind", "rprivate", "nosuid", "noexec", "nodev") if in_host_pid else
-        _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
-        _mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k",
-               *(("ro",) if spec.read_only and not spec.read_only_tmpfs else ())),
+        _mount("/proc", "bind", "/proc", "rbind", "rprivate", "nosuid", "noexec", "nodev")
+        if in_host_pid
+        else _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
+        _mount(
+            "/dev",
+            "tmpfs",
+            "tmpfs",
+            "nosuid",
+            "strictatime",
+            "mode=755",
+            "size=65536k",
+            *(("ro",) if spec.read_only and not spec.read_only_tmpfs else ()),
+        ),
         _sys_mount(privileged=spec.privileged, host_sys=host_sys),
         # gid 5 is tty: grantpt(3) expects it. Not every session maps it.
-        _mount("/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620",
-               *(("gid=5",) if given.gid5 else ())),
+        _mount(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            "nosuid",
+            "noexec",
+            "newinstance",
+            "ptmxmode=0666",
+            "mode=0620",
+            *(("gid=5",) if given.gid5 else ()),
+        ),
     ]
     if not (given.rootless and spec.ipc_ns == "host"):
         mounts.append(_mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"))
     elif given.mqueue:
-        mounts.append(_mount("/dev/mqueue", "bind", "/dev/mqueue", "bind", "rprivate", "nosuid", "noexec", "nodev"))
+        mounts.append(
+            _mount("/dev/mqueue", "bind", "/dev/mqueue", "bind", "rprivate", "nosuid", "noexec", "nodev")
+        )
     writable = spec.privileged or (given.cgroup_v2 and masks.unmasks("/sys/fs/cgroup", spec.unmasked_paths))
-    mounts.append(_mount("/sys/fs/cgroup", "cgroup", "cgroup", "rprivate", "nosuid", "noexec", "nodev", "relatime",
-                         "rw" if writable else "ro"))
+    mounts.append(
+        _mount(
+            "/sys/fs/cgroup",
+            "cgroup",
+            "cgroup",
+            "rprivate",
+            "nosuid",
+            "noexec",
+            "nodev",
+            "relatime",
+            "rw" if writable else "ro",
+        )
+    )
     return mounts
 
 
@@ -177,8 +216,10 @@ def _sys_mount(*, privileged: bool, host_sys: bool) -> "OciMount":
 
 
 def _user_mounts(spec: "ContainerSpec", given: MountInput) -> "list[OciMount]":
-    mounts = [_mount(clean(v.target), "bind", v.source, *finish_options(v.options, tmpfs=False, flags=v.flags))
-              for v in given.volumes]
+    mounts = [
+        _mount(clean(v.target), "bind", v.source, *finish_options(v.options, tmpfs=False, flags=v.flags))
+        for v in given.volumes
+    ]
     for target, text in spec.tmpfs.items():
         options = text.split(",") if text else []
         if not {"rw", "ro"} & set(options):
@@ -218,7 +259,9 @@ def _refuse_duplicates(mounts: "Sequence[OciMount]") -> None:
             raise UsageError("invalid container path \"/\": it cannot be the root of the container",
                              hint="Mount it on a directory below /.")
         if target in seen:
-            raise UsageError(f"{target}: duplicate mount destination", hint="Leave one of the two mounts away.")
+            raise UsageError(
+                f"{target}: duplicate mount destination", hint="Leave one of the two mounts away."
+            )
         seen.add(target)
 
 
@@ -261,7 +304,8 @@ def _shm_access(spec: "ContainerSpec") -> "tuple[str, ...]":
 
 
 def _for_systemd(spec: "ContainerSpec", mounts: "list[OciMount]") -> "list[OciMount]":
-    """What systemd needs as a container's init: writable /run, /tmp and a cgroup tree of its own to manage."""
+    """What systemd needs as a container's init: writable /run, /tmp and a cgroup tree of its own to
+    manage."""
     targets = {m["destination"] for m in mounts}
     mounts = [m for m in mounts if m["destination"] != "/sys/fs/cgroup"]
     mounts += [_tmpfs(t, "rw", "rprivate", "nosuid", "nodev", "tmpcopyup")

@@ -23,7 +23,8 @@ _SYSTEMD_STOP_SIGNAL = "SIGRTMIN+3"  # systemd(1): a clean shutdown of a contain
 
 
 class Defaults(NamedTuple):
-    """What containers.conf says about every container; the names are its keys in [containers] and [engine]."""
+    """What containers.conf says about every container; the names are its keys in [containers] and
+    [engine]."""
 
     env: "Sequence[str]" = ()
     annotations: "Sequence[str]" = ()
@@ -31,8 +32,9 @@ class Defaults(NamedTuple):
     timezone: str = ""
 
 
-def resolve(spec: ContainerSpec, image_config: "Mapping[str, Any] | None", defaults: Defaults = Defaults(), *,
-            name: str, cid: str, host_env: "Mapping[str, str]") -> ContainerSpec:
+def resolve(spec: ContainerSpec, image_config: "Mapping[str, Any] | None",
+            defaults: "Defaults | None" = None, *, name: str, cid: str,
+            host_env: "Mapping[str, str]") -> ContainerSpec:
     """A new spec with nothing left to the image: args, env, workdir, user, labels, signals, volumes, ports.
 
     image_config: the image's configuration (image-spec, config.md), untrusted; None with --rootfs.
@@ -41,6 +43,7 @@ def resolve(spec: ContainerSpec, image_config: "Mapping[str, Any] | None", defau
     Raises: PodlikeError when there is nothing to run; UsageError for flags that contradict each other.
     """
     image = _section(image_config)
+    defaults = defaults or Defaults()
     if spec.image and spec.rootfs:
         raise UsageError("both image and rootfs cannot be simultaneously: invalid configuration",
                          hint="Give an image name, or --rootfs and a directory.")
@@ -69,15 +72,16 @@ def resolve(spec: ContainerSpec, image_config: "Mapping[str, Any] | None", defau
 
 
 def default_hostname(spec: ContainerSpec, cid: str, *, host: str) -> str:
-    """The name that the container sees: its own, the host's where it shares the host's network or UTS namespace,
-    else the first twelve characters of its id."""
+    """The name that the container sees: its own, the host's where it shares the host's network or UTS
+    namespace, else the first twelve characters of its id."""
     if spec.hostname:
         return spec.hostname
     return host if "host" in (spec.uts_ns, spec.network) else cid[:12]
 
 
 def uses_systemd(spec: ContainerSpec) -> bool:
-    """Whether the container is prepared for systemd as its first process: asked for, or the command is systemd."""
+    """Whether the container is prepared for systemd as its first process: asked for, or the command is
+    systemd."""
     mode = spec.systemd.lower()
     if mode in ("false", "always"):
         return mode == "always"
@@ -106,8 +110,10 @@ def validate(spec: ContainerSpec) -> None:
             raise UsageError(f"namespace value {value} cannot be provided with namespace mode {mode}")
     if spec.hostname and spec.uts_ns not in ("", "private"):
         where = "host" if spec.uts_ns == "host" else "other container's"
-        raise UsageError(f"cannot set hostname when running in the {where} UTS namespace: invalid configuration",
-                         hint="Leave --hostname or --uts away.")
+        raise UsageError(
+            f"cannot set hostname when running in the {where} UTS namespace: invalid configuration",
+            hint="Leave --hostname or --uts away.",
+        )
     if spec.add_hosts and namespace(spec.network)[0] == "container":
         raise UsageError("cannot set extra host entries when the container is joined to another containers "
                          "network namespace: invalid configuration",
@@ -116,7 +122,9 @@ def validate(spec: ContainerSpec) -> None:
         raise UsageError(f"cannot set shmsize when running in the {spec.ipc_ns} IPC Namespace",
                          hint="Leave --shm-size or --ipc away.")
     if spec.systemd and spec.systemd.lower() not in SYSTEMD_VALUES:
-        raise UsageError(f'--systemd values must be one of "{", ".join(SYSTEMD_VALUES)}": invalid configuration')
+        raise UsageError(
+            f'--systemd values must be one of "{", ".join(SYSTEMD_VALUES)}": invalid configuration'
+        )
     if spec.init:
         if spec.pid_ns not in ("", "private"):
             raise UsageError("cannot add init binary as PID 1 (PID namespace isn't private)",
@@ -141,7 +149,9 @@ def _validate_resources(spec: ContainerSpec) -> None:
     if spec.memory and spec.memory_reservation > spec.memory:
         raise UsageError("minimum memory limit cannot be less than memory reservation limit, see usage")
     if spec.cpu_period and not 1000 <= spec.cpu_period <= 1_000_000:
-        raise UsageError("CPU cfs period cannot be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
+        raise UsageError(
+            "CPU cfs period cannot be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"
+        )
     if spec.cpu_quota and 0 < spec.cpu_quota < 1000:
         raise UsageError("CPU cfs quota cannot be less than 1ms (i.e. 1000)")
 
@@ -211,7 +221,9 @@ def _exposed(spec: ContainerSpec, image: "Mapping[str, Any]") -> "list[str]":
 def _volumes(spec: ContainerSpec, image: "Mapping[str, Any]") -> "list[str]":
     """Targets of the image's VOLUMEs that no mount of the user's replaces."""
     taken = {clean(mount.target) for mount in spec.mounts} | {clean(target) for target in spec.tmpfs}
-    return sorted({clean(v) for v in (*_keys(image, "Volumes"), *spec.image_volumes) if v.startswith("/")} - taken)
+    return sorted(
+        {clean(v) for v in (*_keys(image, "Volumes"), *spec.image_volumes) if v.startswith("/")} - taken
+    )
 
 
 def clean(path: str) -> str:

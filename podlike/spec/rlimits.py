@@ -6,8 +6,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-NAMES = ("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
-         "rttime", "sigpending", "stack")
+NAMES = (
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+)
 UNLIMITED = 2**64 - 1  # RLIM_INFINITY
 DEFAULT = 1048576  # soft and hard limit of open files and processes, where the caller may have so many
 
@@ -21,22 +36,28 @@ def parse(text: str) -> "tuple[str, int, int]":
     soft, colon, hard = limits.partition(":")
     values = [_value(part) for part in ((soft, hard) if colon else (soft, soft))]
     if not equals or None in values:
-        raise UsageError(f'ulimit option "{text}" requires name=SOFT:HARD, failed to be parsed: invalid ulimit argument',
-                         hint="Write for example nofile=1024:2048; -1 means unlimited.")
+        raise UsageError(
+            f'ulimit option "{text}" requires name=SOFT:HARD, failed to be parsed: invalid ulimit argument',
+            hint="Write for example nofile=1024:2048; -1 means unlimited.",
+        )
     if name not in NAMES:
         raise UsageError(f'ulimit option "{text}" requires name=SOFT:HARD, failed to be parsed: '
                          f"invalid ulimit type: {name}", hint=f"Use one of {', '.join(NAMES)}.")
     low, high = (UNLIMITED if v in (None, -1) else v for v in values)
     if low > high:
-        raise UsageError(f'ulimit option "{text}": soft limit must be less than or equal to hard limit: {soft} > {hard}')
+        raise UsageError(
+            f'ulimit option "{text}": soft limit must be less than or equal to hard limit: {soft} > {hard}'
+        )
     return name, low, high
 
 
-def to_oci(ulimits: "Iterable[str]", *, own: "Mapping[str, tuple[int, int]]", rootless: bool) -> "list[dict[str, object]]":
+def to_oci(
+    ulimits: "Iterable[str]", *, own: "Mapping[str, tuple[int, int]]", rootless: bool
+) -> "list[dict[str, object]]":
     """process.rlimits for --ulimit values; "host" among them: only the defaults.
 
-    own: this process's limits by name, (soft, hard), at least nofile and nproc. A rootless container cannot have
-        more, so its defaults stop there and "unlimited" means the own hard limit.
+    own: this process's limits by name, (soft, hard), at least nofile and nproc. A rootless container cannot
+        have more, so its defaults stop there and "unlimited" means the own hard limit.
     Raises: UsageError.
     """
     asked = list(ulimits)
@@ -51,7 +72,10 @@ def to_oci(ulimits: "Iterable[str]", *, own: "Mapping[str, tuple[int, int]]", ro
         if name not in limits:
             soft, hard = own.get(name, (DEFAULT, DEFAULT)) if rootless else (DEFAULT, DEFAULT)
             limits[name] = (min(soft, DEFAULT), min(hard, DEFAULT))
-    return [{"type": f"RLIMIT_{name.upper()}", "hard": hard, "soft": soft} for name, (soft, hard) in limits.items()]
+    return [
+        {"type": f"RLIMIT_{name.upper()}", "hard": hard, "soft": soft}
+        for name, (soft, hard) in limits.items()
+    ]
 
 
 def _value(text: str) -> int | None:

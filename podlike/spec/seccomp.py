@@ -1,11 +1,13 @@
-"""Seccomp filters in the form of config.json: podlike's own default profile, and profile files in docker's form.
+"""Seccomp filters in the form of config.json: podlike's own default profile, and profile files in docker's
+form.
 
-The default is an allow list. What the kernel may learn later answers ENOSYS, so that libraries fall back to older
-calls; what is known and refused answers EPERM, so that they report it. Which calls are allowed follows what the
-other engines' users rely on (nested engines need mount and unshare, so they stay allowed: the kernel checks
-capabilities in the container's user namespace); the table below is grouped by what the calls are for.
+The default is an allow list. What the kernel may learn later answers ENOSYS, so that libraries fall back to
+older calls; what is known and refused answers EPERM, so that they report it. Which calls are allowed follows
+what the other engines' users rely on (nested engines need mount and unshare, so they stay allowed: the kernel
+checks capabilities in the container's user namespace); the table below is grouped by what the calls are for.
 
-A runtime leaves out names that its libseccomp or the architecture does not have (runtime-spec, config-linux.md).
+A runtime leaves out names that its libseccomp or the architecture does not have (runtime-spec,
+config-linux.md).
 """
 
 from podlike.errors import UsageError
@@ -20,12 +22,21 @@ EPERM, EINVAL, ENOSYS = 1, 22, 38
 
 # Go's names of architectures, as profile files use them, for uname(2)'s.
 GOARCH = {
-    "x86_64": "amd64", "i386": "x86", "i686": "x86", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm",
-    "riscv64": "riscv64", "ppc64le": "ppc64le", "s390x": "s390x", "loongarch64": "loong64", "mips64": "mips64",
+    "x86_64": "amd64",
+    "i386": "x86",
+    "i686": "x86",
+    "aarch64": "arm64",
+    "armv7l": "arm",
+    "armv6l": "arm",
+    "riscv64": "riscv64",
+    "ppc64le": "ppc64le",
+    "s390x": "s390x",
+    "loongarch64": "loong64",
+    "mips64": "mips64",
 }
 
-# The native architecture first, then those whose programs the same kernel can run: a filter that left them out
-# would kill 32-bit programs.
+# The native architecture first, then those whose programs the same kernel can run: a filter that left them
+# out would kill 32-bit programs.
 ARCHITECTURES = {
     "amd64": ("SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"),
     "x86": ("SCMP_ARCH_X86",),
@@ -40,11 +51,13 @@ ARCHITECTURES = {
 }
 
 _ALWAYS = (
-    # Running: start, wait for and end processes and threads. clone and clone3 are unfiltered: the flags of clone3
-    # lie in memory that a filter cannot read, and a filter on clone alone would only push programs to clone3.
+    # Running: start, wait for and end processes and threads. clone and clone3 are unfiltered: the flags of
+    # clone3 lie in memory that a filter cannot read, and a filter on clone alone would only push programs to
+    # clone3.
     "clone clone3 fork vfork execve execveat exit exit_group wait4 waitid waitpid set_tid_address "
     "set_robust_list get_robust_list rseq restart_syscall membarrier",
-    # Who am I: ids, groups, sessions, capabilities. The kernel decides by capabilities and by the user namespace.
+    # Who am I: ids, groups, sessions, capabilities. The kernel decides by capabilities and by the user
+    # namespace.
     "getpid gettid getppid getpgid getpgrp getsid setpgid setsid getuid getuid32 geteuid geteuid32 getgid "
     "getgid32 getegid getegid32 getresuid getresuid32 getresgid getresgid32 getgroups getgroups32 setuid "
     "setuid32 setgid setgid32 setreuid setreuid32 setregid setregid32 setresuid setresuid32 setresgid "
@@ -194,38 +207,78 @@ def _split(groups: "Sequence[str]") -> "tuple[str, ...]":
 _FIXED_RULES: "tuple[Mapping[str, Any], ...]" = (
     {"names": _split(_ALWAYS), "action": ALLOW},
     {"names": _split(_REFUSED), "action": ERRNO, "errnoRet": EPERM},
-    *({"names": ("personality",), "action": ALLOW, "args": (_arg(0, "EQ", value),)} for value in _PERSONALITIES),
+    *(
+        {"names": ("personality",), "action": ALLOW, "args": (_arg(0, "EQ", value),)}
+        for value in _PERSONALITIES
+    ),
 )
 _ARCH_RULES: "tuple[tuple[tuple[str, ...], Mapping[str, Any]], ...]" = tuple(
     (arches, {"names": tuple(names.split()), "action": ALLOW}) for arches, names in _BY_ARCH)
 _CAPABILITY_NAMES = tuple((cap, names.split()) for cap, names in _BY_CAPABILITY)
 _EITHER_NAMES = tuple((caps, names.split()) for caps, names in _BY_EITHER)
 
-# AF_VSOCK reaches the hypervisor and knows no namespaces: refused to all. The audit netlink protocol is refused
-# with EINVAL, "no such protocol", because PAM takes any other error for a failed login.
+# AF_VSOCK reaches the hypervisor and knows no namespaces: refused to all. The audit netlink protocol is
+# refused with EINVAL, "no such protocol", because PAM takes any other error for a failed login.
 _SOCKET_RULES_AUDIT: "tuple[Mapping[str, Any], ...]" = (
     {"names": ("socket",), "action": ERRNO, "errnoRet": EPERM, "args": (_arg(0, "EQ", _AF_VSOCK),)},
     {"names": ("socket",), "action": ALLOW, "args": (_arg(0, "NE", _AF_VSOCK),)},
 )
 _SOCKET_RULES: "tuple[Mapping[str, Any], ...]" = (
     {"names": ("socket",), "action": ERRNO, "errnoRet": EPERM, "args": (_arg(0, "EQ", _AF_VSOCK),)},
-    {"names": ("socket",), "action": ERRNO, "errnoRet": EINVAL,
-     "args": (_arg(0, "EQ", _AF_NETLINK), _arg(2, "EQ", _NETLINK_AUDIT))},
-    {"names": ("socket",), "action": ALLOW, "args": (_arg(0, "EQ", _AF_NETLINK), _arg(2, "NE", _NETLINK_AUDIT))},
+    {
+        "names": ("socket",),
+        "action": ERRNO,
+        "errnoRet": EINVAL,
+        "args": (_arg(0, "EQ", _AF_NETLINK), _arg(2, "EQ", _NETLINK_AUDIT)),
+    },
+    {
+        "names": ("socket",),
+        "action": ALLOW,
+        "args": (_arg(0, "EQ", _AF_NETLINK), _arg(2, "NE", _NETLINK_AUDIT)),
+    },
     {"names": ("socket",), "action": ALLOW, "args": (_arg(0, "NE", _AF_NETLINK),)},
 )
 
-_ERRNO_BY_NAME = {"EPERM": EPERM, "EINVAL": EINVAL, "ENOSYS": ENOSYS, "EACCES": 13, "ENOENT": 2, "EAGAIN": 11,
-                  "ENOMEM": 12, "EBUSY": 16, "ENODEV": 19, "ENOTSUP": 95, "EOPNOTSUPP": 95, "EAFNOSUPPORT": 97,
-                  "EPROTONOSUPPORT": 93, "ENOTTY": 25, "ENOSPC": 28, "EROFS": 30, "EFAULT": 14, "EIO": 5}
-_ACTIONS = frozenset(("SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_TRAP", ERRNO,
-                      "SCMP_ACT_TRACE", ALLOW, "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY"))
+_ERRNO_BY_NAME = {
+    "EPERM": EPERM,
+    "EINVAL": EINVAL,
+    "ENOSYS": ENOSYS,
+    "EACCES": 13,
+    "ENOENT": 2,
+    "EAGAIN": 11,
+    "ENOMEM": 12,
+    "EBUSY": 16,
+    "ENODEV": 19,
+    "ENOTSUP": 95,
+    "EOPNOTSUPP": 95,
+    "EAFNOSUPPORT": 97,
+    "EPROTONOSUPPORT": 93,
+    "ENOTTY": 25,
+    "ENOSPC": 28,
+    "EROFS": 30,
+    "EFAULT": 14,
+    "EIO": 5,
+}
+_ACTIONS = frozenset(
+    (
+        "SCMP_ACT_KILL",
+        "SCMP_ACT_KILL_PROCESS",
+        "SCMP_ACT_KILL_THREAD",
+        "SCMP_ACT_TRAP",
+        ERRNO,
+        "SCMP_ACT_TRACE",
+        ALLOW,
+        "SCMP_ACT_LOG",
+        "SCMP_ACT_NOTIFY",
+    )
+)
 _OPERATORS = frozenset(f"SCMP_CMP_{op}" for op in ("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"))
 
 
 def from_profile(doc: object, *, caps: "Iterable[str]", arch: str,
                  kernel: "tuple[int, int]" = (9999, 0)) -> "dict[str, Any] | None":
-    """linux.seccomp of a profile file in docker's form (archMap, includes and excludes); None: it filters nothing.
+    """linux.seccomp of a profile file in docker's form (archMap, includes and excludes); None: it filters
+    nothing.
 
     doc: the parsed JSON, untrusted. kernel: major and minor, for minKernel.
     Raises: UsageError with the dotted path of what is wrong.
@@ -275,11 +328,17 @@ def _profile_rule(item: object, where: str, caps: "frozenset[str]", goarch: str,
     names = [str(n) for n in _list(rule, "names", f"{where}.")]
     if rule.get("name"):
         if names:
-            raise _wrong(where, "'name' and 'names' were specified in the seccomp profile, use either 'name' or 'names'")
+            raise _wrong(
+                where,
+                "'name' and 'names' were specified in the seccomp profile, use either 'name' or 'names'",
+            )
         names = [str(rule["name"])]
     if not names:
         return ()
-    out: "dict[str, Any]" = {"names": names, "action": _one_of(rule.get("action"), _ACTIONS, f"{where}.action")}
+    out: "dict[str, Any]" = {
+        "names": names,
+        "action": _one_of(rule.get("action"), _ACTIONS, f"{where}.action"),
+    }
     errno = _errno(rule, "errno", "errnoRet", f"{where}.")
     if errno is not None:
         out["errnoRet"] = errno
@@ -292,7 +351,11 @@ def _profile_rule(item: object, where: str, caps: "frozenset[str]", goarch: str,
 def _profile_arg(item: object, where: str) -> "dict[str, Any]":
     arg = _mapping(item, where)
     index, value = _uint(arg.get("index", 0), f"{where}.index"), _uint(arg.get("value", 0), f"{where}.value")
-    out: "dict[str, Any]" = {"index": index, "value": value, "op": _one_of(arg.get("op"), _OPERATORS, f"{where}.op")}
+    out: "dict[str, Any]" = {
+        "index": index,
+        "value": value,
+        "op": _one_of(arg.get("op"), _OPERATORS, f"{where}.op"),
+    }
     if index > 5:
         raise _wrong(f"{where}.index", "a system call has at most six arguments")
     if arg.get("valueTwo"):
@@ -302,7 +365,8 @@ def _profile_arg(item: object, where: str) -> "dict[str, Any]":
 
 def _applies(item: object, where: str, caps: "frozenset[str]", goarch: str, kernel: "tuple[int, int]",
              *, wanted: bool) -> bool:
-    """Whether a rule stays: all capabilities of `includes` are there, none of `excludes`; likewise architectures."""
+    """Whether a rule stays: all capabilities of `includes` are there, none of `excludes`; likewise
+    architectures."""
     if not item:
         return True
     conditions = _mapping(item, where)
@@ -370,5 +434,7 @@ def _one_of(value: object, known: "frozenset[str]", where: str) -> str:
 
 
 def _wrong(where: str, why: str) -> UsageError:
-    return UsageError(f"loading seccomp profile failed: {where}: {why}",
-                      hint="Correct the file, or leave --security-opt seccomp away to use the default profile.")
+    return UsageError(
+        f"loading seccomp profile failed: {where}: {why}",
+        hint="Correct the file, or leave --security-opt seccomp away to use the default profile.",
+    )

@@ -7,9 +7,38 @@ supported. Real-time signals: glibc keeps 32 and 33 for itself, so SIGRTMIN is 3
 from podlike.errors import UsageError
 
 _NAMES = (
-    "", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
-    "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
-    "WINCH", "IO", "PWR", "SYS",
+    "",
+    "HUP",
+    "INT",
+    "QUIT",
+    "ILL",
+    "TRAP",
+    "ABRT",
+    "BUS",
+    "FPE",
+    "KILL",
+    "USR1",
+    "SEGV",
+    "USR2",
+    "PIPE",
+    "ALRM",
+    "TERM",
+    "STKFLT",
+    "CHLD",
+    "CONT",
+    "STOP",
+    "TSTP",
+    "TTIN",
+    "TTOU",
+    "URG",
+    "XCPU",
+    "XFSZ",
+    "VTALRM",
+    "PROF",
+    "WINCH",
+    "IO",
+    "PWR",
+    "SYS",
 )
 _ALIASES = {"IOT": 6, "CLD": 17, "POLL": 29, "UNUSED": 31}
 _RTMIN, _RTMAX = 34, 64
@@ -33,7 +62,9 @@ def parse(text: str) -> int:
         found = _realtime(name)
         if found:
             return found
-    raise UsageError(f"invalid signal: {text}", hint="Give a number from 1 to 64 or a name such as TERM or RTMIN+3.")
+    raise UsageError(
+        f"invalid signal: {text}", hint="Give a number from 1 to 64 or a name such as TERM or RTMIN+3."
+    )
 
 
 def name_of(number: int) -> str:
@@ -52,7 +83,9 @@ def _realtime(name: str) -> int:
     start = _RTMIN if base == "RTMIN" else _RTMAX
     if not sign:
         return start
-    if sign != ("+" if base == "RTMIN" else "-") or not (offset.isascii() and offset.isdigit() and len(offset) < 3):
+    if sign != ("+" if base == "RTMIN" else "-") or not (
+        offset.isascii() and offset.isdigit() and len(offset) < 3
+    ):
         return 0
     number = start + int(offset) if sign == "+" else start - int(offset)
     return number if _RTMIN <= number <= _RTMAX else 0

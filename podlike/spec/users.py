@@ -1,7 +1,7 @@
 """Who a container's process is: `--user`, `--group-add` and the container's own passwd and group files.
 
-The files come out of an untrusted image. They are read line by line up to a bound, lines that make no sense are
-passed over, and an id that is no number never counts as 0 (which would be root).
+The files come out of an untrusted image. They are read line by line up to a bound, lines that make no sense
+are passed over, and an id that is no number never counts as 0 (which would be root).
 """
 
 from typing import NamedTuple
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 MAX_ID = 2**31 - 1  # the limit of runc and podman; the kernel itself would take 2^32 - 2
-MAX_FILE = 4 * 1024 * 1024  # bytes that the caller should read at most; a passwd file of 100,000 users has this size
+MAX_FILE = (
+    4 * 1024 * 1024
+)  # bytes that the caller should read at most; a passwd file of 100,000 users has this size
 MAX_GROUPS = 65536  # NGROUPS_MAX, setgroups(2)
 KEEP_GROUPS = "keep-groups"  # --group-add: the caller's own supplementary groups are kept
 
@@ -30,7 +32,8 @@ class ResolvedUser(NamedTuple):
 def resolve(user: str, *, passwd: str, group: str, groups: "Sequence[str]" = ()) -> ResolvedUser:
     """Who `user[:group]` is in a container.
 
-    user: names or numbers; "" is root. Numbers need no entry in the files; an entry gives them group and home.
+    user: names or numbers; "" is root. Numbers need no entry in the files; an entry gives them group and
+        home.
     passwd, group: texts of the container's /etc/passwd and /etc/group, "" where there is none.
     groups: --group-add, names or numbers.
     Raises: UsageError in podman's words.
@@ -80,7 +83,9 @@ def _find_user(name: str, passwd: str) -> "tuple[int, int, str, str]":
             return uid, gid if gid is not None else 0, fields[5] or "/", fields[0]
     if number is None:
         if _is_number(name):
-            raise UsageError(f"uids and gids must be in range 0-{MAX_ID}", hint="Give --user a smaller number.")
+            raise UsageError(
+                f"uids and gids must be in range 0-{MAX_ID}", hint="Give --user a smaller number."
+            )
         raise UsageError(f"unable to find user {name}: no matching entries in passwd file",
                          hint="Give a number, or a user of the image's /etc/passwd.")
     return number, 0, "/", ""

@@ -24,7 +24,7 @@ GROUP = "root:x:0:\nweb:x:1000:\nextra:x:44:web\n"
 MAKE = """
 import json, sys
 from podlike.runtime import hostfacts
-from podlike.spec import devices, oci, resolve, users
+from podlike.spec import devices, oci, oci_exec, resolve, users
 from podlike.spec.container import ContainerSpec
 ask = json.load(open(sys.argv[1]))
 spec = resolve.resolve(ContainerSpec.from_dict(ask["spec"]), None, name="t", cid="c" * 64, host_env={})
@@ -32,9 +32,32 @@ user = users.resolve(spec.user, passwd=ask["passwd"], group=ask["group"], groups
 volumes = [hostfacts.bound_path(m.source, m.target, m.options) for m in spec.mounts if m.type == "bind"]
 nodes = [hostfacts.device_node(*devices.parse(d)) for d in spec.devices]
 doc = oci.build(spec, cid="c" * 64, rootfs=ask["rootfs"], user=user, host=hostfacts.gather(), rootless=True,
-                volumes=volumes, device_nodes=nodes, host_devices=list(hostfacts.all_devices()) if spec.privileged else [],
+                volumes=volumes, device_nodes=nodes,
+                host_devices=list(hostfacts.all_devices()) if spec.privileged else [],
                 binds=ask["binds"])
 json.dump(doc, open(sys.argv[2] + "/config.json", "w"))
+if "exec" in ask:
+    request = oci_exec.ExecRequest(**ask["exec"])
+    who = request.user or spec.user
+    user = users.resolve(who, passwd=ask["passwd"], group=ask["group"], groups=spec.groups)
+    process = oci_exec.exec_process(request, spec, doc, user=user)
+    json.dump(process, open(sys.argv[2] + "/process.json", "w"))
+"""
+
+# $1 python, $2 directory, $3 runtime, $4 container id. strict/: a file system that forbids something.
+PREPARE = """
+set -e
+mkdir -p "$2/strict"; mount -t tmpfs -o nosuid,nodev,noexec tmpfs "$2/strict"
+"$1" "$2/make.py" "$2/ask.json" "$2"
+runtime() { "$RUNTIME" --root "$DIR/state" --cgroup-manager=disabled "$@"; }
+RUNTIME=$3 DIR=$2
+"""
+SCRIPT = PREPARE + 'runtime run --bundle "$2" "$4"'
+SCRIPT_EXEC = PREPARE + """
+runtime create --bundle "$2" "$4" </dev/null >/dev/null
+trap 'runtime delete --force "$4"' EXIT
+runtime start "$4"
+runtime exec --process "$2/process.json" "$4"
 """
 
 
@@ -46,7 +69,10 @@ def _unable(why: str) -> None:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., str]:
-    """run(command, **spec) -> output of the command in a container; asserts that it exits with `code`."""
+    """run(command, **spec) -> output of the command in a container; it must succeed.
+
+    inside: fields of ExecRequest: the command runs by `exec`, beside the container's own process.
+    """
     if os.geteuid() == 0:
         _unable("runs as an ordinary user with subordinate ids, not as root")
     crun = os.environ.get("PODLIKE_TEST_RUNTIME") or shutil.which("crun")
@@ -62,17 +88,26 @@ def run(tmp_path: Path) -> Callable[..., str]:
     (tmp_path / "hosts").write_text("127.0.0.1 localhost\n")
     (tmp_path / "make.py").write_text(MAKE)
 
-    def run(command: str, *, code: int = 0, **spec: Any) -> str:
-        ask = {"spec": {"command": ["/bin/busybox", "sh", "-c", f"PATH=/bin; {command}"], **spec},
-               "rootfs": str(rootfs), "passwd": PASSWD, "group": GROUP, "binds": {"/etc/hosts": str(tmp_path / "hosts")}}
+    def run(command: str, *, inside: dict[str, Any] | None = None, **spec: Any) -> str:
+        shell = ["/bin/busybox", "sh", "-c", f"PATH=/bin; {command}"]
+        ask = {
+            "spec": {"command": ["/bin/busybox", "sleep", "60"] if inside is not None else shell, **spec},
+            "rootfs": str(rootfs),
+            "passwd": PASSWD,
+            "group": GROUP,
+            "binds": {"/etc/hosts": str(tmp_path / "hosts")},
+        }
+        if inside is not None:
+            ask["exec"] = {"args": shell, **inside}
         (tmp_path / "ask.json").write_text(json.dumps(ask))
-        script = ('mkdir -p "$2/strict" && mount -t tmpfs -o nosuid,nodev,noexec tmpfs "$2/strict" && "$1" "$2/make.py" "$2/ask.json" "$2" && '
-                  'exec "$3" --root "$2/state" --cgroup-manager=disabled run --bundle "$2" "$4"')
         done = subprocess.run(
-            ["unshare", "--user", "--map-root-user", "--map-auto", "--mount", "sh", "-c", script, "sh", sys.executable,
-             str(tmp_path), str(crun), f"oci-config-{os.getpid()}"],
-            capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)})
-        assert done.returncode == code, done.stderr + done.stdout
+            ["unshare", "--user", "--map-root-user", "--map-auto", "--mount", "sh", "-c",
+             SCRIPT_EXEC if inside is not None else SCRIPT,
+             "sh", sys.executable, str(tmp_path), str(crun), f"oci-config-{os.getpid()}"],
+            capture_output=True, text=True, timeout=60, check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr + done.stdout
         return done.stdout
 
     return run
@@ -122,7 +157,9 @@ def test_mounts_of_the_kernel(run: Callable[..., str]) -> None:
     assert {"proc", "nosuid", "nodev", "noexec"} <= m["/proc"]
     assert {"tmpfs", "nosuid", "size=65536k", "mode=755"} <= m["/dev"]
     assert {"devpts", "mode=620", "ptmxmode=666", "noexec"} <= m["/dev/pts"]
-    assert any(o.startswith("gid=") for o in m["/dev/pts"])  # the kernel shows the id of the initial namespace
+    assert any(
+        o.startswith("gid=") for o in m["/dev/pts"]
+    )  # the kernel shows the id of the initial namespace
     assert {"mqueue", "nosuid", "nodev", "noexec"} <= m["/dev/mqueue"]
     assert {"tmpfs", "nosuid", "nodev", "noexec"} <= m["/dev/shm"]
     assert {"sysfs", "ro", "nosuid"} <= m["/sys"]
@@ -144,11 +181,17 @@ def test_hostname_and_environment(run: Callable[..., str]) -> None:
 
 
 def test_read_only_root_with_writable_tmp(run: Callable[..., str]) -> None:
-    out = run("busybox touch /x || echo ro; busybox touch /tmp/x && echo rw; busybox touch /dev/shm/x && echo shm; "
-              "busybox touch /etc/hosts 2>/dev/null || echo hosts", read_only=True)
+    out = run(
+        "busybox touch /x || echo ro; busybox touch /tmp/x && echo rw; busybox touch /dev/shm/x && echo shm; "
+        "busybox touch /etc/hosts 2>/dev/null || echo hosts",
+        read_only=True,
+    )
     assert out.split() == ["ro", "rw", "shm", "hosts"]
-    out = run("busybox touch /tmp/x || echo ro; busybox touch /dev/shm/x || echo ro; busybox touch /dev/x || echo ro",
-              read_only=True, read_only_tmpfs=False)
+    out = run(
+        "for f in /tmp/x /dev/shm/x /dev/x; do busybox touch $f || echo ro; done",
+        read_only=True,
+        read_only_tmpfs=False,
+    )
     assert out.split() == ["ro", "ro", "ro"]
 
 
@@ -183,8 +226,12 @@ def test_device(run: Callable[..., str]) -> None:
 
 
 def test_limits_and_signals(run: Callable[..., str]) -> None:
-    out = run("ulimit -n; ulimit -Hn; umask; busybox cat /proc/self/oom_score_adj", ulimits=["nofile=100:200"],
-              umask="0027", oom_score_adj=500)
+    out = run(
+        "ulimit -n; ulimit -Hn; umask; busybox cat /proc/self/oom_score_adj",
+        ulimits=["nofile=100:200"],
+        umask="0027",
+        oom_score_adj=500,
+    )
     assert out.split() == ["100", "200", "0027", "500"]
 
 
@@ -194,8 +241,13 @@ def test_ping_group_range_is_set(run: Callable[..., str]) -> None:
 
 def test_host_namespaces(run: Callable[..., str]) -> None:
     own = {k: os.readlink(f"/proc/self/ns/{k}") for k in ("net", "uts", "pid", "ipc")}
-    out = run("for n in net uts pid ipc; do busybox readlink /proc/self/ns/$n; done; busybox ls /sys/class/net",
-              network="host", uts_ns="host", pid_ns="host", ipc_ns="host").split()
+    out = run(
+        "for n in net uts pid ipc; do busybox readlink /proc/self/ns/$n; done; busybox ls /sys/class/net",
+        network="host",
+        uts_ns="host",
+        pid_ns="host",
+        ipc_ns="host",
+    ).split()
     assert out[:4] == [own[k] for k in ("net", "uts", "pid", "ipc")]
     out = run("for n in net uts pid ipc; do busybox readlink /proc/self/ns/$n; done").split()
     assert not set(out) & set(own.values())
@@ -211,8 +263,20 @@ def test_seccomp_refuses_vsock_and_audit_sockets(run: Callable[..., str], tmp_pa
     subprocess.run([str(cc), "-static", "-o", str(probe), str(tmp_path / "probe.c")], check=True)
     default = dict(line.split("=") for line in run("probe").split())
     # 0: allowed; EPERM 1, EBADF 9 (allowed, but the argument is wrong), EINVAL 22, ENOSYS 38
-    assert default == {"vsock": "1", "audit": "22", "route": "0", "inet": "0", "unshare": "0", "setns": "9",
-                       "chroot": "0", "acct": "1", "persona": "0", "noaslr": "38", "uring": "38", "kexec": "1"}
+    assert default == {
+        "vsock": "1",
+        "audit": "22",
+        "route": "0",
+        "inet": "0",
+        "unshare": "0",
+        "setns": "9",
+        "chroot": "0",
+        "acct": "1",
+        "persona": "0",
+        "noaslr": "38",
+        "uring": "38",
+        "kexec": "1",
+    }
     more = dict(line.split("=") for line in run("probe", cap_add=["AUDIT_WRITE", "SYS_PACCT"]).split())
     assert more["vsock"] == "1" and more["audit"] == "0" and more["acct"] != "38"
     free = dict(line.split("=") for line in run("probe", seccomp_profile="unconfined").split())
@@ -252,6 +316,30 @@ def test_no_new_privileges(run: Callable[..., str]) -> None:
 
 
 def test_systemd_mode_gives_writable_run_and_cgroups(run: Callable[..., str]) -> None:
-    out = run("busybox touch /run/x && echo ok; busybox cat /proc/mounts; echo $container_uuid", systemd="always")
+    out = run(
+        "busybox touch /run/x && echo ok; busybox cat /proc/mounts; echo $container_uuid", systemd="always"
+    )
     assert out.startswith("ok\n") and out.rstrip().endswith("c" * 32)
     assert "rw" in mounts(out)["/sys/fs/cgroup"]
+
+
+def test_exec_as_the_containers_user(run: Callable[..., str]) -> None:
+    s = status(run("busybox cat /proc/self/status", inside={}, user="web", cap_add=["net_admin"]))
+    assert s["CapEff"] == s["CapPrm"] == s["CapAmb"] == "0000000000001000"
+    assert s["CapBnd"] == "00000000800415fb" and s["Seccomp"] == "2"
+    assert s["Uid"].split()[0] == "1000" and s["Groups"].split() == ["44", "1000"]
+
+
+def test_exec_as_somebody_else(run: Callable[..., str]) -> None:
+    out = run("busybox cat /proc/self/status; busybox pwd; echo $HOME $A", inside={
+        "user": "web", "workdir": "/tmp", "env": {"A": "1"}})
+    s = status(out)
+    assert int(s["CapEff"], 16) == 0 and s["CapBnd"] == "00000000800405fb"
+    assert out.split()[-3:] == ["/tmp", "/home/web", "1"]
+    s = status(run("busybox cat /proc/self/status", inside={"user": "root"}, user="web"))
+    assert s["CapEff"] == "00000000800405fb"
+
+
+def test_privileged_exec(run: Callable[..., str]) -> None:
+    s = status(run("busybox cat /proc/self/status", inside={"privileged": True}))
+    assert int(s["CapEff"], 16) & 0xFFFFFFFF == 0xFFFFFFFF

@@ -17,10 +17,26 @@ from podlike.spec.resolve import resolve
 from podlike.spec.users import ResolvedUser
 
 CID = "0123456789abcdef" * 4
+ROOT = ResolvedUser(home="/root")
 HOST = HostFacts(hostname="vm", limits={"nofile": (1024, 4096), "nproc": (100, 200)})
 FILES = {"/etc/hosts": "/b/hosts", "/etc/resolv.conf": "/b/resolv.conf", "/run/.containerenv": "/b/env"}
-IN_BUILD = ("host", "rootless", "binds", "volumes", "device_nodes", "host_devices", "netns_path", "ns_paths",
-            "cgroups_path", "init_path", "seccomp_profile", "default_pids_limit", "extra_env", "warnings", "user_is")
+IN_BUILD = (
+    "host",
+    "rootless",
+    "binds",
+    "volumes",
+    "device_nodes",
+    "host_devices",
+    "netns_path",
+    "ns_paths",
+    "cgroups_path",
+    "init_path",
+    "seccomp_profile",
+    "default_pids_limit",
+    "extra_env",
+    "warnings",
+    "user_is",
+)
 
 
 def config(**given: Any) -> dict[str, Any]:
@@ -56,7 +72,14 @@ def test_default_container() -> None:
     assert p["rlimits"] == [{"type": "RLIMIT_NOFILE", "hard": 4096, "soft": 1024},
                             {"type": "RLIMIT_NPROC", "hard": 200, "soft": 100}]
     assert p["capabilities"]["bounding"] == sorted(capabilities.DEFAULT)
-    assert namespaces(doc) == {"pid": None, "network": "/ns/x", "ipc": None, "uts": None, "mount": None, "cgroup": None}
+    assert namespaces(doc) == {
+        "pid": None,
+        "network": "/ns/x",
+        "ipc": None,
+        "uts": None,
+        "mount": None,
+        "cgroup": None,
+    }
     linux = doc["linux"]
     assert linux["maskedPaths"] == list(masks.MASKED) and linux["readonlyPaths"] == list(masks.READONLY)
     assert linux["sysctl"] == {"net.ipv4.ping_group_range": "0 0"}
@@ -69,7 +92,16 @@ def test_default_container() -> None:
 
 def test_default_mounts() -> None:
     doc = config()
-    assert set(targets(doc)) == {"/proc", "/dev", "/sys", "/dev/pts", "/dev/mqueue", "/sys/fs/cgroup", "/dev/shm", *FILES}
+    assert set(targets(doc)) == {
+        "/proc",
+        "/dev",
+        "/sys",
+        "/dev/pts",
+        "/dev/mqueue",
+        "/sys/fs/cgroup",
+        "/dev/shm",
+        *FILES,
+    }
     assert mount(doc, "/dev")["options"] == ["nosuid", "strictatime", "mode=755", "size=65536k"]
     assert "gid=5" in mount(doc, "/dev/pts")["options"]
     assert mount(doc, "/sys") == {"destination": "/sys", "type": "sysfs", "source": "sysfs",
@@ -89,7 +121,9 @@ def test_parents_come_before_what_lies_beneath() -> None:
                  tmpfs={"/a/b/c/d": ""})
     order = targets(doc)
     assert [t for t in order if t.startswith("/a")] == ["/a", "/a/b", "/a/b/c", "/a/b/c/d"]
-    assert order.index("/dev") < order.index("/dev/pts") and order.index("/sys") < order.index("/sys/fs/cgroup")
+    assert order.index("/dev") < order.index("/dev/pts") and order.index("/sys") < order.index(
+        "/sys/fs/cgroup"
+    )
 
 
 def test_users_mounts_win() -> None:
@@ -122,14 +156,21 @@ def test_bind_options(options: list[str], flags: int, expected: list[str]) -> No
     assert finish_options(options, tmpfs=False, flags=flags) == expected
 
 
-@pytest.mark.parametrize(("options", "tmpfs", "message"), [
-    (["wat"], False, 'unknown mount option "wat": invalid mount option'),
-    (["ro", "rw"], False, "only one of 'rw' and 'ro' can be used: duplicate mount option passed"),
-    (["rshared", "rprivate"], False, "only one of propagation modes can be used: duplicate mount option passed"),
-    (["size=1m"], False, "the 'size' option is only allowed with tmpfs mounts: invalid mount option"),
-    (["size=1", "size=2"], True, "the 'size' option can only be set once: duplicate mount option passed"),
-    (["rbind"], True, "the 'rbind' option is not allowed with tmpfs mounts: invalid mount option"),
-])
+@pytest.mark.parametrize(
+    ("options", "tmpfs", "message"),
+    [
+        (["wat"], False, 'unknown mount option "wat": invalid mount option'),
+        (["ro", "rw"], False, "only one of 'rw' and 'ro' can be used: duplicate mount option passed"),
+        (
+            ["rshared", "rprivate"],
+            False,
+            "only one of propagation modes can be used: duplicate mount option passed",
+        ),
+        (["size=1m"], False, "the 'size' option is only allowed with tmpfs mounts: invalid mount option"),
+        (["size=1", "size=2"], True, "the 'size' option can only be set once: duplicate mount option passed"),
+        (["rbind"], True, "the 'rbind' option is not allowed with tmpfs mounts: invalid mount option"),
+    ],
+)
 def test_bad_mount_options(options: list[str], tmpfs: bool, message: str) -> None:
     with pytest.raises(UsageError) as e:
         finish_options(options, tmpfs=tmpfs, flags=0)
@@ -139,7 +180,15 @@ def test_bad_mount_options(options: list[str], tmpfs: bool, message: str) -> Non
 def test_tmpfs() -> None:
     doc = config(tmpfs={"/d": "size=1m,mode=700", "/e": "ro,notmpcopyup"}, user_is=ResolvedUser(5, 6),
                  mounts=[Mount(type="tmpfs", target="/f", options=["U"])])
-    assert mount(doc, "/d")["options"] == ["rw", "size=1m", "mode=700", "rprivate", "nosuid", "nodev", "tmpcopyup"]
+    assert mount(doc, "/d")["options"] == [
+        "rw",
+        "size=1m",
+        "mode=700",
+        "rprivate",
+        "nosuid",
+        "nodev",
+        "tmpcopyup",
+    ]
     assert mount(doc, "/e")["options"] == ["ro", "rprivate", "nosuid", "nodev"]
     assert mount(doc, "/f")["options"][-2:] == ["uid=5", "gid=6"]
 
@@ -159,7 +208,12 @@ def test_host_namespaces() -> None:
     doc = config(network="host", pid_ns="host", ipc_ns="host", uts_ns="host", cgroup_ns="host")
     assert namespaces(doc) == {"mount": None}
     assert "hostname" not in doc and "HOSTNAME=vm" in doc["process"]["env"]
-    assert mount(doc, "/sys")["type"] == mount(doc, "/proc")["type"] == mount(doc, "/dev/mqueue")["type"] == "bind"
+    assert (
+        mount(doc, "/sys")["type"]
+        == mount(doc, "/proc")["type"]
+        == mount(doc, "/dev/mqueue")["type"]
+        == "bind"
+    )
     assert mount(doc, "/dev/shm")["source"] == "/dev/shm"
     assert "/sys/kernel" in doc["linux"]["maskedPaths"] and "sysctl" not in doc["linux"]
     rootful = config(network="host", pid_ns="host", rootless=False)
@@ -168,10 +222,23 @@ def test_host_namespaces() -> None:
 
 
 def test_shared_namespaces() -> None:
-    doc = config(pid_ns="container:x", uts_ns="ns:/proc/1/ns/uts", ipc_ns="container:x", network="container:x",
-                 netns_path="/ns/n", ns_paths={"pid": "/p", "ipc": "/i"}, binds={"/dev/shm": "/other/shm"})
-    assert namespaces(doc) == {"pid": "/p", "uts": "/proc/1/ns/uts", "ipc": "/i", "network": "/ns/n", "mount": None,
-                               "cgroup": None}
+    doc = config(
+        pid_ns="container:x",
+        uts_ns="ns:/proc/1/ns/uts",
+        ipc_ns="container:x",
+        network="container:x",
+        netns_path="/ns/n",
+        ns_paths={"pid": "/p", "ipc": "/i"},
+        binds={"/dev/shm": "/other/shm"},
+    )
+    assert namespaces(doc) == {
+        "pid": "/p",
+        "uts": "/proc/1/ns/uts",
+        "ipc": "/i",
+        "network": "/ns/n",
+        "mount": None,
+        "cgroup": None,
+    }
     assert mount(doc, "/dev/shm")["source"] == "/other/shm"
     assert "hostname" not in doc and "sysctl" not in doc["linux"]
     with pytest.raises(UsageError, match="cannot find specified PID namespace path"):
@@ -193,7 +260,11 @@ def test_no_shm() -> None:
 
 
 def test_privileged() -> None:
-    nodes = [DeviceNode("/dev/fuse", "/dev/fuse"), DeviceNode("/dev/tty1", "/dev/tty1"), DeviceNode("/dev/x", "/dev/x")]
+    nodes = [
+        DeviceNode("/dev/fuse", "/dev/fuse"),
+        DeviceNode("/dev/tty1", "/dev/tty1"),
+        DeviceNode("/dev/x", "/dev/x"),
+    ]
     doc = config(privileged=True, host_devices=nodes, device_nodes=[DeviceNode("/dev/y", "/dev/x")])
     linux = doc["linux"]
     assert not {"maskedPaths", "readonlyPaths", "seccomp"} & set(linux)
@@ -214,9 +285,13 @@ def test_seccomp_choice() -> None:
 
 
 def config_seccomp(path: str, doc: object, **more: Any) -> dict[str, Any]:
-    spec = resolve(ContainerSpec(command=["x"], seccomp_profile=path, **more), None, name="n", cid=CID, host_env={})
-    return build(spec, cid=CID, rootfs="/m", user=ResolvedUser(), host=HOST, rootless=True,
-                 seccomp_profile=doc)["linux"]  # type: ignore[no-any-return]
+    spec = resolve(
+        ContainerSpec(command=["x"], seccomp_profile=path, **more), None, name="n", cid=CID, host_env={}
+    )
+    linux: dict[str, Any] = build(
+        spec, cid=CID, rootfs="/m", user=ResolvedUser(), host=HOST, rootless=True, seccomp_profile=doc
+    )["linux"]
+    return linux
 
 
 def test_privileged_keeps_a_profile_that_was_asked_for() -> None:
@@ -231,15 +306,22 @@ def test_devices_rootless_and_rootful() -> None:
     assert "devices" not in doc["linux"] and doc["linux"]["rootfsPropagation"] == "rslave"
     doc = config(device_nodes=[node], rootless=False)
     assert "/dev/xzero" not in targets(doc)
-    assert doc["linux"]["devices"] == [{"path": "/dev/xzero", "type": "c", "major": 1, "minor": 5, "fileMode": 0o666,
-                                        "uid": 0, "gid": 0}]
+    assert doc["linux"]["devices"] == [
+        {"path": "/dev/xzero", "type": "c", "major": 1, "minor": 5, "fileMode": 0o666, "uid": 0, "gid": 0}
+    ]
     assert doc["linux"]["resources"]["devices"] == [
-        {"allow": False, "access": "rwm"}, {"allow": True, "type": "c", "major": 1, "minor": 5, "access": "r"}]
-    assert config(privileged=True, rootless=False)["linux"]["resources"]["devices"] == [{"allow": True, "access": "rwm"}]
+        {"allow": False, "access": "rwm"},
+        {"allow": True, "type": "c", "major": 1, "minor": 5, "access": "r"},
+    ]
+    assert config(privileged=True, rootless=False)["linux"]["resources"]["devices"] == [
+        {"allow": True, "access": "rwm"}
+    ]
 
 
 def test_resources() -> None:
-    doc = config(memory=100, memory_reservation=50, cpus=0.5, cpu_shares=512, cpuset_cpus="0-1", pids_limit=10)
+    doc = config(
+        memory=100, memory_reservation=50, cpus=0.5, cpu_shares=512, cpuset_cpus="0-1", pids_limit=10
+    )
     assert doc["linux"]["resources"] == {
         "memory": {"limit": 100, "swap": 200, "reservation": 50},
         "cpu": {"period": 100000, "quota": 50000, "shares": 512, "cpus": "0-1"}, "pids": {"limit": 10}}
@@ -256,8 +338,15 @@ def test_resources() -> None:
     assert len(told) == 1 and "swap" in told[0]
 
 
-@pytest.mark.parametrize(("limit", "controller"), [({"memory": 1}, "memory"), ({"cpus": 1.0}, "cpu"),
-                                                   ({"cpuset_mems": "0"}, "cpuset"), ({"pids_limit": 5}, "pids")])
+@pytest.mark.parametrize(
+    ("limit", "controller"),
+    [
+        ({"memory": 1}, "memory"),
+        ({"cpus": 1.0}, "cpu"),
+        ({"cpuset_mems": "0"}, "cpuset"),
+        ({"pids_limit": 5}, "pids"),
+    ],
+)
 def test_limits_without_a_controller_are_refused(limit: dict[str, Any], controller: str) -> None:
     with pytest.raises(UsageError, match=f"controller `{controller}` is not available"):
         config(host=HOST._replace(controllers=frozenset()), **limit)
@@ -282,7 +371,9 @@ def test_oom_score_is_clamped_for_ordinary_users() -> None:
 
 
 def test_apparmor() -> None:
-    with pytest.raises(UsageError, match='apparmor profile "p" specified, but Apparmor is not enabled on this system'):
+    with pytest.raises(
+        UsageError, match='apparmor profile "p" specified, but Apparmor is not enabled on this system'
+    ):
         config(apparmor_profile="p")
     assert "apparmorProfile" not in config(apparmor_profile="unconfined")["process"]
     enabled = HOST._replace(apparmor=True)
@@ -290,7 +381,12 @@ def test_apparmor() -> None:
 
 
 def test_user_and_groups() -> None:
-    doc = config(user="web", umask="027", groups=["keep-groups"], user_is=ResolvedUser(1000, 1001, (44, 1001), "/home/web"))
+    doc = config(
+        user="web",
+        umask="027",
+        groups=["keep-groups"],
+        user_is=ResolvedUser(1000, 1001, (44, 1001), "/home/web"),
+    )
     assert doc["process"]["user"] == {"uid": 1000, "gid": 1001, "additionalGids": [44, 1001], "umask": 0o27}
     assert "HOME=/home/web" in doc["process"]["env"]
     assert doc["annotations"]["run.oci.keep_original_groups"] == "1"
@@ -301,7 +397,9 @@ def test_user_and_groups() -> None:
 
 def test_own_values_of_environment_win() -> None:
     env = config(env={"HOME": "/h", "HOSTNAME": "x"}, extra_env={"LISTEN_FDS": "1"})["process"]["env"]
-    assert {"HOME=/h", "HOSTNAME=x", "LISTEN_FDS=1"} <= set(env) and len(env) == len({e.split("=")[0] for e in env})
+    assert {"HOME=/h", "HOSTNAME=x", "LISTEN_FDS=1"} <= set(env) and len(env) == len(
+        {e.split("=")[0] for e in env}
+    )
 
 
 def test_init() -> None:
@@ -332,7 +430,10 @@ def test_annotations_and_domain() -> None:
                  domainname="d", stop_timeout=3)
     a = doc["annotations"]
     assert (a["io.container.manager"], a["a"], a["io.podman.annotations.autoremove"]) == ("me", "b", "TRUE")
-    assert a["io.podman.annotations.volumes-from"] == "x;y" and a["org.systemd.property.TimeoutStopUSec"] == "uint64 3000000"
+    assert (
+        a["io.podman.annotations.volumes-from"] == "x;y"
+        and a["org.systemd.property.TimeoutStopUSec"] == "uint64 3000000"
+    )
     assert doc["domainname"] == "d"
 
 
@@ -346,16 +447,29 @@ def test_build_takes_less_than_a_millisecond() -> None:
     assert best < 0.001
 
 
-def exec_in(request: ExecRequest, who: ResolvedUser = ResolvedUser(home="/root"), **given: Any) -> dict[str, Any]:
+def exec_in(
+    request: ExecRequest, who: ResolvedUser = ROOT, **given: Any
+) -> dict[str, Any]:
     doc = config(**given)
-    spec = resolve(ContainerSpec(**{"command": ["true"], **{k: v for k, v in given.items() if k not in IN_BUILD}}), None,
-                   name="n", cid=CID, host_env={})
+    spec = resolve(
+        ContainerSpec(**{"command": ["true"], **{k: v for k, v in given.items() if k not in IN_BUILD}}),
+        None,
+        name="n",
+        cid=CID,
+        host_env={},
+    )
     return exec_process(request, spec, doc, user=who)
 
 
 def test_exec_inherits_the_container() -> None:
-    p = exec_in(ExecRequest(["sh", "-c", "x"]), env={"A": "1"}, workdir="/w", no_new_privileges=True, umask="0077",
-                ulimits=["core=1"])
+    p = exec_in(
+        ExecRequest(["sh", "-c", "x"]),
+        env={"A": "1"},
+        workdir="/w",
+        no_new_privileges=True,
+        umask="0077",
+        ulimits=["core=1"],
+    )
     assert p["args"] == ["sh", "-c", "x"] and p["cwd"] == "/w" and p["noNewPrivileges"] is True
     assert {"A=1", "HOME=/root", f"HOSTNAME={CID[:12]}"} <= set(p["env"])
     assert p["user"] == {"uid": 0, "gid": 0, "additionalGids": [0], "umask": 0o77}
@@ -365,7 +479,9 @@ def test_exec_inherits_the_container() -> None:
 
 def test_exec_overrides() -> None:
     web = ResolvedUser(1000, 1001, (44,), "/home/web")
-    p = exec_in(ExecRequest(["x"], user="web", workdir="/o", env={"A": "2"}, terminal=True), web, env={"A": "1"})
+    p = exec_in(
+        ExecRequest(["x"], user="web", workdir="/o", env={"A": "2"}, terminal=True), web, env={"A": "1"}
+    )
     assert p["cwd"] == "/o" and p["terminal"] is True
     assert {"A=2", "HOME=/home/web", "TERM=xterm"} <= set(p["env"])
     assert p["user"]["additionalGids"] == [44, 1001]

@@ -8,13 +8,26 @@ from podlike.errors import PodlikeError, UsageError
 from podlike.spec.container import ContainerSpec, Mount
 from podlike.spec.resolve import Defaults, clean, default_hostname, resolve, uses_systemd
 
-IMAGE: dict[str, Any] = {"architecture": "amd64", "config": {
-    "Env": ["PATH=/opt/bin:/bin", "LANG=C", "EMPTY="], "Entrypoint": ["/entry"], "Cmd": ["a", "b"], "User": "web",
-    "WorkingDir": "/srv", "StopSignal": "SIGQUIT", "Labels": {"x": "image", "y": "image"},
-    "ExposedPorts": {"80/tcp": {}, "53/udp": {}}, "Volumes": {"/data/": {}, "/logs": {}}}}
+IMAGE: dict[str, Any] = {
+    "architecture": "amd64",
+    "config": {
+        "Env": ["PATH=/opt/bin:/bin", "LANG=C", "EMPTY="],
+        "Entrypoint": ["/entry"],
+        "Cmd": ["a", "b"],
+        "User": "web",
+        "WorkingDir": "/srv",
+        "StopSignal": "SIGQUIT",
+        "Labels": {"x": "image", "y": "image"},
+        "ExposedPorts": {"80/tcp": {}, "53/udp": {}},
+        "Volumes": {"/data/": {}, "/logs": {}},
+    },
+}
 
 
-def done(config: Any = IMAGE, defaults: Defaults = Defaults(), host_env: dict[str, str] | None = None,
+NOTHING = Defaults()
+
+
+def done(config: Any = IMAGE, defaults: Defaults = NOTHING, host_env: dict[str, str] | None = None,
          **spec: Any) -> ContainerSpec:
     return resolve(ContainerSpec(**spec), config, defaults, name="n", cid="f" * 64, host_env=host_env or {})
 
@@ -50,7 +63,10 @@ def test_env_precedence() -> None:
     assert done(host_env={"http_proxy": "p"}, env={"http_proxy": "mine"}).env["http_proxy"] == "mine"
     assert done(host_env={"LANG": "host", "SECRET": "x"}, env_host=True).env["SECRET"] == "x"
     plain = done({}, command=["x"]).env
-    assert plain == {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "container": "podman"}
+    assert plain == {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "container": "podman",
+    }
 
 
 def test_term_only_with_a_terminal() -> None:
@@ -83,8 +99,23 @@ def test_a_resolved_spec_survives_the_database() -> None:
     assert ContainerSpec.from_dict(out.to_dict()) == out
 
 
-@pytest.mark.parametrize("config", [None, [], {"Env": {"a": 1}, "Labels": [], "Volumes": ["/x"], "Cmd": "sh",
-                                               "ExposedPorts": 80, "User": 5, "WorkingDir": None, "StopSignal": 9}])
+@pytest.mark.parametrize(
+    "config",
+    [
+        None,
+        [],
+        {
+            "Env": {"a": 1},
+            "Labels": [],
+            "Volumes": ["/x"],
+            "Cmd": "sh",
+            "ExposedPorts": 80,
+            "User": 5,
+            "WorkingDir": None,
+            "StopSignal": 9,
+        },
+    ],
+)
 def test_hostile_image_config(config: Any) -> None:
     assert done(config, command=["x"]).args == ["x"]
     out = done({"config": config}, command=["x"] if not isinstance(config, dict) else [])
@@ -96,29 +127,47 @@ def test_bad_stop_signal_of_image() -> None:
         done({"config": {"Cmd": ["x"], "StopSignal": "WHAT"}})
 
 
-@pytest.mark.parametrize(("spec", "message"), [
-    ({"hostname": "h", "uts_ns": "host"},
-     "cannot set hostname when running in the host UTS namespace: invalid configuration"),
-    ({"shm_size": 5, "ipc_ns": "host"}, "cannot set shmsize when running in the host IPC Namespace"),
-    ({"shm_size": 5, "ipc_ns": "none"}, "cannot set shmsize when running in the none IPC Namespace"),
-    ({"init": True, "pid_ns": "host"}, "cannot add init binary as PID 1 (PID namespace isn't private)"),
-    ({"init": True, "systemd": "always"}, "cannot use container-init binary with systemd=always"),
-    ({"systemd": "maybe"}, '--systemd values must be one of "true, false, always": invalid configuration'),
-    ({"pid_ns": "container:"}, "namespace mode container requires a value"),
-    ({"uts_ns": "ns"}, "namespace mode ns requires a value"),
-    ({"pid_ns": "weird"}, "invalid namespace type weird specified for --pid"),
-    ({"pid_ns": "host:1"}, "namespace value 1 cannot be provided with namespace mode host"),
-    ({"cpus": 1, "cpu_period": 1000}, "--cpus and --cpu-period cannot be set together"),
-    ({"memory": 10, "memory_swap": 5}, "minimum memoryswap limit should be larger than memory limit, see usage"),
-    ({"memory_swap": 5}, "you should always set a memory limit when using a memoryswap limit, see usage"),
-    ({"memory": 5, "memory_reservation": 6},
-     "minimum memory limit cannot be less than memory reservation limit, see usage"),
-    ({"image": "i", "rootfs": "/r"}, "both image and rootfs cannot be simultaneously: invalid configuration"),
-    ({"network": "container:x", "add_hosts": ["a:1.1.1.1"]},
-     "cannot set extra host entries when the container is joined to another containers network namespace: "
-     "invalid configuration"),
-    ({"workdir": "rel"}, "the working directory 'rel' is invalid, it needs to be an absolute path"),
-])
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            {"hostname": "h", "uts_ns": "host"},
+            "cannot set hostname when running in the host UTS namespace: invalid configuration",
+        ),
+        ({"shm_size": 5, "ipc_ns": "host"}, "cannot set shmsize when running in the host IPC Namespace"),
+        ({"shm_size": 5, "ipc_ns": "none"}, "cannot set shmsize when running in the none IPC Namespace"),
+        ({"init": True, "pid_ns": "host"}, "cannot add init binary as PID 1 (PID namespace isn't private)"),
+        ({"init": True, "systemd": "always"}, "cannot use container-init binary with systemd=always"),
+        (
+            {"systemd": "maybe"},
+            '--systemd values must be one of "true, false, always": invalid configuration',
+        ),
+        ({"pid_ns": "container:"}, "namespace mode container requires a value"),
+        ({"uts_ns": "ns"}, "namespace mode ns requires a value"),
+        ({"pid_ns": "weird"}, "invalid namespace type weird specified for --pid"),
+        ({"pid_ns": "host:1"}, "namespace value 1 cannot be provided with namespace mode host"),
+        ({"cpus": 1, "cpu_period": 1000}, "--cpus and --cpu-period cannot be set together"),
+        (
+            {"memory": 10, "memory_swap": 5},
+            "minimum memoryswap limit should be larger than memory limit, see usage",
+        ),
+        ({"memory_swap": 5}, "you should always set a memory limit when using a memoryswap limit, see usage"),
+        (
+            {"memory": 5, "memory_reservation": 6},
+            "minimum memory limit cannot be less than memory reservation limit, see usage",
+        ),
+        (
+            {"image": "i", "rootfs": "/r"},
+            "both image and rootfs cannot be simultaneously: invalid configuration",
+        ),
+        (
+            {"network": "container:x", "add_hosts": ["a:1.1.1.1"]},
+            "cannot set extra host entries when the container is joined to another containers network "
+            "namespace: invalid configuration",
+        ),
+        ({"workdir": "rel"}, "the working directory 'rel' is invalid, it needs to be an absolute path"),
+    ],
+)
 def test_contradictions_in_podmans_words(spec: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as e:
         done(**spec)
@@ -141,11 +190,18 @@ def test_systemd_stops_with_its_own_signal() -> None:
 
 def test_hostname() -> None:
     cid = "0123456789abcdef" * 4
-    for spec, expected in (({}, "0123456789ab"), ({"network": "host"}, "vm"), ({"uts_ns": "host"}, "vm"),
-                           ({"hostname": "h", "network": "host"}, "h"), ({"network": "none"}, "0123456789ab")):
+    for spec, expected in (
+        ({}, "0123456789ab"),
+        ({"network": "host"}, "vm"),
+        ({"uts_ns": "host"}, "vm"),
+        ({"hostname": "h", "network": "host"}, "h"),
+        ({"network": "none"}, "0123456789ab"),
+    ):
         assert default_hostname(ContainerSpec(**spec), cid, host="vm") == expected  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("path", "expected"), [("/", "/"), ("/a//b/./c/", "/a/b/c"), ("/a/../../b", "/b"), ("", "/")])
+@pytest.mark.parametrize(
+    ("path", "expected"), [("/", "/"), ("/a//b/./c/", "/a/b/c"), ("/a/../../b", "/b"), ("", "/")]
+)
 def test_clean(path: str, expected: str) -> None:
     assert clean(path) == expected

@@ -18,8 +18,26 @@ def test_signal(text: str, number: int) -> None:
     assert signals.parse(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "0", "65", "-", "SIG", "WHAT", "RTMIN+31", "RTMIN-1", "RTMAX+1", "RTMIN+", "RTMINX",
-                                  "1.5", "٣", "RTMIN+٣", "999999999999"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0",
+        "65",
+        "-",
+        "SIG",
+        "WHAT",
+        "RTMIN+31",
+        "RTMIN-1",
+        "RTMAX+1",
+        "RTMIN+",
+        "RTMINX",
+        "1.5",
+        "٣",
+        "RTMIN+٣",
+        "999999999999",
+    ],
+)
 def test_bad_signal(text: str) -> None:
     with pytest.raises(UsageError, match="invalid signal: "):
         signals.parse(text)
@@ -30,7 +48,11 @@ def test_signal_names_agree_with_the_system() -> None:
         if sig.name not in ("SIGRTMIN", "SIGRTMAX"):
             assert signals.parse(sig.name) == sig.value
             assert signals.parse(signals.name_of(sig.value)) == sig.value
-    assert signals.name_of(15) == "SIGTERM" and signals.name_of(34) == "SIGRTMIN" and signals.name_of(37) == "SIGRTMIN+3"
+    assert (
+        signals.name_of(15) == "SIGTERM"
+        and signals.name_of(34) == "SIGRTMIN"
+        and signals.name_of(37) == "SIGRTMIN+3"
+    )
 
 
 def sets(**kw: Any) -> capabilities.CapabilitySets:
@@ -83,8 +105,14 @@ def test_other_users_capabilities() -> None:
 
 def test_nothing_outside_the_bounding_set() -> None:
     few = ("CAP_CHOWN", "CAP_KILL")
-    for more in ({}, {"add": ["all"]}, {"add": ["net_admin"]}, {"privileged": True}, {"drop": ["all"], "add": ["bpf"]}):
-        s = sets(bounding=few, **more)  # type: ignore[arg-type]
+    for more in (
+        {},
+        {"add": ["all"]},
+        {"add": ["net_admin"]},
+        {"privileged": True},
+        {"drop": ["all"], "add": ["bpf"]},
+    ):
+        s = sets(bounding=few, **more)
         assert all(set(part) <= set(few) for part in s), more
 
 
@@ -117,7 +145,9 @@ def test_bad_device(text: str) -> None:
 
 def test_privileged_devices_are_not_the_hosts_terminals() -> None:
     assert all(map(devices.is_for_privileged, ("/dev/null", "/dev/ttyUSB0", "/dev/fuse", "/dev/net/tun")))
-    assert not any(map(devices.is_for_privileged, ("/dev/tty", "/dev/tty0", "/dev/tty63", "/dev/ptmx", "/dev/console")))
+    assert not any(
+        map(devices.is_for_privileged, ("/dev/tty", "/dev/tty0", "/dev/tty63", "/dev/ptmx", "/dev/console"))
+    )
 
 
 def limits(*asked: str, rootless: bool = True, **own: tuple[int, int]) -> dict[str, tuple[int, int]]:
@@ -134,17 +164,24 @@ def test_rlimits() -> None:
         "RLIMIT_NOFILE": (5, 6), "RLIMIT_CORE": (0, 0), "RLIMIT_NPROC": (1, 2)}
     assert limits("core=-1", core=(0, 77))["RLIMIT_CORE"] == (77, 77)
     assert limits("core=-1", rootless=False)["RLIMIT_CORE"] == (rlimits.UNLIMITED,) * 2
-    assert limits("nofile=5", "host", nofile=(8, 9), nproc=(1, 2)) == {"RLIMIT_NOFILE": (8, 9), "RLIMIT_NPROC": (1, 2)}
+    assert limits("nofile=5", "host", nofile=(8, 9), nproc=(1, 2)) == {
+        "RLIMIT_NOFILE": (8, 9),
+        "RLIMIT_NPROC": (1, 2),
+    }
 
 
-@pytest.mark.parametrize("text", ["", "nofile", "nofile=", "nofile=x", "files=1", "nofile=2:1", "nofile=-1:5", "nofile=1:2:3",
-                                  "=1"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "nofile", "nofile=", "nofile=x", "files=1", "nofile=2:1", "nofile=-1:5", "nofile=1:2:3", "=1"],
+)
 def test_bad_rlimit(text: str) -> None:
     with pytest.raises(UsageError):
         rlimits.parse(text)
 
 
-def params(asked: dict[str, str], *, net: bool = True, ipc: bool = True, uts: bool = True, host: str = "") -> dict[str, str]:
+def params(
+    asked: dict[str, str], *, net: bool = True, ipc: bool = True, uts: bool = True, host: str = ""
+) -> dict[str, str]:
     return sysctls.to_oci(asked, default=sysctls.DEFAULT, own_net=net, own_ipc=ipc, own_uts=uts,
                           host={host: True} if host else {})
 
@@ -152,18 +189,33 @@ def params(asked: dict[str, str], *, net: bool = True, ipc: bool = True, uts: bo
 def test_sysctls() -> None:
     assert params({}) == {"net.ipv4.ping_group_range": "0 0"}
     assert params({}, net=False) == {}
-    assert params({"net.ipv4.ping_group_range": "0 5", "fs.mqueue.msg_max": "9", "kernel.sem": "1 2 3 4"}) == {
-        "net.ipv4.ping_group_range": "0 5", "fs.mqueue.msg_max": "9", "kernel.sem": "1 2 3 4"}
+    assert params(
+        {"net.ipv4.ping_group_range": "0 5", "fs.mqueue.msg_max": "9", "kernel.sem": "1 2 3 4"}
+    ) == {"net.ipv4.ping_group_range": "0 5", "fs.mqueue.msg_max": "9", "kernel.sem": "1 2 3 4"}
 
 
-@pytest.mark.parametrize(("asked", "host", "message"), [
-    ({"vm.swappiness": "1"}, "", "sysctl 'vm.swappiness' is not allowed"),
-    ({"kernel.core_pattern": "|x"}, "", "sysctl 'kernel.core_pattern' is not allowed"),
-    ({"net.x": "1"}, "net", "sysctl net.x=1 can't be set since Network Namespace set to host: invalid argument"),
-    ({"fs.mqueue.x": "1"}, "ipc", "sysctl fs.mqueue.x=1 can't be set since IPC Namespace set to host: invalid argument"),
-    ({"kernel.domainname": "x"}, "uts",
-     "sysctl kernel.domainname=x can't be set since UTS Namespace set to host: invalid argument"),
-])
+@pytest.mark.parametrize(
+    ("asked", "host", "message"),
+    [
+        ({"vm.swappiness": "1"}, "", "sysctl 'vm.swappiness' is not allowed"),
+        ({"kernel.core_pattern": "|x"}, "", "sysctl 'kernel.core_pattern' is not allowed"),
+        (
+            {"net.x": "1"},
+            "net",
+            "sysctl net.x=1 can't be set since Network Namespace set to host: invalid argument",
+        ),
+        (
+            {"fs.mqueue.x": "1"},
+            "ipc",
+            "sysctl fs.mqueue.x=1 can't be set since IPC Namespace set to host: invalid argument",
+        ),
+        (
+            {"kernel.domainname": "x"},
+            "uts",
+            "sysctl kernel.domainname=x can't be set since UTS Namespace set to host: invalid argument",
+        ),
+    ],
+)
 def test_sysctl_errors(asked: dict[str, str], host: str, message: str) -> None:
     with pytest.raises(UsageError) as e:
         params(asked, host=host)
@@ -182,5 +234,7 @@ def test_masks() -> None:
     assert "/sys/fs/selinux" in masked("/sys/*")  # a wildcard does not cross a slash
     assert masked("ALL", mask=("/a:/b", "rel", "/a")) == ["/a", "/b"]
     assert masked(privileged=True, mask=("/a",)) == ["/a"]
-    assert masks.readonly_paths(unmask=["/proc/sys"], privileged=False) == [p for p in masks.READONLY if p != "/proc/sys"]
+    assert masks.readonly_paths(unmask=["/proc/sys"], privileged=False) == [
+        p for p in masks.READONLY if p != "/proc/sys"
+    ]
     assert masks.readonly_paths(unmask=[], privileged=True) == []

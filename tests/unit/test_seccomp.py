@@ -13,17 +13,34 @@ from podlike.spec import capabilities, seccomp
 INSTALLED = "/usr/share/containers/seccomp.json"
 ALL_CAPS = capabilities.KNOWN
 
-# Names on which the installed profile may differ, because it was made for another release. Newer kernels' calls and
-# the decisions of 2023 to 2025: AF_VSOCK refused, fanotify_init left to the kernel, syscall() refused.
+# Names on which the installed profile may differ, because it was made for another release. Newer kernels'
+# calls and the decisions of 2023 to 2025: AF_VSOCK refused, fanotify_init left to the kernel, syscall()
+# refused.
 EXPLAINED = {
-    "cachestat", "fchmodat2", "futex_requeue", "futex_wait", "futex_waitv", "futex_wake", "io_pgetevents_time64",
-    "map_shadow_stack", "quotactl_fd",  # not yet known in 2022
-    "fanotify_init", "syscall", "socket", "swapcontext",  # decided anew since
-    "readdir", "sigaction", "sigpending", "sigsuspend", "timerfd",  # dropped: no libseccomp architecture has them
-    "bpf", "perf_event_open",  # CAP_BPF and CAP_PERFMON did not count yet
+    "cachestat",
+    "fchmodat2",
+    "futex_requeue",
+    "futex_wait",
+    "futex_waitv",
+    "futex_wake",
+    "io_pgetevents_time64",
+    "map_shadow_stack",
+    "quotactl_fd",  # not yet known in 2022
+    "fanotify_init",
+    "syscall",
+    "socket",
+    "swapcontext",  # decided anew since
+    "readdir",
+    "sigaction",
+    "sigpending",
+    "sigsuspend",
+    "timerfd",  # dropped: no libseccomp architecture has them
+    "bpf",
+    "perf_event_open",  # CAP_BPF and CAP_PERFMON did not count yet
     # listed twice there, allowed and refused without CAP_SYS_ADMIN; libseccomp takes the first, and so do we
     "setns",
-    "riscv_flush_icache", "riscv_hwprobe",  # riscv64 came later; glibc asks for hwprobe at every start
+    "riscv_flush_icache",
+    "riscv_hwprobe",  # riscv64 came later; glibc asks for hwprobe at every start
 }
 
 
@@ -48,7 +65,10 @@ def test_same_effect_as_the_installed_profile(arch: str, caps: tuple[str, ...]) 
     a, b = effect(ours), effect(theirs)
     differences = {name for name in a.keys() | b.keys() if a.get(name) != b.get(name)}
     assert differences - EXPLAINED == set()
-    assert (ours["defaultAction"], ours["defaultErrnoRet"]) == (theirs["defaultAction"], theirs["defaultErrnoRet"])
+    assert (ours["defaultAction"], ours["defaultErrnoRet"]) == (
+        theirs["defaultAction"],
+        theirs["defaultErrnoRet"],
+    )
     if arch in ("x86_64", "aarch64", "s390x"):
         assert list(ours["architectures"]) == theirs["architectures"]
 
@@ -67,21 +87,59 @@ def test_no_name_is_both_allowed_and_refused() -> None:
 
 def test_capabilities_open_calls() -> None:
     base = allowed(())
-    for cap, name in (("CAP_SYS_ADMIN", "bpf"), ("CAP_BPF", "bpf"), ("CAP_PERFMON", "perf_event_open"),
-                      ("CAP_SYS_MODULE", "init_module"), ("CAP_SYS_CHROOT", "chroot"), ("CAP_SYS_TIME", "settimeofday"),
-                      ("CAP_DAC_READ_SEARCH", "open_by_handle_at"), ("CAP_SYS_PTRACE", "kcmp")):
+    for cap, name in (
+        ("CAP_SYS_ADMIN", "bpf"),
+        ("CAP_BPF", "bpf"),
+        ("CAP_PERFMON", "perf_event_open"),
+        ("CAP_SYS_MODULE", "init_module"),
+        ("CAP_SYS_CHROOT", "chroot"),
+        ("CAP_SYS_TIME", "settimeofday"),
+        ("CAP_DAC_READ_SEARCH", "open_by_handle_at"),
+        ("CAP_SYS_PTRACE", "kcmp"),
+    ):
         assert name not in base
         assert name in allowed((cap,)), cap
 
 
-@pytest.mark.parametrize("name", ["kexec_load", "userfaultfd", "io_uring_setup", "add_key", "request_key", "swapon",
-                                  "open_by_handle_at", "bpf", "perf_event_open", "init_module", "personality"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kexec_load",
+        "userfaultfd",
+        "io_uring_setup",
+        "add_key",
+        "request_key",
+        "swapon",
+        "open_by_handle_at",
+        "bpf",
+        "perf_event_open",
+        "init_module",
+        "personality",
+    ],
+)
 def test_dangerous_calls_are_not_allowed(name: str) -> None:
     assert name not in allowed()
 
 
-@pytest.mark.parametrize("name", ["mount", "unshare", "clone3", "pivot_root", "openat2", "rseq", "memfd_create", "chroot",
-                                  "setns", "ptrace", "statx", "epoll_pwait2", "fchmodat2", "landlock_create_ruleset"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mount",
+        "unshare",
+        "clone3",
+        "pivot_root",
+        "openat2",
+        "rseq",
+        "memfd_create",
+        "chroot",
+        "setns",
+        "ptrace",
+        "statx",
+        "epoll_pwait2",
+        "fchmodat2",
+        "landlock_create_ruleset",
+    ],
+)
 def test_calls_that_programs_need_are_allowed(name: str) -> None:
     assert name in allowed()
 
@@ -119,9 +177,13 @@ def rule(name: str, **more: Any) -> dict[str, Any]:
 
 def test_profile_conditions() -> None:
     doc = profile(
-        rule("inc", includes={"caps": ["CAP_A", "CAP_B"]}), rule("exc", excludes={"caps": ["CAP_A", "CAP_B"]}),
-        rule("arm", includes={"arches": ["arm64"]}), rule("notarm", excludes={"arches": ["arm64"]}),
-        rule("new", includes={"minKernel": "4.8"}), rule("old", excludes={"minKernel": "4.8"}))
+        rule("inc", includes={"caps": ["CAP_A", "CAP_B"]}),
+        rule("exc", excludes={"caps": ["CAP_A", "CAP_B"]}),
+        rule("arm", includes={"arches": ["arm64"]}),
+        rule("notarm", excludes={"arches": ["arm64"]}),
+        rule("new", includes={"minKernel": "4.8"}),
+        rule("old", excludes={"minKernel": "4.8"}),
+    )
     assert names(doc) == ["exc", "notarm", "new"]
     assert names(doc, caps=("CAP_A",)) == ["notarm", "new"]
     assert names(doc, caps=("CAP_A", "CAP_B"), arch="aarch64", kernel=(4, 7)) == ["inc", "arm", "old"]
@@ -136,11 +198,19 @@ def test_profile_forms() -> None:
                            {"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": None}])
     out = seccomp.from_profile(doc, caps=(), arch="x86_64")
     assert out == {
-        "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "defaultErrnoRet": 38,
+        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
         "flags": ["SECCOMP_FILTER_FLAG_LOG"],
-        "syscalls": [{"names": ["one"], "action": "SCMP_ACT_ERRNO", "errnoRet": 22},
-                     {"names": ["two"], "action": "SCMP_ACT_ALLOW",
-                      "args": [{"index": 1, "value": 7, "op": "SCMP_CMP_MASKED_EQ", "valueTwo": 8}]}]}
+        "syscalls": [
+            {"names": ["one"], "action": "SCMP_ACT_ERRNO", "errnoRet": 22},
+            {
+                "names": ["two"],
+                "action": "SCMP_ACT_ALLOW",
+                "args": [{"index": 1, "value": 7, "op": "SCMP_CMP_MASKED_EQ", "valueTwo": 8}],
+            },
+        ],
+    }
     assert seccomp.from_profile({}, caps=(), arch="x86_64") is None
     assert seccomp.from_profile({"defaultAction": "SCMP_ACT_ALLOW"}, caps=(), arch="x86_64") == {
         "defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}

@@ -19,27 +19,35 @@ short:x:8
 nohome:x:10:10:::
 +nis:x:0:0:::
 """
-GROUP = "root:x:0:\nweb:x:1001:\nextra:x:44:web,daemon\nother:x:45:webmaster\nbad:x:no:web\nlast:x:46:daemon,web"
+GROUP = (
+    "root:x:0:\nweb:x:1001:\nextra:x:44:web,daemon\nother:x:45:webmaster\nbad:x:no:web\nlast:x:46:daemon,web"
+)
 
 
 def who(user: str, *groups: str) -> ResolvedUser:
     return resolve(user, passwd=PASSWD, group=GROUP, groups=groups)
 
 
-@pytest.mark.parametrize(("user", "expected"), [
-    ("", ResolvedUser(0, 0, (), "/root")),
-    ("root", ResolvedUser(0, 0, (0,), "/root")),
-    ("0", ResolvedUser(0, 0, (0,), "/root")),
-    ("web", ResolvedUser(1000, 1001, (44, 46, 1001), "/home/web")),  # first entry wins; webmaster is someone else
-    ("1000", ResolvedUser(1000, 1001, (44, 46, 1001), "/home/web")),
-    ("web:extra", ResolvedUser(1000, 44, (44,), "/home/web")),
-    ("web:77", ResolvedUser(1000, 77, (77,), "/home/web")),
-    ("4242", ResolvedUser(4242, 0, (0,), "/")),
-    ("4242:44", ResolvedUser(4242, 44, (44,), "/")),
-    ("123", ResolvedUser(123, 0, (0,), "/")),  # digits are an id, never a name
-    ("nohome", ResolvedUser(10, 10, (10,), "/")),
-    (":44", ResolvedUser(0, 44, (44,), "/root")),
-])
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ("", ResolvedUser(0, 0, (), "/root")),
+        ("root", ResolvedUser(0, 0, (0,), "/root")),
+        ("0", ResolvedUser(0, 0, (0,), "/root")),
+        (
+            "web",
+            ResolvedUser(1000, 1001, (44, 46, 1001), "/home/web"),
+        ),  # first entry wins; webmaster is someone else
+        ("1000", ResolvedUser(1000, 1001, (44, 46, 1001), "/home/web")),
+        ("web:extra", ResolvedUser(1000, 44, (44,), "/home/web")),
+        ("web:77", ResolvedUser(1000, 77, (77,), "/home/web")),
+        ("4242", ResolvedUser(4242, 0, (0,), "/")),
+        ("4242:44", ResolvedUser(4242, 44, (44,), "/")),
+        ("123", ResolvedUser(123, 0, (0,), "/")),  # digits are an id, never a name
+        ("nohome", ResolvedUser(10, 10, (10,), "/")),
+        (":44", ResolvedUser(0, 44, (44,), "/root")),
+    ],
+)
 def test_resolve(user: str, expected: ResolvedUser) -> None:
     assert who(user) == expected
 
