@@ -1,4 +1,4 @@
-"""Real containers, as an ordinary user: one engine with private storage per test session, checked for leaks after each test."""
+"""Real containers, as an ordinary user: one engine with private storage, checked for leaks after each test."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def session_engine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def image(session_engine: Engine) -> str:
-    """Name of an image around busybox, loaded from an OCI archive made here; see oci.busybox_layer for what is in it."""
+    """Name of an image around busybox, loaded from an OCI archive made here; oci.busybox_layer says what is in it."""
     archive = f"{session_engine.dir}/image.tar"
     oci.write_oci_archive(archive, {IMAGE: oci.busybox_image()})
     session_engine("load", "-i", archive)

@@ -22,30 +22,45 @@ HEX64 = re.compile(r"[0-9a-f]{64}")
 def configured(session_engine: Engine, image: str) -> Iterator[str]:
     """An image that sets everything an image can set."""
     archive = f"{session_engine.dir}/configured.tar"
-    oci.write_docker_archive(archive, {CONFIGURED: oci.busybox_image(
-        Entrypoint=["/bin/echo", "entry"], Cmd=["of", "image"], User="user", WorkingDir="/var/log",
-        Env=["PATH=/usr/bin:/bin", "COLOUR=blue", "SPACED=a b"], Labels={"maker": "test"}, StopSignal="SIGINT",
-        ExposedPorts={"8080/tcp": {}}, Volumes={"/var/stock": {}})})
+    oci.write_docker_archive(
+        archive,
+        {
+            CONFIGURED: oci.busybox_image(
+                Entrypoint=["/bin/echo", "entry"],
+                Cmd=["of", "image"],
+                User="user",
+                WorkingDir="/var/log",
+                Env=["PATH=/usr/bin:/bin", "COLOUR=blue", "SPACED=a b"],
+                Labels={"maker": "test"},
+                StopSignal="SIGINT",
+                ExposedPorts={"8080/tcp": {}},
+                Volumes={"/var/stock": {}},
+            )
+        },
+    )
     session_engine("load", "-i", archive)
     os.unlink(archive)
     yield CONFIGURED
     session_engine("rmi", "-f", CONFIGURED)
 
 
-# --- exit codes ------------------------------------------------------------------------------------------------------
+# --- exit codes ---
 
 
-@pytest.mark.parametrize(("argv", "code"), [
-    (["true"], 0),
-    (["false"], 1),
-    (["sh", "-c", "exit 42"], 42),
-    (["sh", "-c", "exit 255"], 255),
-    (["/etc/not-executable"], 126),
-    (["/etc"], 126),
-    (["nosuch"], 127),
-    (["/bin/nosuch"], 127),
-    (["./nosuch"], 127),
-])
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (["true"], 0),
+        (["false"], 1),
+        (["sh", "-c", "exit 42"], 42),
+        (["sh", "-c", "exit 255"], 255),
+        (["/etc/not-executable"], 126),
+        (["/etc"], 126),
+        (["nosuch"], 127),
+        (["/bin/nosuch"], 127),
+        (["./nosuch"], 127),
+    ],
+)
 def test_exit_code(podlike: Engine, image: str, argv: list[str], code: int) -> None:
     result = podlike("run", "--rm", "--network", "none", image, *argv, check=False)
     assert result.code == code, result
@@ -53,22 +68,25 @@ def test_exit_code(podlike: Engine, image: str, argv: list[str], code: int) -> N
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize("args", [
-    ["--no-such-flag"],
-    ["--network", "no-such-mode:x"],
-    ["--pull", "never", "localhost/no-such-image"],
-    ["-v", "/no/such/source:/mnt"],
-    ["-v", "/tmp"[1:] + ":relative"],
-    ["-p", "notaport"],
-    ["-p", "70000:80"],
-    ["--memory", "lots"],
-    ["--user", "no-such-user"],
-    ["--name", "no spaces allowed"],
-    ["--runtime", "/no/such/runtime"],
-    ["--cap-add", "NO_SUCH_CAP"],
-    ["--security-opt", "seccomp=/no/such/profile"],
-    ["--env-file", "/no/such/file"],
-])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--no-such-flag"],
+        ["--network", "no-such-mode:x"],
+        ["--pull", "never", "localhost/no-such-image"],
+        ["-v", "/no/such/source:/mnt"],
+        ["-v", "/tmp"[1:] + ":relative"],
+        ["-p", "notaport"],
+        ["-p", "70000:80"],
+        ["--memory", "lots"],
+        ["--user", "no-such-user"],
+        ["--name", "no spaces allowed"],
+        ["--runtime", "/no/such/runtime"],
+        ["--cap-add", "NO_SUCH_CAP"],
+        ["--security-opt", "seccomp=/no/such/profile"],
+        ["--env-file", "/no/such/file"],
+    ],
+)
 def test_engine_error_is_125(podlike: Engine, image: str, args: list[str]) -> None:
     target = [] if "localhost/no-such-image" in args else [image]
     result = podlike("run", "--rm", *args, *target, "true", check=False)
@@ -90,7 +108,7 @@ def test_death_by_signal(podlike: Engine, image: str, name: str) -> None:
     assert podlike("inspect", "-f", "{{.State.ExitCode}}", name).line == "137"
 
 
-# --- streams -----------------------------------------------------------------------------------------------------------
+# --- streams ---
 
 
 def test_stdout_and_stderr_stay_apart(podlike: Engine, image: str) -> None:
@@ -121,7 +139,9 @@ def test_stdin_end_of_file_reaches_the_container(podlike: Engine, image: str) ->
 
 
 def test_client_survives_a_closed_stdout(podlike: Engine, image: str) -> None:
-    run = podlike.popen("run", "--rm", "--network", "none", image, "sh", "-c", "while echo y; do :; done", stderr=subprocess.DEVNULL)
+    run = podlike.popen(
+        "run", "--rm", "--network", "none", image, "sh", "-c", "while echo y; do :; done", stderr=subprocess.DEVNULL
+    )
     assert run.stdout is not None
     run.stdout.read(100)
     run.stdout.close()
@@ -134,10 +154,12 @@ def test_client_survives_a_closed_stdout(podlike: Engine, image: str) -> None:
 
 def test_arguments_arrive_as_given(podlike: Engine, image: str) -> None:
     args = ["", "two words", "quote\"'", "new\nline", "ünï", "-v", "--", "$HOME", "*"]
-    assert podlike("run", "--rm", "--network", "none", image, "printf", "[%s]", *args).stdout == "".join(f"[{a}]" for a in args)
+    assert podlike("run", "--rm", "--network", "none", image, "printf", "[%s]", *args).stdout == "".join(
+        f"[{a}]" for a in args
+    )
 
 
-# --- signals -------------------------------------------------------------------------------------------------------------
+# --- signals ---
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
@@ -154,9 +176,21 @@ def test_signals_are_forwarded(podlike: Engine, image: str, signum: signal.Signa
 
 
 @pytest.mark.parametrize("remove", [True, False])
-def test_killed_client_leaves_a_container_that_is_cleaned_up(podlike: Engine, image: str, name: str, remove: bool) -> None:
-    with podlike.popen("run", *(["--rm"] if remove else []), "--name", name, "--network", "none", image,
-                       "sh", "-c", "echo ready; sleep 1; exit 9") as run:
+def test_killed_client_leaves_a_container_that_is_cleaned_up(
+    podlike: Engine, image: str, name: str, remove: bool
+) -> None:
+    with podlike.popen(
+        "run",
+        *(["--rm"] if remove else []),
+        "--name",
+        name,
+        "--network",
+        "none",
+        image,
+        "sh",
+        "-c",
+        "echo ready; sleep 1; exit 9",
+    ) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == b"ready\n"
         run.kill()
@@ -169,7 +203,7 @@ def test_killed_client_leaves_a_container_that_is_cleaned_up(podlike: Engine, im
         wait_for(lambda: not [m for m in podlike.mounts() if m.endswith("/merged")], "the overlay to be unmounted")
 
 
-# --- the process ---------------------------------------------------------------------------------------------------------
+# --- the process ---
 
 
 def out(podlike: Engine, *args: str) -> str:
@@ -180,7 +214,9 @@ def out(podlike: Engine, *args: str) -> str:
 def test_environment(podlike: Engine, image: str, tmp_path: Path) -> None:
     file = tmp_path / "env"
     file.write_text("# comment\nFROM_FILE=f i\nFROM_HOST\n")
-    shown = out_env(podlike, "-e", "A=1", "-e", "B=", "-e", "FROM_HOST2", "--env-file", str(file), "--hostname", "h", image)
+    shown = out_env(
+        podlike, "-e", "A=1", "-e", "B=", "-e", "FROM_HOST2", "--env-file", str(file), "--hostname", "h", image
+    )
     assert shown["A"] == "1"
     assert shown["B"] == ""
     assert shown["FROM_FILE"] == "f i"
@@ -194,7 +230,9 @@ def test_environment(podlike: Engine, image: str, tmp_path: Path) -> None:
 
 
 def out_env(podlike: Engine, *args: str) -> dict[str, str]:
-    text = podlike("run", "--rm", "--network", "none", *args, "env", env={"FROM_HOST": "one", "FROM_HOST2": "two"}).stdout
+    text = podlike(
+        "run", "--rm", "--network", "none", *args, "env", env={"FROM_HOST": "one", "FROM_HOST2": "two"}
+    ).stdout
     return dict(line.split("=", 1) for line in text.splitlines())
 
 
@@ -202,10 +240,19 @@ def test_unset_environment(podlike: Engine, configured: str) -> None:
     assert "COLOUR" not in out(podlike, "--unsetenv", "COLOUR", "--entrypoint", "env", configured)
 
 
-@pytest.mark.parametrize(("user", "want"), [
-    ("0", "uid=0 gid=0"), ("user", "uid=1000 gid=1000"), ("1000", "uid=1000 gid=1000"), ("1000:2000", "uid=1000 gid=2000"),
-    ("user:extra", "uid=1000 gid=2000"), ("4242", "uid=4242 gid=0"), ("4242:4343", "uid=4242 gid=4343"), ("nobody", "uid=65534 gid=65534"),
-])
+@pytest.mark.parametrize(
+    ("user", "want"),
+    [
+        ("0", "uid=0 gid=0"),
+        ("user", "uid=1000 gid=1000"),
+        ("1000", "uid=1000 gid=1000"),
+        ("1000:2000", "uid=1000 gid=2000"),
+        ("user:extra", "uid=1000 gid=2000"),
+        ("4242", "uid=4242 gid=0"),
+        ("4242:4343", "uid=4242 gid=4343"),
+        ("nobody", "uid=65534 gid=65534"),
+    ],
+)
 def test_user(podlike: Engine, image: str, user: str, want: str) -> None:
     shown = re.sub(r"\([^)]*\)", "", out(podlike, "-u", user, image, "id"))
     assert shown.startswith(want + " ") or shown == want, shown
@@ -247,7 +294,9 @@ def test_image_settings(podlike: Engine, configured: str) -> None:
 
 def test_empty_command_is_refused(podlike: Engine, configured: str, session_engine: Engine) -> None:
     archive = f"{session_engine.dir}/nothing.tar"
-    oci.write_oci_archive(archive, {"localhost/podlike-nothing:latest": oci.Image(layers=[oci.layer([oci.Dir("etc")])])})
+    oci.write_oci_archive(
+        archive, {"localhost/podlike-nothing:latest": oci.Image(layers=[oci.layer([oci.Dir("etc")])])}
+    )
     podlike("load", "-i", archive)
     os.unlink(archive)
     try:
@@ -275,10 +324,12 @@ def test_limits_and_priority(podlike: Engine, image: str) -> None:
     shown = out(podlike, "--ulimit", "nofile=512:1024", image, "sh", "-c", "ulimit -n; ulimit -Hn")
     assert shown.split() == ["512", "1024"]
     floor = int(Path("/proc/self/oom_score_adj").read_text())
-    assert out(podlike, "--oom-score-adj", str(floor + 100), image, "cat", "/proc/self/oom_score_adj") == str(floor + 100)
+    assert out(podlike, "--oom-score-adj", str(floor + 100), image, "cat", "/proc/self/oom_score_adj") == str(
+        floor + 100
+    )
 
 
-# --- names and files of a run ----------------------------------------------------------------------------------------------
+# --- names and files of a run ---
 
 
 def test_detached_prints_the_id(podlike: Engine, image: str, name: str) -> None:
@@ -319,7 +370,9 @@ def test_rm_leaves_nothing(podlike: Engine, image: str) -> None:
 
 def test_containers_do_not_share_writes(podlike: Engine, image: str) -> None:
     out(podlike, image, "sh", "-c", "echo x > /etc/new; rm /etc/group; chmod 700 /etc")
-    assert out(podlike, image, "sh", "-c", "ls /etc/new 2>/dev/null; cat /etc/group | wc -l; stat -c %a /etc").split() == ["4", "755"]
+    assert out(
+        podlike, image, "sh", "-c", "ls /etc/new 2>/dev/null; cat /etc/group | wc -l; stat -c %a /etc"
+    ).split() == ["4", "755"]
 
 
 def test_eight_at_once(podlike: Engine, image: str) -> None:
@@ -328,12 +381,14 @@ def test_eight_at_once(podlike: Engine, image: str) -> None:
     assert [(o, e, code) for (o, e), code in results] == [(f"{i}\n".encode(), b"", 0) for i in range(8)]
 
 
-# --- mounts -----------------------------------------------------------------------------------------------------------------
+# --- mounts ---
 
 
 def test_bind_mount(podlike: Engine, image: str, tmp_path: Path) -> None:
     (tmp_path / "in").write_text("from host")
-    assert out(podlike, "-v", f"{tmp_path}:/mnt", image, "sh", "-c", "cat /mnt/in; echo -n back > /mnt/out") == "from host"
+    assert (
+        out(podlike, "-v", f"{tmp_path}:/mnt", image, "sh", "-c", "cat /mnt/in; echo -n back > /mnt/out") == "from host"
+    )
     made = tmp_path / "out"
     assert made.read_text() == "back"
     assert made.stat().st_uid == os.getuid()
@@ -342,7 +397,9 @@ def test_bind_mount(podlike: Engine, image: str, tmp_path: Path) -> None:
 def test_bind_mount_read_only(podlike: Engine, image: str, tmp_path: Path) -> None:
     (tmp_path / "in").write_text("x")
     for spec in (["-v", f"{tmp_path}:/mnt:ro"], ["--mount", f"type=bind,source={tmp_path},target=/mnt,ro=true"]):
-        result = podlike("run", "--rm", "--network", "none", *spec, image, "sh", "-c", "cat /mnt/in; touch /mnt/new", check=False)
+        result = podlike(
+            "run", "--rm", "--network", "none", *spec, image, "sh", "-c", "cat /mnt/in; touch /mnt/new", check=False
+        )
         assert result.stdout == "x"
         assert result.code == 1 and "Read-only file system" in result.stderr, result
     assert sorted(os.listdir(tmp_path)) == ["in"]
@@ -350,7 +407,9 @@ def test_bind_mount_read_only(podlike: Engine, image: str, tmp_path: Path) -> No
 
 def test_bind_mount_of_a_file_and_a_relative_path(podlike: Engine, image: str, tmp_path: Path) -> None:
     (tmp_path / "f").write_text("file")
-    result = podlike("run", "--rm", "--network", "none", "-v", "./f:/new/place:ro", image, "cat", "/new/place", cwd=str(tmp_path))
+    result = podlike(
+        "run", "--rm", "--network", "none", "-v", "./f:/new/place:ro", image, "cat", "/new/place", cwd=str(tmp_path)
+    )
     assert result.stdout == "file"
 
 
@@ -399,13 +458,23 @@ def test_tmpfs_and_shm(podlike: Engine, image: str) -> None:
 
 
 def test_read_only_root(podlike: Engine, image: str) -> None:
-    result = podlike("run", "--rm", "--network", "none", "--read-only", image, "sh", "-c",
-                     "touch /tmp/ok && touch /run/ok && touch /dev/shm/ok && echo fine; touch /etc/x", check=False)
+    result = podlike(
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--read-only",
+        image,
+        "sh",
+        "-c",
+        "touch /tmp/ok && touch /run/ok && touch /dev/shm/ok && echo fine; touch /etc/x",
+        check=False,
+    )
     assert result.stdout == "fine\n"
     assert result.code == 1 and "Read-only file system" in result.stderr
 
 
-# --- isolation ----------------------------------------------------------------------------------------------------------------
+# --- isolation ---
 
 DEFAULT_CAPS = sum(1 << n for n in (0, 1, 3, 4, 5, 6, 7, 8, 10, 18, 31))  # capabilities(7); podman's eleven
 
@@ -429,12 +498,15 @@ def test_capabilities_of_an_ordinary_user(podlike: Engine, image: str) -> None:
     assert int(shown["CapBnd"], 16) == DEFAULT_CAPS
 
 
-@pytest.mark.parametrize(("args", "want"), [
-    (["--cap-drop", "ALL"], 0),
-    (["--cap-drop", "all", "--cap-add", "chown"], 1),
-    (["--cap-drop", "CHOWN"], DEFAULT_CAPS & ~1),
-    (["--cap-add", "CAP_NET_ADMIN"], DEFAULT_CAPS | 1 << 12),
-])
+@pytest.mark.parametrize(
+    ("args", "want"),
+    [
+        (["--cap-drop", "ALL"], 0),
+        (["--cap-drop", "all", "--cap-add", "chown"], 1),
+        (["--cap-drop", "CHOWN"], DEFAULT_CAPS & ~1),
+        (["--cap-add", "CAP_NET_ADMIN"], DEFAULT_CAPS | 1 << 12),
+    ],
+)
 def test_capabilities_added_and_dropped(podlike: Engine, image: str, args: list[str], want: int) -> None:
     shown = proc_status(podlike, *args, image)
     assert int(shown["CapEff"], 16) == want
@@ -457,13 +529,28 @@ def test_seccomp_is_on(podlike: Engine, image: str) -> None:
 
 def test_seccomp_profile_of_the_user(podlike: Engine, image: str, tmp_path: Path) -> None:
     profile = tmp_path / "p.json"
-    profile.write_text('{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]}')
-    result = podlike("run", "--rm", "--network", "none", "--security-opt", f"seccomp={profile}", image, "mkdir", "/x", check=False)
+    profile.write_text(
+        '{"defaultAction": "SCMP_ACT_ALLOW",'
+        ' "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]}'
+    )
+    result = podlike(
+        "run", "--rm", "--network", "none", "--security-opt", f"seccomp={profile}", image, "mkdir", "/x", check=False
+    )
     assert result.code == 1 and "not supported" in result.stderr, result
 
 
-@pytest.mark.parametrize("command", ["mount -t tmpfs none /mnt", "umount /proc", "unshare -m true", "hostname other",
-                                     "mknod /tmp/d b 8 0", "chroot /proc/1/root/.. true; mount -o remount,rw /proc/sys", "insmod x"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mount -t tmpfs none /mnt",
+        "umount /proc",
+        "unshare -m true",
+        "hostname other",
+        "mknod /tmp/d b 8 0",
+        "chroot /proc/1/root/.. true; mount -o remount,rw /proc/sys",
+        "insmod x",
+    ],
+)
 def test_forbidden_from_inside(podlike: Engine, image: str, command: str) -> None:
     assert podlike("run", "--rm", "--network", "none", image, "sh", "-c", command, check=False).code != 0
 
@@ -478,7 +565,9 @@ def test_masked_and_read_only_paths(podlike: Engine, image: str) -> None:
         (echo x > /proc/sys/kernel/domainname) 2>/dev/null && echo "wrote domainname"
         (echo x > /sys/kernel/x) 2>/dev/null && echo "wrote sys"
         echo done"""
-    assert [line for line in out(podlike, image, "sh", "-c", script).splitlines() if not line.startswith("writable")] == ["done"]
+    assert [
+        line for line in out(podlike, image, "sh", "-c", script).splitlines() if not line.startswith("writable")
+    ] == ["done"]
     mounts = out(podlike, image, "cat", "/proc/mounts").splitlines()
     options = {words[1]: words[3].split(",") for words in (line.split() for line in mounts)}
     for path in ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/sys"):
@@ -494,14 +583,30 @@ def test_unmask(podlike: Engine, image: str) -> None:
 
 def test_devices(podlike: Engine, image: str) -> None:
     shown = set(out(podlike, image, "ls", "/dev").split())
-    assert {"null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "fd", "stdin", "stdout", "stderr"} <= shown
+    assert {
+        "null",
+        "zero",
+        "full",
+        "random",
+        "urandom",
+        "tty",
+        "ptmx",
+        "pts",
+        "shm",
+        "fd",
+        "stdin",
+        "stdout",
+        "stderr",
+    } <= shown
     assert not {d for d in shown if d.startswith(("sd", "vd", "nvme", "kmsg", "mem", "tun", "fuse"))}
     assert out(podlike, image, "sh", "-c", "echo x > /dev/null; head -c 3 /dev/zero | wc -c") == "3"
 
 
 def namespaces(podlike: Engine, *args: str) -> dict[str, str]:
     kinds = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
-    text = podlike("run", "--rm", *args, "sh", "-c", "for n in " + " ".join(kinds) + "; do readlink /proc/self/ns/$n; done").stdout
+    text = podlike(
+        "run", "--rm", *args, "sh", "-c", "for n in " + " ".join(kinds) + "; do readlink /proc/self/ns/$n; done"
+    ).stdout
     return dict(zip(kinds, text.split(), strict=True))
 
 
@@ -518,7 +623,11 @@ def test_all_namespaces_are_new(podlike: Engine, image: str) -> None:
 
 @pytest.mark.parametrize(("flag", "kind"), [("--pid", "pid"), ("--ipc", "ipc"), ("--uts", "uts"), ("--network", "net")])
 def test_host_namespaces(podlike: Engine, image: str, flag: str, kind: str) -> None:
-    need(not (podlike.is_podman and kind == "ipc" and not os.path.exists("/dev/mqueue")), "podman wants the host's /dev/mqueue", optional=True)
+    need(
+        not (podlike.is_podman and kind == "ipc" and not os.path.exists("/dev/mqueue")),
+        "podman wants the host's /dev/mqueue",
+        optional=True,
+    )
     others = [] if flag == "--network" else ["--network", "none"]
     assert namespaces(podlike, *others, flag, "host", image)[kind] == own(kind)
 
@@ -532,7 +641,9 @@ def test_two_containers_share_no_namespace(podlike: Engine, image: str) -> None:
 def test_join_a_container(podlike: Engine, image: str, name: str) -> None:
     podlike("run", "-d", "--name", name, "--network", "none", image, "sleep", "100")
     pid = podlike("inspect", "-f", "{{.State.Pid}}", name).line
-    shown = namespaces(podlike, "--network", f"container:{name}", "--pid", f"container:{name}", "--ipc", f"container:{name}", image)
+    shown = namespaces(
+        podlike, "--network", f"container:{name}", "--pid", f"container:{name}", "--ipc", f"container:{name}", image
+    )
     for kind in ("net", "pid", "ipc"):
         assert shown[kind] == os.readlink(f"/proc/{pid}/ns/{kind}"), kind
 
@@ -544,7 +655,9 @@ def test_another_runtime(podlike: Engine, image: str, name: str, runtime: str) -
     for how in ([runtime], [found[0]])[: 1 if podlike.is_podman else 2]:
         prefix = ["--runtime", *how] if podlike.is_podman else []
         after = [] if podlike.is_podman else ["--runtime", *how]
-        result = podlike(*prefix, "run", "--rm", "--network", "none", *after, image, "sh", "-c", "echo $$; exit 4", check=False)
+        result = podlike(
+            *prefix, "run", "--rm", "--network", "none", *after, image, "sh", "-c", "echo $$; exit 4", check=False
+        )
         assert (result.stdout, result.code) == ("1\n", 4), result
 
 
@@ -560,4 +673,6 @@ def status(podlike: Engine, name: str) -> str:
 
 
 def wait_running(podlike: Engine, name: str) -> None:
-    wait_for(lambda: podlike("inspect", "-f", "{{.State.Status}}", name, check=False).line == "running", f"{name} to run")
+    wait_for(
+        lambda: podlike("inspect", "-f", "{{.State.Status}}", name, check=False).line == "running", f"{name} to run"
+    )

@@ -46,8 +46,15 @@ class Engine:
         self.data, self.run_dir, self.home = f"{self.dir}/data", f"{self.dir}/run", f"{self.dir}/home"
         for d in (self.run_dir, self.home):
             os.mkdir(d, 0o700)
-        base = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_CONFIG", "XDG_DATA", "CONTAINER", "DOCKER"))}
-        self.env = base | {"HOME": self.home, "PODLIKE_ROOT": self.data, "PODLIKE_RUNROOT": self.run_dir, TOKEN: self.token}
+        base = {
+            k: v for k, v in os.environ.items() if not k.startswith(("XDG_CONFIG", "XDG_DATA", "CONTAINER", "DOCKER"))
+        }
+        self.env = base | {
+            "HOME": self.home,
+            "PODLIKE_ROOT": self.data,
+            "PODLIKE_RUNROOT": self.run_dir,
+            TOKEN: self.token,
+        }
         if self.is_podman:
             self.env |= self._podman_env()
         self.env |= env or {}
@@ -58,31 +65,48 @@ class Engine:
             f.write(f'[storage]\ndriver = "overlay"\ngraphroot = "{self.data}"\nrunroot = "{self.run_dir}/storage"\n')
         return {"CONTAINERS_STORAGE_CONF": conf, "XDG_RUNTIME_DIR": self.run_dir}
 
-    def __call__(self, *args: str, input: bytes | str | None = None, check: bool = True, timeout: float = 60,  # noqa: A002
-                 env: Mapping[str, str] | None = None, cwd: str | None = None, stdin: int | IO[bytes] | None = None) -> Result:
+    def __call__(
+        self,
+        *args: str,
+        input: bytes | str | None = None,
+        check: bool = True,
+        timeout: float = 60,  # noqa: A002
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        stdin: int | IO[bytes] | None = None,
+    ) -> Result:
         """Run to the end.
 
         check: fail the test unless the exit code is 0. env: on top of the engine's own; an empty value unsets.
         """
         argv = [self.bin, *args]
         data = input.encode() if isinstance(input, str) else input
-        with self.popen(*args, env=env, cwd=cwd,
-                        stdin=subprocess.PIPE if data is not None else subprocess.DEVNULL if stdin is None else stdin) as p:
+        with self.popen(
+            *args,
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.PIPE if data is not None else subprocess.DEVNULL if stdin is None else stdin,
+        ) as p:
             try:
                 out, err = p.communicate(data, timeout=timeout)
             except subprocess.TimeoutExpired:
                 p.kill()
                 out, err = p.communicate()
-                raise AssertionError(f"{argv} did not end in {timeout} s\nstdout: {out[-2000:]!r}\nstderr: {err[-2000:]!r}") from None
+                raise AssertionError(
+                    f"{argv} did not end in {timeout} s\nstdout: {out[-2000:]!r}\nstderr: {err[-2000:]!r}"
+                ) from None
         result = Result(argv, out.decode(errors="surrogateescape"), err.decode(errors="surrogateescape"), p.returncode)
         if check and result.code:
-            raise AssertionError(f"{argv} ended with {result.code}\nstdout: {result.stdout[-2000:]}\nstderr: {result.stderr[-2000:]}")
+            raise AssertionError(
+                f"{argv} ended with {result.code}\nstdout: {result.stdout[-2000:]}\nstderr: {result.stderr[-2000:]}"
+            )
         return result
 
     def popen(self, *args: str, env: Mapping[str, str] | None = None, **how: Any) -> "subprocess.Popen[bytes]":
         """Start and leave running; the caller waits for it. Streams are pipes unless said otherwise."""
-        how = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | how
-        return subprocess.Popen([self.bin, *args], env=self._merged(env), **how)
+        streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        child: subprocess.Popen[bytes] = subprocess.Popen([self.bin, *args], env=self._merged(env), **(streams | how))
+        return child
 
     def terminal(self, *args: str, env: Mapping[str, str] | None = None, rows: int = 24, cols: int = 80) -> Terminal:
         return Terminal([self.bin, *args], env=self._merged(env), rows=rows, cols=cols)
@@ -90,7 +114,7 @@ class Engine:
     def _merged(self, env: Mapping[str, str] | None) -> dict[str, str]:
         return {k: v for k, v in (self.env | dict(env or {})).items() if v != ""}
 
-    # --- what is left behind ------------------------------------------------------------------------------------
+    # --- what is left behind ---
 
     def processes(self) -> dict[int, str]:
         """Every process that this engine has brought about: pid -> command line."""
@@ -119,7 +143,7 @@ class Engine:
         return {pid: all_[pid][1] for pid in sorted(own)}
 
     def mounts(self) -> set[str]:
-        """Mount points below the private directory, in this namespace and in those of the processes left."""
+        """Mount points below the data and run directories, in this namespace and in those of the processes left."""
         found = set()
         seen = set()
         for pid in (os.getpid(), *self.processes()):
@@ -132,7 +156,11 @@ class Engine:
             except OSError:
                 continue
         # The directory of network namespace pins may be a mount point itself, made once per session.
-        return {point for point in found if point.startswith(self.dir + "/") and point != f"{self.run_dir}/netns"}
+        return {
+            point
+            for point in found
+            if point.startswith((self.data + "/", self.run_dir + "/")) and point != f"{self.run_dir}/netns"
+        }
 
     def files(self) -> set[str]:
         """Names below the volatile directory that belong to single containers."""
@@ -183,8 +211,11 @@ class Leftovers(NamedTuple):
 
     def beyond(self, before: "Leftovers") -> list[str]:
         """What is here and was not there before; the holder of the session may be another one than before."""
-        new = [f"process {pid}: {cmd}" for pid, cmd in self.processes.items()
-               if pid not in before.processes and not _is_holder(cmd)]
+        new = [
+            f"process {pid}: {cmd}"
+            for pid, cmd in self.processes.items()
+            if pid not in before.processes and not _is_holder(cmd)
+        ]
         new += [f"mount {m}" for m in sorted(self.mounts - before.mounts)]
         new += [f"file {f}" for f in sorted(self.files - before.files)]
         new += [f"cgroup {c}" for c in sorted(self.cgroups - before.cgroups)]

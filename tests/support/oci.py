@@ -42,8 +42,16 @@ class Entry(NamedTuple):
     mtime: int = EPOCH
 
 
-def File(name: str, data: bytes = b"", mode: int = 0o644, uid: int = 0, gid: int = 0, *,
-         xattrs: Mapping[str, str] | None = None, mtime: int = EPOCH) -> Entry:
+def File(
+    name: str,
+    data: bytes = b"",
+    mode: int = 0o644,
+    uid: int = 0,
+    gid: int = 0,
+    *,
+    xattrs: Mapping[str, str] | None = None,
+    mtime: int = EPOCH,
+) -> Entry:
     return Entry(name, tarfile.REGTYPE, data, mode=mode, uid=uid, gid=gid, xattrs=xattrs or {}, mtime=mtime)
 
 
@@ -134,7 +142,10 @@ class Image:
     def config_blob(self) -> bytes:
         created = "2023-11-14T22:13:20Z"
         doc: dict[str, Any] = {
-            "created": created, "architecture": self.arch, "os": "linux", "config": self.config,
+            "created": created,
+            "architecture": self.arch,
+            "os": "linux",
+            "config": self.config,
             "rootfs": {"type": "layers", "diff_ids": [digest(data) for data in self.layers]},
             "history": [{"created": created, "created_by": f"layer {i}"} for i in range(len(self.layers))],
         }
@@ -158,7 +169,8 @@ class Image:
             found[digest(packed)] = packed
             described.append({"mediaType": LAYER + suffix, "digest": digest(packed), "size": len(packed)})
         doc: dict[str, Any] = {
-            "schemaVersion": 2, "mediaType": MANIFEST,
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
             "config": {"mediaType": CONFIG, "digest": digest(config), "size": len(config)},
             "layers": described,
         }
@@ -176,9 +188,18 @@ def layout(images: Mapping[str, Image]) -> dict[str, bytes]:
     for name, image in images.items():
         manifest, blobs = image.blobs()
         files |= {"blobs/" + key.replace(":", "/"): data for key, data in blobs.items()}
-        platform_of = {"architecture": image.arch, "os": "linux"} | ({"variant": image.variant} if image.variant else {})
-        entries.append({"mediaType": MANIFEST, "digest": digest(manifest), "size": len(manifest), "platform": platform_of,
-                        "annotations": {"org.opencontainers.image.ref.name": name}})
+        platform_of = {"architecture": image.arch, "os": "linux"} | (
+            {"variant": image.variant} if image.variant else {}
+        )
+        entries.append(
+            {
+                "mediaType": MANIFEST,
+                "digest": digest(manifest),
+                "size": len(manifest),
+                "platform": platform_of,
+                "annotations": {"org.opencontainers.image.ref.name": name},
+            }
+        )
     files["index.json"] = _json({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries})
     return files
 
@@ -222,15 +243,42 @@ def busybox_layer() -> bytes:
         data = f.read()
     need(b"ld-linux" not in data[:4096], f"{binary} is linked dynamically (apt-get install busybox-static)")
     applets = subprocess.run([binary, "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
-    entries = [Dir(d) for d in ("bin", "sbin", "usr", "usr/bin", "usr/sbin", "etc", "dev", "proc", "sys", "var",
-                                "var/log", "mnt", "opt", "run", "lib", "srv")]
-    entries += [Dir("root", 0o700), Dir("home"), Dir("home/user", 0o700, 1000, 1000),
-                Dir("tmp", 0o1777), Dir("var/tmp", 0o1777)]
+    entries = [
+        Dir(d)
+        for d in (
+            "bin",
+            "sbin",
+            "usr",
+            "usr/bin",
+            "usr/sbin",
+            "etc",
+            "dev",
+            "proc",
+            "sys",
+            "var",
+            "var/log",
+            "mnt",
+            "opt",
+            "run",
+            "lib",
+            "srv",
+        )
+    ]
+    entries += [
+        Dir("root", 0o700),
+        Dir("home"),
+        Dir("home/user", 0o700, 1000, 1000),
+        Dir("tmp", 0o1777),
+        Dir("var/tmp", 0o1777),
+    ]
     entries += [File("bin/busybox", data, 0o755)]
     entries += [Symlink(f"bin/{a}", "busybox") for a in sorted(set(applets)) if a != "busybox"]
     entries += [
-        File("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:A user:/home/user:/bin/sh\n"
-                           b"nobody:x:65534:65534:nobody:/:/bin/false\n"),
+        File(
+            "etc/passwd",
+            b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:A user:/home/user:/bin/sh\n"
+            b"nobody:x:65534:65534:nobody:/:/bin/false\n",
+        ),
         File("etc/group", b"root:x:0:\nuser:x:1000:\nextra:x:2000:user\nnogroup:x:65534:\n"),
         File("etc/os-release", b'ID=podlike-test\nPRETTY_NAME="podlike test image"\n'),
         File("etc/not-executable", b"#!/bin/sh\necho never\n", 0o644),

@@ -21,7 +21,9 @@ class Terminal:
     Owns the master's fd and the process; leaving the block kills and reaps it.
     """
 
-    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, rows: int = 24, cols: int = 80) -> None:
+    def __init__(
+        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, rows: int = 24, cols: int = 80
+    ) -> None:
         self.output = b""  # everything read so far
         self._seen = 0  # up to where expect() has consumed it
         self._code: int | None = None
@@ -40,7 +42,9 @@ class Terminal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._code is None:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
