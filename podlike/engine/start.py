@@ -11,7 +11,7 @@ import time
 from podlike import log
 from podlike.engine import query
 from podlike.engine.bundle import write_bundle, write_network_files
-from podlike.engine.cleanup import cleanup, delete, kill_now, lock_of, runtime_of, take_down
+from podlike.engine.cleanup import await_exit_file, cleanup, delete, kill_now, lock_of, runtime_of, take_down
 from podlike.engine.core import Engine
 from podlike.engine.logs import log_path
 from podlike.engine.network import Network
@@ -207,7 +207,9 @@ def _follow(engine: Engine, started: Started) -> int | None:
     code = started.monitor.wait_exit()
     started.relay.leave()
     if code is None:
-        # conmon itself knows no owner pipe, but leaves the same exit file.
+        # conmon itself knows no owner pipe, but leaves the same exit file, some time after it closed the streams.
+        state = container.state
+        await_exit_file(engine, container.id, state.conmon_pid, state.conmon_start_time)
         ended = query.exit_file(engine, container.id)
         code = ended[0] if ended else None
     if code is None:
