@@ -1,0 +1,145 @@
+/* Signals and children: who ended, and how. */
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+
+#include "message.h"
+#include "monitor.h"
+
+int exit_code_of(int status)
+{
+        if (WIFEXITED(status))
+                return WEXITSTATUS(status);
+        return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : EXIT_UNKNOWN;
+}
+
+static void container_ended(struct monitor *m, int code)
+{
+        m->exit_code = code;
+        m->ended = true;
+        m->container_pid = 0;
+}
+
+static void reap(struct monitor *m)
+{
+        int status;
+        pid_t pid;
+
+        while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+                if (pid == m->runtime_pid) {
+                        m->runtime_pid = 0;
+                        m->runtime_status = status;
+                        m->runtime_done = true;
+                } else if (pid == m->container_pid) {
+                        container_ended(m, exit_code_of(status));
+                } else if (!m->ended && m->container_pid == 0) {
+                        size_t i = m->n_strays++ % STRAYS_MAX; /* the newest ones are kept */
+
+                        m->strays[i].pid = pid;
+                        m->strays[i].status = status;
+                }
+        }
+}
+
+static void pass_on(const struct monitor *m, int signal)
+{
+        pid_t to = m->container_pid > 0 ? m->container_pid : m->runtime_pid;
+
+        if (to > 0 && kill(to, signal) < 0 && errno != ESRCH)
+                msg_warn("Failed to pass on signal %d: %s", signal, strerror(errno));
+}
+
+static void signal_event(struct source *source, uint32_t events)
+{
+        struct signalfd_siginfo info[4];
+        ssize_t n = read(source->fd, info, sizeof(info));
+
+        (void)events;
+        for (size_t i = 0; n > 0 && i < (size_t)n / sizeof(info[0]); i++)
+                if (info[i].ssi_signo != SIGCHLD)
+                        pass_on(source->data, (int)info[i].ssi_signo);
+        reap(source->data);
+}
+
+int children_watch(struct monitor *m)
+{
+        sigset_t set;
+        int r;
+
+        (void)sigemptyset(&set);
+        (void)sigaddset(&set, SIGCHLD);
+        (void)sigaddset(&set, SIGTERM);
+        (void)sigaddset(&set, SIGINT);
+        (void)sigaddset(&set, SIGQUIT);
+        if (sigprocmask(SIG_BLOCK, &set, &m->sigmask) < 0)
+                return -errno;
+        m->signals = (struct source){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .handle = signal_event, .data = m};
+        r = m->signals.fd < 0 ? -errno : loop_add(&m->loop, &m->signals, EPOLLIN);
+        if (r < 0)
+                msg_error("Failed to watch for signals: %s", strerror(-r));
+        return r;
+}
+
+static bool is_own_child(pid_t pid)
+{
+        siginfo_t info;
+
+        return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+static void foreign_ended(struct source *source, uint32_t events)
+{
+        struct monitor *m = source->data;
+
+        (void)events;
+        loop_del(&m->loop, source);
+        container_ended(m, EXIT_UNKNOWN);
+}
+
+/* Some runtimes leave the container to another parent: its end can be seen, its code cannot. */
+static void watch_foreign(struct monitor *m)
+{
+        int fd = (int)syscall(SYS_pidfd_open, m->container_pid, 0);
+
+        m->container = (struct source){.fd = fd, .handle = foreign_ended, .data = m};
+        if (fd < 0 || loop_add(&m->loop, &m->container, EPOLLIN) < 0)
+                container_ended(m, EXIT_UNKNOWN);
+}
+
+void children_set_container(struct monitor *m, pid_t pid)
+{
+        m->container_pid = pid;
+        for (size_t i = 0; i < MIN_OF(m->n_strays, (size_t)STRAYS_MAX); i++)
+                if (m->strays[i].pid == pid) {
+                        container_ended(m, exit_code_of(m->strays[i].status));
+                        return;
+                }
+        if (!is_own_child(pid))
+                watch_foreign(m);
+}
+
+static void timeout_event(struct source *source, uint32_t events)
+{
+        struct monitor *m = source->data;
+
+        (void)events;
+        loop_del(&m->loop, source);
+        m->timed_out = true;
+}
+
+int children_set_timeout(struct monitor *m, int seconds)
+{
+        struct itimerspec spec = {.it_value.tv_sec = seconds};
+        int r;
+
+        if (seconds <= 0)
+                return 0;
+        m->timeout = (struct source){.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), .handle = timeout_event, .data = m};
+        r = m->timeout.fd < 0 || timerfd_settime(m->timeout.fd, 0, &spec, NULL) < 0 ? -errno : loop_add(&m->loop, &m->timeout, EPOLLIN);
+        if (r < 0)
+                msg_error("Failed to set the timeout: %s", strerror(-r));
+        return r;
+}

@@ -1,0 +1,119 @@
+/* podlike-conmon: stays with one container (or one command in it) for as long as it runs.
+ *
+ * It starts the OCI runtime, is the container's parent, keeps its output, serves clients that attach, and tells how it
+ * ended. Its command line and its pipes are conmon's, so that each can take the other's place.
+ */
+#include <malloc.h>
+
+#include "message.h"
+#include "monitor.h"
+
+/* What the version of the protocol is told by; callers refuse a monitor that is too old. */
+#define PROTOCOL_VERSION "2.2.1"
+
+#define IDLE_AFTER_MS 1000
+
+static void monitor_init(struct monitor *m)
+{
+        m->start_pipe = m->sync_pipe = m->attach_pipe = m->owner_pipe = -1;
+        m->loop.fd = m->signals.fd = m->timeout.fd = m->container.fd = -1;
+        m->exit_code = EXIT_UNKNOWN;
+        input_init(&m->input, &m->loop, -1, INPUT_NONE);
+        attach_init(&m->attach, &m->loop, &m->input);
+        relay_init(&m->relay, &m->loop, &m->log, &m->attach);
+        ctl_init(&m->ctl, &m->loop, &m->log);
+        console_init(&m->console, &m->loop, NULL, NULL);
+        oom_init(&m->oom, &m->loop, &m->opt);
+        sdnotify_init(&m->notify, &m->loop);
+}
+
+static void monitor_done(struct monitor *m)
+{
+        relay_done(&m->relay);
+        input_close(&m->input);
+        attach_done(&m->attach);
+        ctl_done(&m->ctl);
+        console_done(&m->console);
+        oom_done(&m->oom);
+        sdnotify_done(&m->notify);
+        log_close(&m->log);
+        close_p(&m->signals.fd);
+        close_p(&m->timeout.fd);
+        close_p(&m->container.fd);
+        close_p(&m->start_pipe);
+        close_p(&m->sync_pipe);
+        close_p(&m->attach_pipe);
+        close_p(&m->owner_pipe);
+        loop_done(&m->loop);
+        free(m->inherited);
+        options_done(&m->opt);
+}
+
+/* Handle what comes; when nothing has for a while, give back the memory that it took. */
+static int step(struct monitor *m)
+{
+        bool dirty = m->relay.buf.dirty || m->attach.in.dirty;
+        int n = loop_step(&m->loop, dirty ? IDLE_AFTER_MS : -1);
+
+        if (n == 0 && dirty) {
+                relay_trim(&m->relay);
+                scratch_trim(&m->attach.in);
+                (void)malloc_trim(0);
+        }
+        return n;
+}
+
+static int run(struct monitor *m)
+{
+        int r = startup_sockets(m);
+
+        if (r == 0)
+                r = startup_runtime(m);
+        while (r >= 0 && !m->runtime_done)
+                r = step(m);
+        if (r >= 0)
+                r = created(m);
+        if (r < 0)
+                return finish_failed(m);
+        while (!m->ended && !m->timed_out && step(m) >= 0)
+                ;
+        return finish(m);
+}
+
+static int start(struct monitor *m)
+{
+        int r = log_open(&m->log, &m->opt);
+
+        if (r == 0)
+                r = startup_environment(m);
+        if (r == 0)
+                r = startup_wait(m);
+        if (r == 0)
+                r = startup_detach(m);
+        if (r != 0)
+                return r > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run(m);
+}
+
+int main(int argc, char **argv)
+{
+        struct monitor m = {0};
+        char why[256];
+        int status;
+
+        monitor_init(&m);
+        if (options_parse(&m.opt, argc, argv, why, sizeof(why)) < 0) {
+                fprintf(stderr, "conmon: option parsing failed: %s\n", why);
+                status = EXIT_FAILURE;
+        } else if (m.opt.help) {
+                options_print_help();
+                status = EXIT_SUCCESS;
+        } else if (m.opt.version) {
+                printf("conmon version " PROTOCOL_VERSION "\ncommit: podlike-conmon " PODLIKE_VERSION "\n");
+                status = EXIT_SUCCESS;
+        } else {
+                status = options_check(&m.opt) < 0 ? EXIT_FAILURE : start(&m);
+        }
+        monitor_done(&m);
+        return status & 0xff;
+}
