@@ -1,0 +1,296 @@
+"""What can be done with images that are in the store: find, list, inspect, name, remove."""
+
+from podlike.engine.core import Engine
+from podlike.errors import InUseError, NotFoundError, PodlikeError, StoreError
+from podlike.store.images import Image
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, Final, NamedTuple
+
+    from podlike.store.containers import Container
+else:
+    from typing import NamedTuple
+
+# In the wheel as podlike/libexec/hello.tar; loaded when it is first asked for.
+EMBEDDED: "Final" = {"localhost/podlike/hello:latest": "hello.tar"}
+
+
+class Removed(NamedTuple):
+    """What a removal did: names taken away, and the image's id if it is gone."""
+
+    untagged: list[str]
+    deleted: str | None
+
+
+def resolve(engine: Engine, name: str) -> Image:
+    """The image meant by a name, name@digest, or the beginning of an id; an embedded image is loaded for it.
+
+    Raises: NotFoundError, ConflictError, UsageError for what cannot be a name.
+    """
+    image, names = _lookup(engine, name)
+    if image is not None:
+        return image
+    for full in names:
+        if full in EMBEDDED:
+            return embedded(engine, full)
+    raise NotFoundError(f"{name}: image not known",
+                        hint=f"See `podlike images` for what is here, or get it with `podlike pull {name}`.")
+
+
+def find(engine: Engine, name: str) -> tuple[Image, str | None]:
+    """(image, the full name under which it was found, or None for an id); never loads anything.
+
+    Raises: NotFoundError, ConflictError, UsageError.
+    """
+    image, names = _lookup(engine, name)
+    if image is None:
+        raise NotFoundError(f"{name}: image not known")
+    return image, next((n for n in names if n in image.names), None)
+
+
+def embedded(engine: Engine, name: str) -> Image:
+    """Load one of EMBEDDED. Raises: StoreError."""
+    from podlike.engine.load import load
+    from podlike.paths import libexec
+
+    load(engine, libexec(EMBEDDED[name]), names=[name])
+    image = engine.images.lookup([name])
+    if image is None:
+        raise StoreError(f"load {name}: it is gone again")
+    return image
+
+
+def _lookup(engine: Engine, name: str) -> "tuple[Image | None, list[str]]":
+    """(image, full names that were tried)."""
+    from podlike.spec.reference import candidates, is_short, split_short
+
+    prefix = name.removeprefix("sha256:")
+    if len(prefix) == 64:  # a full id is never a name (distribution/reference)
+        return engine.images.lookup([], prefix=prefix), []
+    try:
+        names = candidates(name)
+    except PodlikeError:
+        image = engine.images.lookup([], prefix=prefix)
+        if image is None:
+            raise
+        return image, []
+    image = engine.images.lookup(names)
+    if is_short(name):
+        repository = split_short(name)[0]
+        # Reading registries.conf costs more than all the rest here: only where it can matter.
+        known = engine.images.repositories_named(repository)
+        if image is None or any(n not in names for n in known):
+            names = _configured(name, repository)
+            image = engine.images.lookup(names)
+    return image or engine.images.lookup([], prefix=prefix), names
+
+
+def _configured(name: str, repository: str) -> list[str]:
+    """Full names for a short one, with the user's aliases and search registries."""
+    from podlike.registries_conf import load_registries_conf
+    from podlike.spec.reference import candidates
+
+    conf = load_registries_conf()
+    return candidates(name, alias=conf.aliases.get(repository), search=conf.search_registries)
+
+
+def list_images(engine: Engine, *, filters: "Iterable[str]" = ()) -> list[Image]:
+    """Newest first. filters: KEY=VALUE as typed after --filter."""
+    found = engine.images.all()
+    if filters:
+        from podlike.engine.imagefilters import select
+
+        return select(engine, found, filters)
+    return found
+
+
+def tag(engine: Engine, name: str, targets: "Iterable[str]") -> None:
+    """Give an image further names; a name without registry is put below localhost.
+
+    Raises: NotFoundError, UsageError before anything has changed.
+    """
+    image, _ = find(engine, name)
+    full = [local_name(target) for target in targets]
+    for target in full:
+        engine.images.tag(image.id, target)
+
+
+def untag(engine: Engine, name: str, targets: "Iterable[str]" = ()) -> None:
+    """Take names from an image; all of them when targets is empty.
+
+    Raises: NotFoundError; also for a name that the image does not have, before anything has changed.
+    """
+    image, _ = find(engine, name)
+    doomed = []
+    for target in targets:
+        full = next((n for n in _lookup(engine, target)[1] if n in image.names), None)
+        if full is None:
+            raise NotFoundError(f"{target}: tag not known", hint=f"The image has {', '.join(image.names) or 'no name'}.")
+        doomed.append(full)
+    engine.images.untag(image.id, doomed or image.names)
+
+
+def local_name(text: str) -> str:
+    """A full name for what the user wants to call an image: without a registry it is localhost's.
+
+    Raises: UsageError, also for a digest, which nobody can give.
+    """
+    from podlike.errors import UsageError
+    from podlike.spec.reference import is_short, parse_reference
+
+    if "@" in text:
+        raise UsageError(f"{text}: an image can be named by a tag, not by a digest")
+    parse_reference(text)
+    return parse_reference(f"localhost/{text}" if is_short(text) else text).name
+
+
+def remove(engine: Engine, name: str, *, force: bool = False) -> Removed:
+    """Take a name from an image, and delete the image with its last name.
+
+    By id it goes with its only name; with several it needs force. force: containers that use it go too.
+    Layers and blobs that nothing else needs are deleted.
+    Raises: NotFoundError, InUseError (exit code 2), StoreError.
+    """
+    image, full = find(engine, name)
+    if full is not None and len(image.names) > 1:
+        engine.images.untag(image.id, [full])
+        return Removed([full], None)
+    if full is None and len(image.names) > 1 and not force:
+        raise StoreError(f'unable to delete image "{image.id}" by ID with more than one tag '
+                         f"([{' '.join(image.names)}]): please force removal",
+                         hint="Use --force, or remove one name after the other.")
+    return remove_image(engine, image, force=force)
+
+
+def remove_image(engine: Engine, image: Image, *, force: bool = False) -> Removed:
+    """Delete an image with all its names; see remove()."""
+    users = engine.containers.using_image(image.id)
+    if users and not force:
+        raise InUseError(f"image used by {users[0].id}: image is in use by a container: consider listing external "
+                         "containers and force-removing image",
+                         hint=f"Remove the container first (`podlike rm {users[0].name}`), or use --force.")
+    for container in users:
+        _remove_container(engine, container)
+    engine.images.remove(image.id)
+    collect_garbage(engine)
+    return Removed(image.names, image.id)
+
+
+def _remove_container(engine: Engine, container: "Container") -> None:
+    from podlike.engine.remove import remove as remove_container
+
+    remove_container(engine, container, force=True, volumes=True, timeout=0)
+
+
+def prune(engine: Engine, *, every: bool = False, filters: "Iterable[str]" = ()) -> tuple[list[Image], int]:
+    """Delete images without a name, or all that no container uses; return them and the bytes that became free.
+
+    Unfinished downloads and the leftovers of crashed commands go too.
+    """
+    doomed = [image for image in list_images(engine, filters=filters)
+              if (every or not image.names) and not engine.containers.using_image(image.id)]
+    for image in doomed:
+        engine.images.remove(image.id)
+    freed = collect_garbage(engine)
+    engine.layers.sweep(partial_age=0.0)
+    return doomed, freed
+
+
+def collect_garbage(engine: Engine) -> int:
+    """Delete layers and blobs that no image and no container needs; return the bytes that became free.
+
+    Does nothing while another command builds on the store: that one's end, or the next removal, comes back to it.
+    """
+    from podlike.store.locks import StoreLock
+
+    engine.enter_session()  # layers hold files of subordinate ids
+    lock = StoreLock(engine.roots.tmp)
+    if not lock.try_exclusive():
+        return 0
+    try:
+        layers = engine.images.layers_in_use()
+        freed = sum(engine.layers.remove(d) for d in list(engine.layers.all()) if d not in layers)
+        blobs = _blobs_in_use(engine)
+        return freed + sum(engine.blobs.delete(d) for d in list(engine.blobs.all()) if d not in blobs)
+    finally:
+        lock.release()
+
+
+def _blobs_in_use(engine: Engine) -> set[str]:
+    """Manifests, configs and layers of all images. A damaged manifest protects what its image's layers came from."""
+    used: set[str] = set()
+    for image in engine.images.all():
+        used |= {image.manifest_digest, f"sha256:{image.id}"}
+        try:
+            manifest = read_manifest(engine, image)
+            used |= {layer.digest for layer in manifest.layers}
+        except StoreError:
+            used |= _layer_sources(engine, image)
+    return used
+
+
+def _layer_sources(engine: Engine, image: Image) -> set[str]:
+    sources = set()
+    for diff_id in image.layers:
+        try:
+            sources.add(str(engine.layers.record(diff_id)["blob"]))
+        except StoreError:
+            continue
+    return sources
+
+
+def read_manifest(engine: Engine, image: Image) -> "Any":
+    """The image's spec.image.Manifest. Raises: StoreError."""
+    from podlike.spec.image import MAX_MANIFEST, Manifest, parse_manifest
+
+    manifest = parse_manifest(engine.blobs.read(image.manifest_digest, limit=MAX_MANIFEST))
+    if not isinstance(manifest, Manifest):
+        raise StoreError(f"read manifest of image {image.id[:12]}: it is an index")
+    return manifest
+
+
+def repo_digests(image: Image) -> list[str]:
+    """repository@digest for every digest that the image was pulled by, and for its manifest under each name."""
+    repositories = dict.fromkeys(name.rpartition(":")[0] for name in image.names)
+    return sorted({*image.digests, *(f"{r}@{image.manifest_digest}" for r in repositories)})
+
+
+def inspect(engine: Engine, image: Image) -> "dict[str, Any]":
+    """The document of `image inspect`."""
+    config = image.config
+    run = config.get("config") or {}
+    try:
+        manifest = read_manifest(engine, image)
+        kind, annotations = manifest.media_type, manifest.annotations
+    except StoreError:
+        kind, annotations = "", {}
+    doc: "dict[str, Any]" = {
+        "Id": image.id, "Digest": image.manifest_digest, "RepoTags": image.names, "RepoDigests": repo_digests(image),
+        "Parent": "", "Comment": _comment(config), "Created": config.get("created") or "0001-01-01T00:00:00Z",
+        "Config": {key: value for key, value in run.items() if value not in (None, "", [], {}, False)},
+        "Version": config.get("docker_version") or "", "Author": config.get("author") or "",
+        "Architecture": config.get("architecture") or "", "Os": config.get("os") or "",
+        "Size": image.size, "VirtualSize": image.size, "GraphDriver": _graph_driver(engine, image),
+        "RootFS": {"Type": "layers", "Layers": image.layers}, "Labels": run.get("Labels"), "Annotations": annotations,
+        "ManifestType": kind, "User": run.get("User") or "", "History": config.get("history") or [],
+        "NamesHistory": list(dict.fromkeys([*image.names, *image.history]))}
+    if config.get("variant"):
+        doc["Variant"] = config["variant"]
+    if run.get("Healthcheck"):
+        doc["Healthcheck"] = run["Healthcheck"]
+    return doc
+
+
+def _comment(config: "dict[str, Any]") -> str:
+    history = config.get("history") or [{}]
+    return str(history[-1].get("comment") or "")
+
+
+def _graph_driver(engine: Engine, image: Image) -> "dict[str, Any]":
+    paths = [engine.layers.path(diff_id) for diff_id in reversed(image.layers)]
+    data = {"UpperDir": paths[0]} if paths else {}
+    if len(paths) > 1:
+        data["LowerDir"] = ":".join(paths[1:])
+    return {"Name": "overlay", "Data": data}

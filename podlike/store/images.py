@@ -1,0 +1,170 @@
+"""Image records: the images table and the names that lead to them."""
+
+import json
+import time
+from dataclasses import dataclass, field
+
+from podlike.errors import ConflictError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any, Final
+
+    from podlike.store.db import Database
+
+_COLUMNS: "Final" = "id, manifest_digest, config, layers, size, created, pulled, digests, history"
+_HEX: "Final" = frozenset("0123456789abcdef")
+_HISTORY: "Final" = 50  # former names kept; `latest` of a busy repository would otherwise grow without bound
+
+
+@dataclass(slots=True, kw_only=True)
+class Image:
+    """One image of the store.
+
+    id: hex digits of its config's sha256. names: full names (domain/path:tag), oldest first.
+    manifest_digest: of the platform's manifest, a blob. config: the whole config document as received.
+    layers: diff IDs, lowest first. size: bytes of all layers' files. created, pulled: Unix seconds.
+    digests: repository@digest for every digest it was pulled by. history: former names, newest first.
+    """
+
+    id: str
+    manifest_digest: str
+    config: "dict[str, Any]"
+    layers: "list[str]"
+    size: int
+    created: float
+    pulled: float
+    names: "list[str]" = field(default_factory=list)
+    digests: "list[str]" = field(default_factory=list)
+    history: "list[str]" = field(default_factory=list)
+
+
+class ImageStore:
+    """The images and image_names tables. Deleting layers and blobs is engine/images.py's work."""
+
+    __slots__ = ("_db",)
+
+    def __init__(self, db: "Database") -> None:
+        self._db = db
+
+    def add(self, *, image_id: str, manifest_digest: str, config: bytes, layers: "Sequence[str]", size: int,
+            names: "Iterable[str]" = (), digests: "Iterable[str]" = ()) -> Image:
+        """Record an image whose blobs and layers are complete, in one transaction.
+
+        A name that led to another image leads to this one now. An image that is known gains names and digests.
+        config: the document, valid UTF-8 JSON; image_id is its sha256 in hex.
+        """
+        from podlike.spec.image import parse_time
+
+        text = config.decode()
+        created = parse_time(str(json.loads(text).get("created") or ""))
+        with self._db.transaction():
+            row = self._db.row("SELECT digests FROM images WHERE id=?", (image_id,))
+            known = json.loads(row[0]) if row else []
+            merged = json.dumps(list(dict.fromkeys([*known, *digests])))
+            self._db.execute(
+                f"INSERT INTO images ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,'[]') ON CONFLICT (id) DO UPDATE "
+                "SET manifest_digest=excluded.manifest_digest, pulled=excluded.pulled, digests=excluded.digests",
+                (image_id, manifest_digest, text, json.dumps(list(layers)), size, created, time.time(), merged))
+            for name in names:
+                self._point(name, image_id)
+        image = self.get(image_id)
+        assert image is not None
+        return image
+
+    def get(self, image_id: str) -> Image | None:
+        """By full id."""
+        row = self._db.row(f"SELECT {_COLUMNS} FROM images WHERE id=?", (image_id,))
+        return self._from_row(row) if row else None
+
+    def lookup(self, names: "Iterable[str]", *, prefix: str = "") -> Image | None:
+        """The image of the first name that is known, else the one whose id begins with prefix.
+
+        names: full, in order of preference; domain/path[:tag]@digest finds an image pulled by that digest.
+        Raises: ConflictError when several ids begin so.
+        """
+        for name in names:
+            image_id = self._by_digest(name) if "@" in name else self._by_name(name)
+            if image_id:
+                return self.get(image_id)
+        prefix = prefix.removeprefix("sha256:")
+        if not prefix or len(prefix) > 64 or not _HEX.issuperset(prefix):
+            return None
+        rows = self._db.query(f"SELECT {_COLUMNS} FROM images WHERE id >= ? AND id < ? LIMIT 2", (prefix, prefix + "g"))
+        if len(rows) > 1:
+            raise ConflictError(f"looking up image {prefix}: more than one image has an id that begins so",
+                                hint="Give more digits of the id, or a name.")
+        return self._from_row(rows[0]) if rows else None
+
+    def repositories_named(self, path: str) -> list[str]:
+        """Names (with tags) whose repository ends in /path, whatever the registry: to see if a short name is clear."""
+        rows = self._db.query("SELECT name FROM image_names WHERE instr(name, ?) > 0", (f"/{path}:",))
+        return [row[0] for row in rows if row[0].rpartition(":")[0].endswith(f"/{path}")]
+
+    def all(self) -> list[Image]:
+        """Newest first."""
+        names: "dict[str, list[str]]" = {}
+        for name, image_id in self._db.query("SELECT name, image FROM image_names ORDER BY rowid"):
+            names.setdefault(image_id, []).append(name)
+        rows = self._db.query(f"SELECT {_COLUMNS} FROM images ORDER BY created DESC, pulled DESC")
+        return [self._from_row(row, names.get(row[0], [])) for row in rows]
+
+    def tag(self, image_id: str, name: str) -> None:
+        """Give the image a further name, taking it from whoever has it."""
+        with self._db.transaction():
+            self._point(name, image_id)
+
+    def untag(self, image_id: str, names: "Iterable[str]") -> None:
+        """Take names from the image; they go into its history."""
+        with self._db.transaction():
+            for name in names:
+                if self._db.execute("DELETE FROM image_names WHERE name=? AND image=?", (name, image_id)):
+                    self._remember(image_id, name)
+
+    def remove(self, image_id: str) -> None:
+        """Forget the image and its names. Its layers and blobs stay until somebody collects them."""
+        self._db.execute("DELETE FROM images WHERE id=?", (image_id,))
+
+    def layers_in_use(self) -> set[str]:
+        """Diff IDs that an image or a container needs."""
+        rows = self._db.query(
+            "SELECT value FROM images, json_each(images.layers) "
+            "UNION SELECT value FROM containers, json_each(containers.spec, '$.layers')")
+        return {row[0] for row in rows}
+
+    def _point(self, name: str, image_id: str) -> None:
+        old = self._by_name(name)
+        if old == image_id:
+            return
+        if old:
+            self._remember(old, name)
+            self._db.execute("DELETE FROM image_names WHERE name=?", (name,))
+        self._db.execute("INSERT INTO image_names (name, image) VALUES (?,?)", (name, image_id))
+
+    def _remember(self, image_id: str, name: str) -> None:
+        row = self._db.row("SELECT history FROM images WHERE id=?", (image_id,))
+        if row:
+            history = [name, *(n for n in json.loads(row[0]) if n != name)][:_HISTORY]
+            self._db.execute("UPDATE images SET history=? WHERE id=?", (json.dumps(history), image_id))
+
+    def _by_name(self, name: str) -> str | None:
+        row = self._db.row("SELECT image FROM image_names WHERE name=?", (name,))
+        return row[0] if row else None
+
+    def _by_digest(self, name: str) -> str | None:
+        """domain/path@digest, or the same with a tag, which then says nothing more."""
+        repository, _, digest = name.partition("@")
+        head, _, last = repository.rpartition("/")
+        repository = f"{head}/{last.partition(':')[0]}"
+        row = self._db.row("SELECT images.id FROM images, json_each(images.digests) WHERE value=? "
+                           "ORDER BY pulled DESC", (f"{repository}@{digest}",))
+        return row[0] if row else None
+
+    def _from_row(self, row: "tuple[Any, ...]", names: "list[str] | None" = None) -> Image:
+        if names is None:
+            found = self._db.query("SELECT name FROM image_names WHERE image=? ORDER BY rowid", (row[0],))
+            names = [name for (name,) in found]
+        return Image(id=row[0], manifest_digest=row[1], config=json.loads(row[2]), layers=json.loads(row[3]),
+                     size=row[4], created=row[5], pulled=row[6], digests=json.loads(row[7]),
+                     history=json.loads(row[8]), names=names)
