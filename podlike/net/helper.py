@@ -1,0 +1,218 @@
+"""Helper programs of the network (slirp4netns, pasta): find, probe, spawn, wait, kill.
+
+On the start path: no subprocess, no tempfile, no signal handlers; a helper is one posix_spawn away.
+"""
+
+import fcntl
+import os
+import select
+import signal
+
+from podlike.errors import NetworkError
+from podlike.paths import find_program
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+# A helper is ready in 10 to 30 ms; a machine that swaps needs longer, one that hangs must not hang us.
+READY_TIMEOUT_S = 20.0
+
+# SIGKILL takes effect when the kernel next schedules the helper.
+KILL_TIMEOUT_S = 5.0
+
+# What we ignore, a helper must not inherit as ignored. Python ignores SIGPIPE, and pasta of 2023 takes that for a
+# failure ("Couldn't install signal handlers").
+DEFAULT_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+
+
+def find(name: str, directories: "Iterable[str]" = ()) -> str | None:
+    """Absolute path of a helper program, or None; directories are looked at before PATH."""
+    for d in directories:
+        path = f"{d}/{name}"
+        if os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    return find_program(name)
+
+
+def spawn(argv: "list[str]", *, log: str, fds: "Mapping[int, int]") -> int:
+    """Start argv in a session of its own and return its pid.
+
+    log: file that gets its standard output and error; standard input is /dev/null.
+    fds: number in the helper -> our fd. It inherits nothing else: an fd that our caller's shell left open
+    (a lock, the end of a pipe) would otherwise stay open as long as the container runs.
+    Raises: NetworkError.
+    """
+    moved: list[int] = []
+    actions: list[Any] = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    try:
+        for target, fd in fds.items():
+            # Out of the way of the targets first: dup2 in sequence could overwrite a source.
+            moved.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64))
+            actions.append((os.POSIX_SPAWN_DUP2, moved[-1], target))
+        actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable() if fd not in fds]
+        # The environment may hold secrets and is of no use to a helper.
+        # setsid: Ctrl-C at our terminal, or its end, is not meant for the container's network.
+        return os.posix_spawn(argv[0], argv, {"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
+                              file_actions=actions, setsid=True, setsigmask=(), setsigdef=DEFAULT_SIGNALS)
+    except OSError as e:
+        raise NetworkError(f"start {argv[0]}: {e.strerror}",
+                           hint=f"Reinstall {os.path.basename(argv[0])}, and check that {os.path.dirname(log)} "
+                                "can be written.") from e
+    finally:
+        for fd in moved:
+            os.close(fd)
+
+
+def _inheritable() -> list[int]:
+    """Open fds above 2 that an exec would keep."""
+    out = []
+    for name in os.listdir("/proc/self/fd"):
+        fd = int(name)
+        try:
+            if fd > 2 and os.get_inheritable(fd):
+                out.append(fd)
+        except OSError:  # the fd of the listing itself
+            pass
+    return out
+
+
+def start_time(pid: int) -> int | None:
+    """Field 22 of /proc/PID/stat, clock ticks since boot; None if there is no such process, or a zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as f:
+            fields = f.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def record(pid: int, name: str) -> "dict[str, Any]":
+    """What the container's state keeps of a helper; start_time 0 when it is gone already."""
+    return {"pid": pid, "start_time": start_time(pid) or 0, "name": name}
+
+
+def kill(helper: "Mapping[str, Any]", *, wait: bool = True) -> None:
+    """Kill a helper if it is still the recorded process.
+
+    wait: until it is gone, some 20 ms in which the kernel takes the tap device down. Only then are its ports free.
+    SIGKILL: helpers have nothing to save, and pasta is pid 1 of a pid namespace, where SIGTERM means nothing.
+    Raises: NetworkError when it cannot be killed.
+    """
+    pid = int(helper["pid"])
+    if not pid or start_time(pid) != helper["start_time"]:
+        _reap(pid)
+        return
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        # The pidfd pins the process: asked again, the answer is about the one that will be killed.
+        if start_time(pid) == helper["start_time"]:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            if wait and not readable(pidfd, KILL_TIMEOUT_S):
+                raise NetworkError(f"stop {helper['name']} (pid {pid}): it is not gone after {KILL_TIMEOUT_S:.0f} s",
+                                   hint=f"Look at /proc/{pid}/stack for what the kernel waits for.")
+    except ProcessLookupError:
+        pass
+    except OSError as e:
+        raise NetworkError(f"stop {helper['name']} (pid {pid}): {e.strerror}",
+                           hint=f"Kill process {pid} by hand.") from e
+    finally:
+        os.close(pidfd)
+        _reap(pid)
+
+
+def _reap(pid: int) -> None:
+    """Take the exit status if the process is a child of ours, so that no zombie stays."""
+    if pid:
+        try:
+            os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            pass
+
+
+def readable(fd: int, timeout_s: float) -> bool:
+    """Wait until fd is readable or has hung up. Works for fds above 1023, unlike select(2)."""
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(timeout_s * 1000))
+
+
+def read_log(path: str, *, without: "tuple[str, ...]" = ()) -> str:
+    """The last words of a helper in one line; lines that begin with one of `without` are left out."""
+    try:
+        with open(path, "rb") as f:
+            f.seek(max(0, os.fstat(f.fileno()).st_size - 4096))
+            text = f.read().decode(errors="replace")
+    except OSError:
+        return ""
+    lines = [line.strip() for line in text.splitlines()]
+    return "; ".join([line for line in lines if line and not line.startswith(without)][-4:])
+
+
+def supported(program: str, switches: "tuple[str, ...]", cache_dir: str | None) -> "frozenset[str]":
+    """Those of the switches that the program's --help mentions.
+
+    The answer is kept in cache_dir under the program's name together with its path, mtime and size.
+    """
+    st = os.stat(program)
+    key = f"{program} {st.st_mtime_ns} {st.st_size} {' '.join(switches)}"
+    cache = f"{cache_dir}/{os.path.basename(program)}.switches" if cache_dir else ""
+    if cache:
+        try:
+            with open(cache, encoding="utf-8") as f:
+                first, _, rest = f.read().partition("\n")
+            if first == key:
+                return frozenset(rest.split())
+        except (OSError, UnicodeDecodeError):
+            pass
+    text = _help_text(program)
+    # A switch is a whole word of the text: --mtu must not be found in --mtu-probe.
+    words = frozenset(text.replace(",", " ").replace("=", " ").replace("[", " ").split())
+    found = frozenset(s for s in switches if s in words)
+    if cache:
+        temporary = f"{cache}.{os.getpid()}"
+        try:
+            with open(temporary, "w", encoding="utf-8") as f:
+                f.write(key + "\n" + " ".join(sorted(found)) + "\n")
+            os.rename(temporary, cache)
+        except OSError:  # only the next start is slower
+            pass
+    return found
+
+
+def _help_text(program: str) -> str:
+    """Standard output and error of PROGRAM --help. Raises: NetworkError."""
+    r, w = os.pipe()
+    try:
+        try:
+            pid = os.posix_spawn(program, [program, "--help"], {"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
+                                 file_actions=[(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                                               (os.POSIX_SPAWN_DUP2, w, 1), (os.POSIX_SPAWN_DUP2, w, 2)],
+                                 setsigdef=DEFAULT_SIGNALS)
+        except OSError as e:
+            raise NetworkError(f"start {program}: {e.strerror}",
+                               hint=f"Reinstall {os.path.basename(program)}.") from e
+        os.close(w)
+        w = -1
+        chunks = []
+        while readable(r, READY_TIMEOUT_S):
+            chunk = os.read(r, 65536)
+            if not chunk:
+                break
+            chunks.append(chunk)
+        else:
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        return b"".join(chunks).decode(errors="replace")
+    finally:
+        os.close(r)
+        if w >= 0:
+            os.close(w)
