@@ -22,9 +22,8 @@ def gather(*, controllers: "frozenset[str] | None" = None, swap: bool = True) ->
     controllers, swap: of the cgroup that the container will get, from runtime.cgroup.
     """
     uname = os.uname()
-    major, minor = (int(part) for part in uname.release.split("-")[0].split(".")[:2])
     return HostFacts(
-        hostname=uname.nodename, machine=uname.machine, kernel=(major, minor), bounding=_bounding(),
+        hostname=uname.nodename, machine=uname.machine, kernel=_kernel(uname.release), bounding=_bounding(),
         limits={name: _limit(number) for name, number in _LIMITS.items()},
         oom_score_adj=int(_read("/proc/self/oom_score_adj") or 0),
         apparmor=os.geteuid() == 0 and _read("/sys/module/apparmor/parameters/enabled").startswith("Y")
@@ -69,6 +68,13 @@ def all_devices(path: str = "/dev") -> "Iterator[devices.DeviceNode]":
             yield device_node(entry.path, entry.path)
         except (OSError, ValueError):
             continue
+
+
+def _kernel(release: str) -> "tuple[int, int]":
+    """(6, 1) of "6.1.0-13-amd64", "6.1+" or "6.1"."""
+    major, _, rest = release.partition(".")
+    digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+    return int(major), int(digits or 0)
 
 
 def _bounding() -> "tuple[str, ...]":

@@ -109,7 +109,7 @@ def build(
             mqueue=host.mqueue,
         ),
     )
-    namespaces = _namespaces(spec, netns_path, ns_paths or {})
+    namespaces = _namespaces(spec, netns_path, ns_paths or {}, host.cgroup_v2)
     doc: "dict[str, Any]" = {
         "ociVersion": VERSION,
         "process": _process(spec, cid, user, host, bounding_sets, rootless, extra_env or {}, warnings),
@@ -212,7 +212,7 @@ def _oom_score_adj(asked: int, host: HostFacts, rootless: bool, warnings: "list[
 
 
 def _namespaces(
-    spec: "ContainerSpec", netns_path: str | None, ns_paths: "Mapping[str, str]"
+    spec: "ContainerSpec", netns_path: str | None, ns_paths: "Mapping[str, str]", cgroup_v2: bool
 ) -> "list[dict[str, str]]":
     out: "list[dict[str, str]]" = []
     if "user" in ns_paths:
@@ -226,7 +226,8 @@ def _namespaces(
     out += _namespace("ipc", spec.ipc_ns, ns_paths)
     out += _namespace("uts", spec.uts_ns, ns_paths)
     out.append({"type": "mount"})
-    out += _namespace("cgroup", spec.cgroup_ns, ns_paths)
+    # On cgroup v1 a namespace of its own would only hide the paths that tools look for.
+    out += _namespace("cgroup", spec.cgroup_ns or ("" if cgroup_v2 else "host"), ns_paths)
     return out
 
 

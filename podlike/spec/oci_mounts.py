@@ -31,7 +31,7 @@ _PROPAGATION = frozenset(
 _CONSUMED = frozenset(("z", "Z", "U", "copy", "nocopy", "consistency", "consistent", "cached", "delegated",
                        "notmpcopyup"))
 _TMPFS_ONLY = frozenset(("size", "mode", "tmpcopyup", "notmpcopyup", "uid", "gid", "nr_inodes", "nr_blocks",
-                         "huge", "noatime", "noswap"))
+                         "huge", "noswap"))
 # Options of which only one may be given, by the name that stands for the group in the message.
 _EXCLUSIVE: "dict[str, str]" = {
     "exec": "'noexec' and 'exec'", "noexec": "'noexec' and 'exec'",
@@ -44,7 +44,8 @@ _EXCLUSIVE: "dict[str, str]" = {
     "tmpcopyup": "'tmpcopyup' and 'notmpcopyup'", "notmpcopyup": "'tmpcopyup' and 'notmpcopyup'",
     **dict.fromkeys(_PROPAGATION, "propagation modes"),
 }
-_KNOWN = frozenset((*_EXCLUSIVE, *_CONSUMED, *_TMPFS_ONLY, "no-dereference"))
+_ANYWHERE = ("no-dereference", "noatime", "relatime", "strictatime", "nodiratime")
+_KNOWN = frozenset((*_EXCLUSIVE, *_CONSUMED, *_TMPFS_ONLY, *_ANYWHERE))
 
 
 class BoundPath(NamedTuple):

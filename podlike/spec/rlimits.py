@@ -67,6 +67,11 @@ def to_oci(
         if rootless and UNLIMITED in (soft, hard) and name in own:
             most = own[name][1]
             soft, hard = (most if soft == UNLIMITED else soft), (most if hard == UNLIMITED else hard)
+        if rootless and name in own and hard > own[name][1]:
+            raise UsageError(
+                f"set ulimit {text}: the hard limit of your user is {own[name][1]}, only root can raise it",
+                hint="Ask for less, or have the limit raised in limits.conf(5) or the systemd user manager.",
+            )
         limits[name] = (soft, hard)
     for name in ("nofile", "nproc"):
         if name not in limits:

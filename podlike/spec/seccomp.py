@@ -306,16 +306,16 @@ def from_profile(doc: object, *, caps: "Iterable[str]", arch: str,
 
 
 def _profile_architectures(profile: "Mapping[str, Any]", goarch: str) -> "list[str]":
-    plain, by_native = _list(profile, "architectures", ""), _list(profile, "archMap", "")
+    plain, by_native = _strings(profile, "architectures", ""), _list(profile, "archMap", "")
     if plain and by_native:
         raise _wrong("architectures", "use either 'architectures' or 'archMap'")
     if plain:
-        return [str(a) for a in plain]
+        return plain
     native = ARCHITECTURES.get(goarch, ("",))[0]
     for i, item in enumerate(by_native):
         entry = _mapping(item, f"archMap[{i}]")
         if entry.get("architecture") == native:
-            return [native, *(str(a) for a in _list(entry, "subArchitectures", f"archMap[{i}]."))]
+            return [native, *_strings(entry, "subArchitectures", f"archMap[{i}].")]
     return []
 
 
@@ -325,14 +325,14 @@ def _profile_rule(item: object, where: str, caps: "frozenset[str]", goarch: str,
     for key, wanted in (("includes", True), ("excludes", False)):
         if not _applies(rule.get(key), f"{where}.{key}", caps, goarch, kernel, wanted=wanted):
             return ()
-    names = [str(n) for n in _list(rule, "names", f"{where}.")]
+    names = _strings(rule, "names", f"{where}.")
     if rule.get("name"):
         if names:
             raise _wrong(
                 where,
                 "'name' and 'names' were specified in the seccomp profile, use either 'name' or 'names'",
             )
-        names = [str(rule["name"])]
+        names = _strings({"name": [rule["name"]]}, "name", f"{where}.")
     if not names:
         return ()
     out: "dict[str, Any]" = {
@@ -370,10 +370,10 @@ def _applies(item: object, where: str, caps: "frozenset[str]", goarch: str, kern
     if not item:
         return True
     conditions = _mapping(item, where)
-    arches = [str(a) for a in _list(conditions, "arches", f"{where}.")]
+    arches = _strings(conditions, "arches", f"{where}.")
     if arches and (goarch in arches) != wanted:
         return False
-    names = [str(c) for c in _list(conditions, "caps", f"{where}.")]
+    names = _strings(conditions, "caps", f"{where}.")
     if names and not (caps.issuperset(names) if wanted else caps.isdisjoint(names)):
         return False
     least = conditions.get("minKernel")
@@ -382,7 +382,7 @@ def _applies(item: object, where: str, caps: "frozenset[str]", goarch: str, kern
 
 def _kernel_version(value: object, where: str) -> "tuple[int, int]":
     major, _, minor = str(value).partition(".")
-    if not (major.isdigit() and minor.isdigit()):
+    if not (major.isdecimal() and minor.isdecimal()):
         raise _wrong(where, f'"{value}" is no kernel version such as "4.8"')
     return int(major), int(minor)
 
@@ -394,13 +394,15 @@ def _errno(doc: "Mapping[str, Any]", name_key: str, number_key: str, prefix: str
     name = doc.get(name_key)
     if not name:
         return None
-    if str(name).isdigit():
+    if not isinstance(name, str) or len(name) > 20:
+        raise _wrong(prefix + name_key, "an error name of errno(3) or a number in quotes is needed")
+    if name.isdecimal():
         return int(name)
     if name in _ERRNO_BY_NAME:
         return _ERRNO_BY_NAME[name]
     import errno
 
-    value = getattr(errno, str(name), None)
+    value = getattr(errno, name, None)
     if not isinstance(value, int):
         raise _wrong(prefix + name_key, f'"{name}" is no error name of errno(3)')
     return value
@@ -419,6 +421,14 @@ def _list(doc: "Mapping[str, Any]", key: str, prefix: str) -> "Sequence[Any]":
     if not isinstance(value, list):
         raise _wrong(prefix + key, "a list is needed")
     return value
+
+
+def _strings(doc: "Mapping[str, Any]", key: str, prefix: str) -> "list[str]":
+    values = _list(doc, key, prefix)
+    for i, value in enumerate(values):
+        if not isinstance(value, str):
+            raise _wrong(f"{prefix}{key}[{i}]", "a string is needed")
+    return list(values)
 
 
 def _uint(value: object, where: str) -> int:

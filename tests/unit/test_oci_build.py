@@ -150,6 +150,7 @@ def test_same_target_twice_is_refused() -> None:
     (["bind"], 0, ["bind", "private"]),
     (["rshared", "rbind", "U", "cached"], 0, ["rshared", "rbind"]),
     (["rw", "nocopy"], NAMED_VOLUME_FLAGS, ["rw", "rprivate", "nosuid", "nodev", "rbind"]),
+    (["noatime"], 0, ["noatime", "rprivate", "rbind"]),
     (["no-dereference"], 0, ["copy-symlink", "rprivate", "rbind"]),
 ])
 def test_bind_options(options: list[str], flags: int, expected: list[str]) -> None:
@@ -219,6 +220,12 @@ def test_host_namespaces() -> None:
     rootful = config(network="host", pid_ns="host", rootless=False)
     assert mount(rootful, "/sys")["type"] == "sysfs" and mount(rootful, "/proc")["type"] == "proc"
     assert "/dev/mqueue" not in targets(config(ipc_ns="host", host=HOST._replace(mqueue=False)))
+
+
+def test_cgroup_v1_shares_the_cgroup_namespace() -> None:
+    v1 = HOST._replace(cgroup_v2=False)
+    assert "cgroup" not in namespaces(config(host=v1))
+    assert "cgroup" in namespaces(config(host=v1, cgroup_ns="private"))
 
 
 def test_shared_namespaces() -> None:

@@ -179,6 +179,12 @@ def test_bad_rlimit(text: str) -> None:
         rlimits.parse(text)
 
 
+def test_ulimit_beyond_the_own_one_is_refused_early() -> None:
+    with pytest.raises(UsageError, match="set ulimit nofile=5:20: the hard limit of your user is 10"):
+        limits("nofile=5:20", nofile=(5, 10))
+    assert limits("nofile=5:20", nofile=(5, 10), rootless=False)["RLIMIT_NOFILE"] == (5, 20)
+
+
 def params(
     asked: dict[str, str], *, net: bool = True, ipc: bool = True, uts: bool = True, host: str = ""
 ) -> dict[str, str]:
