@@ -172,8 +172,8 @@ def _section(image_config: "Mapping[str, Any] | None") -> "Mapping[str, Any]":
 
 
 def _command(spec: ContainerSpec, image: "Mapping[str, Any]") -> "list[str]":
-    """An entrypoint of the user's own drops the image's command, which was written for another program."""
-    if spec.command or spec.entrypoint:
+    """An entrypoint of the user's own, even an empty one, drops the image's command."""
+    if spec.command or spec.entrypoint is not None:
         return list(spec.command)
     return _list(image, "Cmd")
 

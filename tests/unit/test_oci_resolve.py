@@ -38,7 +38,7 @@ def done(config: Any = IMAGE, defaults: Defaults = NOTHING, host_env: dict[str, 
     ({"entrypoint": ["/mine"]}, ["/mine"]),  # the image's command was meant for the image's entrypoint
     ({"entrypoint": ["/mine", "-x"], "command": ["c"]}, ["/mine", "-x", "c"]),
     ({"entrypoint": [""], "command": ["c"]}, ["c"]),  # --entrypoint ""
-    ({"entrypoint": []}, ["a", "b"]),  # --entrypoint '[]'
+    ({"entrypoint": [], "command": ["c"]}, ["c"]),  # --entrypoint "" and '[]', as the command line gives them
     ({"init": True}, ["/run/podman-init", "--", "/entry", "a", "b"]),
 ])
 def test_args(spec: dict[str, Any], args: list[str]) -> None:
@@ -46,7 +46,7 @@ def test_args(spec: dict[str, Any], args: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("image", "spec"), [(None, {}), ({}, {}), ({"config": {"Cmd": None}}, {}),
-                                             (IMAGE, {"entrypoint": [""]})])
+                                             (IMAGE, {"entrypoint": [""]}), (IMAGE, {"entrypoint": []})])
 def test_nothing_to_run(image: Any, spec: dict[str, Any]) -> None:
     with pytest.raises(PodlikeError) as e:
         done(image, **spec)
