@@ -21,7 +21,7 @@ ALLOWED = {
     "podlike.engine", "podlike.engine.core",
     "podlike.spec", "podlike.spec.attach", "podlike.spec.container", "podlike.spec.environ", "podlike.spec.mounts",
     "podlike.spec.ports", "podlike.spec.sizes", "podlike.spec.durations",
-    "dataclasses", "copy", "reprlib", "_dataclasses", "signal", "select", "socket", "selectors", "_socket", "array", "math",
+    "gc", "dataclasses", "copy", "reprlib", "_dataclasses", "signal", "select", "socket", "selectors", "_socket", "array", "math",
 }
 
 PROBE = """
