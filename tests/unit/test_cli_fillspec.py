@@ -39,7 +39,7 @@ def test_table_rows_are_sound() -> None:
     fields = set(ContainerSpec.__dataclass_fields__)
     for name, short, kind, _, how, text in CREATE_TABLE + RUN_TABLE + CREATE_ONLY:
         assert len(short) <= 1 and text
-        assert kind in ("bool", "string", "int", "uint", "float", "array", "strings", "uints")
+        assert kind in ("bool", "string", "int", "uint", "float", "array", "strings", "uints", "duration")
         assert how in ("*", "-", "!") or how in fields, name
 
 
