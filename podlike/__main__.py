@@ -27,6 +27,10 @@ def program_name(argv0: str) -> str:
 def main(argv: list[str] | None = None) -> "NoReturn":
     """Entry point of the program `podlike`."""
     argv = sys.argv if argv is None else argv
+    for fd, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:  # closed by the caller: `podlike ps >&-`
+            os.open("/dev/null", os.O_WRONLY)
+            setattr(sys, name, open(fd, "w", closefd=False))
     code = run(argv[1:], program_name(argv[0]))
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -7,9 +7,6 @@ from podlike.errors import UsageError
 
 
 def attach(call: Call) -> int:
-    from podlike.engine.attach import attach as attach_container
-    from podlike.spec.attach import Attach
-
     opts = call.opts
     if len(call.args) > 1 or (opts.latest and call.args):
         raise UsageError("--latest and containers cannot be used together" if opts.latest
@@ -17,6 +14,9 @@ def attach(call: Call) -> int:
     check_detach_keys(opts.detach_keys)
     container, _ = take_container(call)
     tty = container.spec.terminal
+    from podlike.engine.attach import attach as attach_container
+    from podlike.spec.attach import Attach
+
     how = Attach(stdin=not opts.no_stdin and container.spec.stdin_open, tty=tty, sig_proxy=opts.sig_proxy and not tty,
                  detach_keys=opts.detach_keys)
     return attach_container(call.engine, container, how) or 0

@@ -6,8 +6,6 @@ from podlike.errors import UsageError
 
 
 def cleanup(call: Call) -> int:
-    from podlike.engine.cleanup import find_and_cleanup
-
     opts = call.opts
     for first, second in (("all", "exec"), ("exec", "rmi")):
         if getattr(opts, first) and getattr(opts, second):
@@ -23,6 +21,8 @@ def cleanup(call: Call) -> int:
         raise UsageError("no arguments are needed with --all")
     if not (call.args or opts.all or opts.latest):
         raise UsageError("you must provide at least one name or id")
+    from podlike.engine.cleanup import find_and_cleanup
+
     ids = call.args
     if opts.all:
         ids = [c.id for c in call.engine.containers.all()]

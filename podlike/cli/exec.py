@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def exec_(call: Call) -> int:
+    opts = call.opts
+    check_detach_keys(opts.detach_keys)
+    container, args = _target(call)
     from podlike.engine.exec import exec_ as run_exec
     from podlike.spec.attach import Attach
     from podlike.spec.exec import ExecSpec
 
-    opts = call.opts
-    container, args = _target(call)
-    check_detach_keys(opts.detach_keys)
     if opts.interactive and opts.tty and not opts.detach and not os.isatty(0):
         log.warning("The input device is not a TTY. The --tty and --interactive flags might not work properly")
     env: dict[str, str] = {}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from podlike.cli.command import Call
+    from podlike.engine.fetch import Progress
     from podlike.store.containers import Container
 
     Row = tuple[str, str, str, Any, str, str]
@@ -401,44 +402,56 @@ def pull_policy(call: "Call") -> str:
 class LazyProgress:
     """Stands for cli/progress.py's display until something is really pulled: a run of a local image pays nothing."""
 
-    def __init__(self) -> None:
-        self._real: "Any" = None
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._real: "Progress | None" = None
 
-    def _load(self) -> "Any":
+    def __getattr__(self, name: str) -> "Any":
         if self._real is None:
             from podlike.cli.progress import make_progress
 
-            self._real = make_progress()
-        return self._real
+            self._real = make_progress(quiet=self._quiet)
+        return getattr(self._real, name)
 
-    def __getattr__(self, name: str) -> "Any":
-        return getattr(self._load(), name)
-
-    def __call__(self, *args: "Any", **kwargs: "Any") -> "Any":
-        return self._load()(*args, **kwargs)
+    def close(self) -> None:
+        if self._real is not None:
+            self._real.close()
 
 
 def create_container(call: "Call", spec: ContainerSpec) -> "Container":
     """Make the container that spec describes and write its --cidfile."""
     from podlike.engine.create import create
 
-    opts = call.opts
     policy = pull_policy(call)
-    progress = None if opts.quiet else LazyProgress()
-    if opts.authfile:
-        os.environ["REGISTRY_AUTH_FILE"] = os.path.abspath(opts.authfile)
-    platform = platform_of(call)
-    if not spec.rootfs and (platform or not opts.tls_verify):
-        from podlike.engine.pull import pull
-
-        if policy != "never":
-            pull(call.engine, spec.image, platform=platform or None, tls_verify=opts.tls_verify, policy=policy,
-                 progress=progress)
-            policy = "never"
-    container = create(call.engine, spec, pull_policy=policy, replace=opts.replace, progress=progress)
+    progress: "Any" = LazyProgress(quiet=call.opts.quiet)
+    try:
+        if spec.image and policy != "never" and _pulls_in_its_own_way(call):
+            _pull(call, spec.image, policy, progress)
+            policy = "missing"
+        container = create(call.engine, spec, pull_policy=policy, replace=call.opts.replace, progress=progress)
+    finally:
+        progress.close()
     if spec.cidfile:
         write_cidfile(call, spec.cidfile, container)
     return container
+
+
+def _pulls_in_its_own_way(call: "Call") -> bool:
+    """Whether a flag says how to pull, so that the engine's plain pull will not do."""
+    return any(call.changed(name) for name in ("platform", "arch", "os", "variant", "authfile", "creds", "cert-dir",
+                                               "tls-verify", "retry", "retry-delay"))
+
+
+def _pull(call: "Call", name: str, policy: str, progress: "Progress") -> None:
+    from podlike.engine.pull import pull
+    from podlike.spec.durations import parse_duration
+
+    opts = call.opts
+    pull(call.engine, name, platform=platform_of(call) or None,
+         tls_verify=opts.tls_verify if call.changed("tls-verify") else None, creds=opts.creds or None,
+         authfile=opts.authfile or None, cert_dir=opts.cert_dir or None, policy=policy,
+         retries=opts.retry if call.changed("retry") else None,
+         retry_delay=parse_duration(opts.retry_delay) if opts.retry_delay else None, progress=progress)
 
 
 def write_cidfile(call: "Call", path: str, container: "Container") -> None:

@@ -53,12 +53,12 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("variant", "", "string", None, "*", "Use VARIANT instead of the running architecture variant for choosing images"),
     ("authfile", "", "string", None, "*", "Path of the authentication file. Use REGISTRY_AUTH_FILE environment "
                                          "variable to override"),
-    ("creds", "", "string", None, "!", "credentials (USERNAME:PASSWORD) to use for authenticating to a registry"),
-    ("cert-dir", "", "string", None, "!", "Pathname of a directory containing TLS certificates and keys"),
+    ("creds", "", "string", None, "*", "credentials (USERNAME:PASSWORD) to use for authenticating to a registry"),
+    ("cert-dir", "", "string", None, "*", "Pathname of a directory containing TLS certificates and keys"),
     ("tls-verify", "", "bool", True, "*", "Require HTTPS and verify certificates when contacting registries for "
                                          "pulling images"),
-    ("retry", "", "uint", 3, "!", "number of times to retry in case of failure when performing pull"),
-    ("retry-delay", "", "string", None, "!", "delay between retries in case of pull failures"),
+    ("retry", "", "uint", 3, "*", "number of times to retry in case of failure when performing pull"),
+    ("retry-delay", "", "duration", None, "*", "delay between retries in case of pull failures"),
     ("decryption-key", "", "array", None, "!", "Key needed to decrypt the image (e.g. /path/to/key.pem)"),
     ("signature-policy", "", "string", None, "!", "Pathname of signature policy file (not usually used)"),
     ("disable-content-trust", "", "bool", None, "-", "This is a Docker specific option and is a NOOP"),
