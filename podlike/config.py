@@ -352,7 +352,7 @@ def _drop_ins(directory: str) -> "list[tuple[str, bool]]":
 
 
 def _load_storage() -> StorageConfig:
-    """The first storage.conf found. CONTAINERS_STORAGE_CONF: only this. STORAGE_DRIVER wins over its driver."""
+    """The first storage.conf found. CONTAINERS_STORAGE_CONF: only this. STORAGE_DRIVER beats its driver."""
     out = StorageConfig()
     only = os.environ.get("CONTAINERS_STORAGE_CONF")
     user = user_config_dir()

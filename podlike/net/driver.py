@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     Pending: TypeAlias = "SlirpPending | PastaPending | NoHelper"
 
-__all__ = ["NetworkPlan", "NetworkSetup", "NoHelper", "check_ports", "parse_network", "prepare", "start", "teardown"]
+__all__ = ["NetworkPlan", "NetworkSetup", "NoHelper", "check_ports", "parse_network", "prepare", "start",
+           "teardown"]
 
 HELPERS = ("slirp4netns", "pasta")
 
@@ -45,13 +46,15 @@ def parse_network(text: str) -> tuple[str, str]:
         return kind, argument
     if kind in ("container", "ns"):
         if not argument:
-            raise NetworkError(f"use network {text!r}: {'a container' if kind == 'container' else 'a path'} is missing",
+            missing = "a container" if kind == "container" else "a path"
+            raise NetworkError(f"use network {text!r}: {missing} is missing",
                                hint="Write container:NAME or ns:/path/of/a/network/namespace.")
         if kind == "ns" and not argument.startswith("/"):
-            raise NetworkError(f"use network {text!r}: the path is not absolute", hint="Write ns:/run/netns/NAME.")
+            raise NetworkError(f"use network {text!r}: the path is not absolute",
+                               hint="Write ns:/run/netns/NAME.")
         return "join", text
     raise NetworkError(f"use network {text!r}: named networks are not supported by this version",
-                       hint="Use --network host, none, private, slirp4netns, pasta, container:NAME or ns:PATH.")
+                       hint="Use --network private, host, none, slirp4netns, pasta, container:NAME or ns:PATH")
 
 
 def prepare(spec: "ContainerSpec", config: "Config") -> NetworkPlan:
@@ -63,8 +66,8 @@ def prepare(spec: "ContainerSpec", config: "Config") -> NetworkPlan:
     if kind in ("host", "none", "join"):
         plan = NetworkPlan(kind, target=argument)
         if spec.ports:
-            plan.warnings.append(
-                f"published ports are ignored: a container with network {spec.network or kind!r} has none of its own")
+            plan.warnings.append(f"published ports are ignored: with network {spec.network or kind!r} the "
+                                 "container has none of its own")
         return plan
     kind, program = _choose_helper(kind, config)
     wanted = choose_ports(_on_default_addresses(spec.ports, config))
@@ -86,9 +89,11 @@ def start(plan: NetworkPlan, *, netns_path: str, run_dir: str, exit_read_fd: int
           cache_dir: str | None = None) -> "Pending":
     """Spawn the plan's helper; does not wait for it.
 
-    netns_path: the pinned namespace ("" where the plan needs none). run_dir: gets the helper's log and socket.
-    exit_read_fd: read end of a pipe whose write end only the monitor holds; the helper ends with it. Stays the
-    caller's, who closes it. cache_dir: where what the program supports is remembered.
+    netns_path: the pinned namespace ("" where the plan needs none).
+    run_dir: gets the helper's log and socket.
+    exit_read_fd: read end of a pipe whose write end only the monitor holds; the helper ends with it. Stays
+    the caller's, who closes it.
+    cache_dir: where it is remembered what the program supports.
     Raises: NetworkError.
     """
     if plan.kind == "slirp4netns":

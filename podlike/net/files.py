@@ -1,7 +1,7 @@
 """Contents of a container's /etc/hosts, /etc/resolv.conf and /etc/hostname.
 
-The *_text functions are pure; hosts(), resolv_conf() and hostname() read the host's files for them. A container
-that joins another's network namespace shares that container's files instead, which is the engine's to arrange.
+The *_text functions are pure; hosts(), resolv_conf() and hostname() read the host's files for them. A
+container that joins another's network namespace shares that one's files instead: the engine arranges it.
 Source: hosts(5), resolv.conf(5).
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HOST_NAMES = ("host.containers.internal", "host.docker.internal")
 HOST_GATEWAY = "host-gateway"
 
-# A resolver on loopback cannot be reached from another network namespace; these files name the servers behind it.
+# A resolver on loopback cannot be reached from another network namespace; these name the servers behind it.
 RESOLV_CONF = "/etc/resolv.conf"
 REAL_RESOLV_CONFS = ("/run/systemd/resolve/resolv.conf", "/run/NetworkManager/no-stub-resolv.conf")
 
@@ -30,7 +30,7 @@ SIOCGIFCONF = 0x8912
 
 
 def hostname(spec: "ContainerSpec", plan: "NetworkPlan", config: "Config", cid: str) -> str:
-    """The container's host name: as asked, the host's where its UTS or network is the host's, else of its id."""
+    """The container's host name: as asked, the host's if its UTS or network is the host's, else of its id."""
     if spec.hostname:
         return spec.hostname
     if plan.kind == "host" or (spec.uts_ns or config.containers.utsns) == "host":
@@ -46,8 +46,10 @@ def hosts(spec: "ContainerSpec", plan: "NetworkPlan", setup: "NetworkSetup", con
           image_hosts: str = "") -> str:
     """The text of /etc/hosts.
 
-    name: the container's host name. image_hosts: the image's own file, for base_hosts_file = "image", read by the
-    caller, who can do so beneath the root file system. Raises: NetworkError.
+    name: the container's host name.
+    image_hosts: the image's own file, for base_hosts_file = "image", read by the caller, who can do so beneath
+    the root file system.
+    Raises: NetworkError.
     """
     source = config.containers.base_hosts_file
     if source == "image":
@@ -75,7 +77,8 @@ def host_address(setup: "NetworkSetup", config: "Config") -> str:
     return next((a for a in host_addresses() if a != setup.ip), "")
 
 
-def hosts_text(*, base: str, add_hosts: "Iterable[str]", own_ip: str, names: "Iterable[str]", host_ip: str) -> str:
+def hosts_text(*, base: str, add_hosts: "Iterable[str]", own_ip: str, names: "Iterable[str]",
+               host_ip: str) -> str:
     """Lay out a hosts file: what the user added, the base file, then whichever of our names is still free.
 
     add_hosts: NAME[;NAME...]:IP or NAME=IP, where IP may be host-gateway. Raises: NetworkError.
@@ -95,7 +98,8 @@ def hosts_text(*, base: str, add_hosts: "Iterable[str]", own_ip: str, names: "It
     return "".join(f"{ip}\t{' '.join(entry)}\n" for ip, entry in entries)
 
 
-def resolv_conf(spec: "ContainerSpec", plan: "NetworkPlan", setup: "NetworkSetup", config: "Config") -> str | None:
+def resolv_conf(spec: "ContainerSpec", plan: "NetworkPlan", setup: "NetworkSetup",
+                config: "Config") -> str | None:
     """The text of /etc/resolv.conf; None with --dns none: the image's own stays."""
     if "none" in spec.dns:
         if spec.dns != ["none"] or spec.dns_search or spec.dns_option:
@@ -104,7 +108,8 @@ def resolv_conf(spec: "ContainerSpec", plan: "NetworkPlan", setup: "NetworkSetup
         return None
     for ip in spec.dns:
         if not ip_version(ip.partition("%")[0]):
-            raise NetworkError(f"use --dns {ip}: it is no IP address", hint="Give the server's address as digits.")
+            raise NetworkError(f"use --dns {ip}: it is no IP address",
+                               hint="Give the server's address as digits.")
     containers = config.containers
     return resolv_conf_text(host=_host_resolv_conf(plan), forwarders=setup.dns, own_netns=plan.kind != "host",
                             ipv6=setup.ipv6 or plan.kind == "join",
@@ -117,8 +122,8 @@ def resolv_conf_text(*, host: str, forwarders: "list[str]", own_netns: bool, ipv
                      searches: "list[str]", options: "list[str]") -> str:
     """Lay out a resolv.conf.
 
-    host: the host's file. forwarders: the network helper's own servers, before the host's. Servers, searches and
-    options that were asked for replace the host's; a search of "." means none.
+    host: the host's file. forwarders: the network helper's own servers, before the host's.
+    Servers, searches and options that were asked for replace the host's; a search of "." means none.
     """
     host_servers, host_searches, host_options = parse_resolv_conf(host)
     if own_netns:
@@ -174,7 +179,7 @@ def host_addresses() -> list[str]:
             found.append(sock.getsockname()[0])
         except OSError:  # no default route
             pass
-        # struct ifreq: a name of 16 bytes, a sockaddr_in, padding to the size of the widest member (netdevice(7)).
+        # struct ifreq: a name of 16 bytes, a sockaddr_in, padding to the widest member (netdevice(7)).
         size = 40 if calcsize("P") == 8 else 32
         buffer = array("B", bytes(256 * size))
         request = pack("iP", len(buffer), buffer.buffer_info()[0])
@@ -192,11 +197,12 @@ def _parse_add_host(word: str, host_ip: str) -> tuple[str, list[str]]:
     names = [n for n in word[:max(at, 0)].split(";") if n]
     ip = word[at + 1:].strip("[]")
     if at < 0 or not names or any(c.isspace() or c == "#" for n in names for c in n):
-        raise NetworkError(f"add host {word!r}: it must be NAME:IP", hint="Write for example --add-host db:10.0.0.5.")
+        raise NetworkError(f"add host {word!r}: it must be NAME:IP",
+                           hint="Write for example --add-host db:10.0.0.5.")
     if ip == HOST_GATEWAY:
         if not host_ip:
             raise NetworkError(f"add host {word!r}: the host has no address that the container could reach",
-                               hint="Set host_containers_internal_ip in containers.conf, or give the address.")
+                               hint="Give the address, or set host_containers_internal_ip in containers.conf.")
         ip = host_ip
     if not ip_version(ip):
         raise NetworkError(f"add host {word!r}: {ip or 'nothing'} is no IP address",
@@ -205,7 +211,7 @@ def _parse_add_host(word: str, host_ip: str) -> tuple[str, list[str]]:
 
 
 def _reachable(server: str, *, ipv6: bool) -> bool:
-    """Whether a server of the host can be one of the container: no loopback, no scope of a host's interface."""
+    """Whether a server of the host can be one of the container: not on loopback, not bound to an interface."""
     if is_loopback(server):
         return False
     if ":" in server:

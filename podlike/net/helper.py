@@ -22,9 +22,10 @@ READY_TIMEOUT_S = 20.0
 # SIGKILL takes effect when the kernel next schedules the helper.
 KILL_TIMEOUT_S = 5.0
 
-# What we ignore, a helper must not inherit as ignored. Python ignores SIGPIPE, and pasta of 2023 takes that for a
-# failure ("Couldn't install signal handlers").
-DEFAULT_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+# What we ignore, a helper must not inherit as ignored. Python ignores SIGPIPE, and pasta of 2023 takes that
+# for a failure ("Couldn't install signal handlers").
+DEFAULT_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP,
+                   signal.SIGCHLD)
 
 
 def find(name: str, directories: "Iterable[str]" = ()) -> str | None:
@@ -56,17 +57,21 @@ def spawn(argv: "list[str]", *, log: str, fds: "Mapping[int, int]") -> int:
             moved.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64))
             actions.append((os.POSIX_SPAWN_DUP2, moved[-1], target))
         actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable() if fd not in fds]
-        # The environment may hold secrets and is of no use to a helper.
         # setsid: Ctrl-C at our terminal, or its end, is not meant for the container's network.
-        return os.posix_spawn(argv[0], argv, {"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
-                              file_actions=actions, setsid=True, setsigmask=(), setsigdef=DEFAULT_SIGNALS)
+        return os.posix_spawn(argv[0], argv, _environment(), file_actions=actions, setsid=True,
+                              setsigmask=(), setsigdef=DEFAULT_SIGNALS)
     except OSError as e:
         raise NetworkError(f"start {argv[0]}: {e.strerror}",
-                           hint=f"Reinstall {os.path.basename(argv[0])}, and check that {os.path.dirname(log)} "
-                                "can be written.") from e
+                           hint=f"Reinstall {os.path.basename(argv[0])}, and check that {log} can be "
+                                "written.") from e
     finally:
         for fd in moved:
             os.close(fd)
+
+
+def _environment() -> "dict[str, str]":
+    """Ours may hold secrets, and is of no use to a helper."""
+    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin")}
 
 
 def _inheritable() -> list[int]:
@@ -100,7 +105,8 @@ def record(pid: int, name: str) -> "dict[str, Any]":
 def kill(helper: "Mapping[str, Any]", *, wait: bool = True) -> None:
     """Kill a helper if it is still the recorded process.
 
-    wait: until it is gone, some 20 ms in which the kernel takes the tap device down. Only then are its ports free.
+    wait: until it is gone, some 20 ms in which the kernel takes the tap device down. Only then are its
+    ports free.
     SIGKILL: helpers have nothing to save, and pasta is pid 1 of a pid namespace, where SIGTERM means nothing.
     Raises: NetworkError when it cannot be killed.
     """
@@ -117,7 +123,8 @@ def kill(helper: "Mapping[str, Any]", *, wait: bool = True) -> None:
         if start_time(pid) == helper["start_time"]:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             if wait and not readable(pidfd, KILL_TIMEOUT_S):
-                raise NetworkError(f"stop {helper['name']} (pid {pid}): it is not gone after {KILL_TIMEOUT_S:.0f} s",
+                raise NetworkError(f"stop {helper['name']} (pid {pid}): it is still there after "
+                                   f"{KILL_TIMEOUT_S:.0f} s",
                                    hint=f"Look at /proc/{pid}/stack for what the kernel waits for.")
     except ProcessLookupError:
         pass
@@ -193,7 +200,7 @@ def _help_text(program: str) -> str:
     r, w = os.pipe()
     try:
         try:
-            pid = os.posix_spawn(program, [program, "--help"], {"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
+            pid = os.posix_spawn(program, [program, "--help"], _environment(),
                                  file_actions=[(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
                                                (os.POSIX_SPAWN_DUP2, w, 1), (os.POSIX_SPAWN_DUP2, w, 2)],
                                  setsigdef=DEFAULT_SIGNALS)

@@ -160,7 +160,7 @@ class PastaPending:
                 if code:
                     return ports.bind_error(p.host_ip, port, p.protocol, code)
         return NetworkError(f"start pasta: {reason or f'it ended with status {status}'}",
-                            hint=f"Correct its options, or use --network slirp4netns; its log was {self.log}.")
+                            hint="Correct its options, or use --network slirp4netns.")
 
     def cancel(self) -> None:
         """Kill what was started; for a start that failed elsewhere. Does nothing the second time."""

@@ -21,8 +21,9 @@ class NetworkPlan:
 
     __slots__ = ("_pasta", "_slirp", "kind", "ports", "program", "target", "warnings")
 
-    def __init__(self, kind: str, *, target: str = "", program: str = "", ports: "list[PortMapping] | None" = None,
-                 slirp: "SlirpOptions | None" = None, pasta: "PastaOptions | None" = None) -> None:
+    def __init__(self, kind: str, *, target: str = "", program: str = "",
+                 ports: "list[PortMapping] | None" = None, slirp: "SlirpOptions | None" = None,
+                 pasta: "PastaOptions | None" = None) -> None:
         self.kind = kind
         self.target = target
         self.program = program

@@ -36,7 +36,7 @@ def show(ip: str, port: int, protocol: str) -> str:
 
 
 def check_ports(ports: "Iterable[PortMapping]") -> None:
-    """Bind every published port for a moment, so that a taken or forbidden one is told before anything is made.
+    """Bind every published port for a moment: a taken or forbidden one is told before anything is made.
 
     Ports whose host_port is 0 are still to be chosen and pass. Must run in the host's network namespace.
     Raises: NetworkError.
@@ -115,13 +115,15 @@ def _validate(p: PortMapping) -> None:
     if p.host_ip and not ip_version(p.host_ip):
         raise NetworkError(f"publish port {p.container_port}/{p.protocol}: {p.host_ip} is no IP address",
                            hint="Write the host's address as digits, such as 127.0.0.1.")
-    if p.count < 1 or not (1 <= p.container_port <= 65536 - p.count) or not (0 <= p.host_port <= 65536 - p.count):
-        raise NetworkError(f"publish port {p.host_port}:{p.container_port}/{p.protocol}: ports go from 1 to 65535",
-                           hint="Correct the port or the range.")
+    highest = 65536 - p.count
+    if p.count < 1 or not 1 <= p.container_port <= highest or not 0 <= p.host_port <= highest:
+        raise NetworkError(
+            f"publish port {p.host_port}:{p.container_port}/{p.protocol}: ports go from 1 to 65535",
+            hint="Correct the port or the range.")
 
 
 def _overlap(a: str, b: str) -> bool:
-    """Whether two host addresses cannot both bind a port: equal, or one is every address of the other's family."""
+    """Whether two addresses cannot both bind a port: equal, or one is every address of the other's family."""
     if (":" in a) != (":" in b):
         return False
     return a == b or any(ip in ("", "0.0.0.0", "::") for ip in (a, b))
@@ -143,7 +145,7 @@ def _bind(ip: str, port: int, protocol: str) -> "tuple[_socket.socket | None, in
         return None, e.errno or errno.EIO
     try:
         if protocol == "tcp":
-            # As the helpers bind: connections in TIME_WAIT are no obstacle. With UDP the option would hide a conflict.
+            # As the helpers bind: connections in TIME_WAIT are no obstacle. With UDP it would hide a conflict.
             sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
         if family == _socket.AF_INET6:
             sock.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 1)
@@ -172,7 +174,7 @@ def _free_range(p: PortMapping, before: list[PortMapping]) -> int:
 
 
 def _socket_inodes(port: int, protocol: str) -> set[str]:
-    """Inodes of the sockets that are bound to a port (listening, for TCP), from /proc/net; proc_net_tcp.rst."""
+    """Inodes of the sockets that are bound to a port (for TCP: listen on it); proc_net_tcp.rst."""
     out = set()
     for name in (protocol, protocol + "6"):
         try:

@@ -1,7 +1,7 @@
 """The slirp4netns driver: user-mode network over a tap device, ports published through its API socket.
 
-Source: slirp4netns(1). It exits when the write end of its exit pipe is gone, so a container's network ends with
-its monitor and needs no clean-up command.
+Source: slirp4netns(1). It exits when the write end of its exit pipe is gone, so a container's network ends
+with its monitor and needs no clean-up command.
 """
 
 import _socket
@@ -29,12 +29,13 @@ MAX_SOCKET_PATH = 107
 # Numbers of the fds in slirp4netns.
 READY_FD, EXIT_FD, DIR_FD = 3, 4, 5
 
-SWITCHES = ("--disable-host-loopback", "--mtu", "--enable-sandbox", "--enable-seccomp", "--enable-ipv6", "--cidr",
-            "--outbound-addr", "--outbound-addr6", "--api-socket", "--exit-fd", "--ready-fd", "--netns-type")
+SWITCHES = ("--disable-host-loopback", "--mtu", "--enable-sandbox", "--enable-seccomp", "--enable-ipv6",
+            "--cidr", "--outbound-addr", "--outbound-addr6", "--api-socket", "--exit-fd", "--ready-fd",
+            "--netns-type")
 
 # Lines that it writes when all is well.
-CHATTER = ("WARNING: Support for", "sent tapfd", "received tapfd", "Starting slirp", "* ", "seccomp: The following",
-           "api_handler: got request")
+CHATTER = ("WARNING: Support for", "sent tapfd", "received tapfd", "Starting slirp", "* ",
+           "seccomp: The following", "api_handler: got request")
 
 INSTALL_HINT = "Install it (package slirp4netns), or use --network pasta, host or none."
 
@@ -98,10 +99,13 @@ def _set(out: SlirpOptions, key: str, value: str) -> str:
     return ""
 
 
+_PREFIX_LENGTHS = frozenset(map(str, range(1, 26)))
+
+
 def _parse_cidr(text: str) -> "tuple[int, int] | None":
     """(network, prefix length); None unless it holds .100, which slirp4netns gives to the container."""
     address, _, length = text.partition("/")
-    if ports.ip_version(address) != 4 or not (length.isascii() and length.isdigit() and 1 <= int(length) <= 25):
+    if ports.ip_version(address) != 4 or length not in _PREFIX_LENGTHS:
         return None
     number = int.from_bytes(_socket.inet_pton(_socket.AF_INET, address), "big")
     return number >> (32 - int(length)) << (32 - int(length)), int(length)
@@ -118,9 +122,9 @@ def check(plan: "NetworkPlan") -> None:
     """Refuse what its API cannot do. Raises: NetworkError."""
     for p in plan.ports:
         if ports.ip_version(p.host_ip) == 6:
-            raise NetworkError(
-                f"publish port {ports.show(p.host_ip, p.host_port, p.protocol)}: slirp4netns forwards from IPv4 only",
-                hint="Publish on an IPv4 address, or use --network pasta.")
+            what = ports.show(p.host_ip, p.host_port, p.protocol)
+            raise NetworkError(f"publish port {what}: slirp4netns forwards from IPv4 only",
+                               hint="Publish on an IPv4 address, or use --network pasta.")
 
 
 def arguments(plan: "NetworkPlan", have: "frozenset[str]", *, netns_path: str, api_socket: str, exit_fd: bool,
@@ -245,7 +249,7 @@ class SlirpPending:
         return self._result(warnings)
 
     def _ready(self) -> bool:
-        """True when it wrote its byte; False when it ended instead. Raises: NetworkError after READY_TIMEOUT_S."""
+        """True: it wrote its byte; False: it ended instead. Raises: NetworkError after READY_TIMEOUT_S."""
         if not helper.readable(self._ready_fd, helper.READY_TIMEOUT_S):
             raise NetworkError(f"start slirp4netns: it was not ready within {helper.READY_TIMEOUT_S:.0f} s: "
                                f"{helper.read_log(self.log, without=CHATTER) or 'it said nothing'}",
@@ -260,8 +264,9 @@ class SlirpPending:
 
     def _publish(self, protocol: str, ip: str, port: int, guest_port: int) -> None:
         """One add_hostfwd; the API takes one request per connection."""
-        request = (f'{{"execute":"add_hostfwd","arguments":{{"proto":"{protocol}","host_addr":"{ip or "0.0.0.0"}",'
-                   f'"host_port":{port},"guest_port":{guest_port}}}}}')
+        # Nothing here needs quoting: the address is checked, the rest is numbers and one of two words.
+        request = (f'{{"execute":"add_hostfwd","arguments":{{"proto":"{protocol}",'
+                   f'"host_addr":"{ip or "0.0.0.0"}","host_port":{port},"guest_port":{guest_port}}}}}')
         what = f"publish port {ports.show(ip, port, protocol)}"
         path, dir_fd = self._socket_path(None)
         sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)

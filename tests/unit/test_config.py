@@ -1,4 +1,4 @@
-"""containers.conf: where it is read, how files lie over each other, what is refused; the plain TOML reader."""
+"""containers.conf: where it is read, how files add up, what is refused; the plain TOML reader."""
 
 import os
 import random
@@ -43,10 +43,17 @@ def test_no_file_gives_the_defaults():
 
 
 def test_search_order_later_files_win(home):
-    order = ["usr/containers.conf", "etc/containers.conf", "etc/containers.conf.d/10-a.conf",
-             "etc/containers.conf.d/20-b.conf", "etc/containers.rootless.conf",
-             "etc/containers.rootless.conf.d/x.conf", "etc/containers.rootless.conf.d/1234/x.conf",
-             "xdg/containers/containers.conf", "xdg/containers/containers.conf.d/z.conf"]
+    order = [
+        "usr/containers.conf",
+        "etc/containers.conf",
+        "etc/containers.conf.d/10-a.conf",
+        "etc/containers.conf.d/20-b.conf",
+        "etc/containers.rootless.conf",
+        "etc/containers.rootless.conf.d/x.conf",
+        "etc/containers.rootless.conf.d/1234/x.conf",
+        "xdg/containers/containers.conf",
+        "xdg/containers/containers.conf.d/z.conf",
+    ]
     paths = [write(home, p, f'[containers]\ntz = "{i}"\n') for i, p in enumerate(order)]
     write(home, "etc/containers.conf.d/30-not.txt", '[containers]\ntz = "no"\n')
     write(home, "etc/containers.rootful.conf", '[containers]\ntz = "no"\n')
@@ -104,7 +111,11 @@ def test_append_holds_for_later_files_until_it_is_unset(home):
 
 
 def test_files_do_not_change_the_defaults(home):
-    write(home, "etc/containers.conf", '[containers]\nenv = ["X=1", {append=true}]\n[engine.runtimes]\nr = ["/r"]\n')
+    write(
+        home,
+        "etc/containers.conf",
+        '[containers]\nenv = ["X=1", {append=true}]\n[engine.runtimes]\nr = ["/r"]\n',
+    )
     load_config()
     fresh = config_module.Config()
     assert "X=1" not in fresh.containers.env and fresh.engine.runtimes == {}
@@ -117,27 +128,42 @@ def test_tables_merge_key_by_key(home):
 
 
 def test_capabilities_get_their_prefix(home):
-    write(home, "etc/containers.conf", '[containers]\ndefault_capabilities = ["chown", "CAP_KILL", "cap_setuid"]\n')
+    write(
+        home,
+        "etc/containers.conf",
+        '[containers]\ndefault_capabilities = ["chown", "CAP_KILL", "cap_setuid"]\n',
+    )
     assert load_config().containers.default_capabilities == ("CAP_CHOWN", "CAP_KILL", "CAP_SETUID")
 
 
 def test_unknown_keys_are_collected_with_their_file(home):
-    path = write(home, "etc/containers.conf", '[engine]\nno_such = 1\n_appending = 2\n[nowhere]\na = 1\n[machine]\ncpus = 1\n')
-    assert load_config().unknown == [f"{path}: engine.no_such", f"{path}: engine._appending", f"{path}: nowhere"]
+    path = write(
+        home,
+        "etc/containers.conf",
+        "[engine]\nno_such = 1\n_appending = 2\n[nowhere]\na = 1\n[machine]\ncpus = 1\n",
+    )
+    assert load_config().unknown == [
+        f"{path}: engine.no_such",
+        f"{path}: engine._appending",
+        f"{path}: nowhere",
+    ]
 
 
-@pytest.mark.parametrize(("text", "dotted", "what"), [
-    ('[engine]\nstop_timeout = "10"\n', "engine.stop_timeout", "a whole number, not '10'"),
-    ("[engine]\nstop_timeout = true\n", "engine.stop_timeout", "a whole number, not true"),
-    ("[engine]\nretry = -1\n", "engine.retry", "0 or more"),
-    ("[containers]\ninit = 1\n", "containers.init", "true or false"),
-    ("[containers]\ntz = 1\n", "containers.tz", "a string"),
-    ('[containers]\nenv = "A=1"\n', "containers.env", "an array of strings"),
-    ('[containers]\nenv = ["A=1", 2]\n', "containers.env[1]", "a string or {append=true}"),
-    ('[containers]\nenv = [{append="yes"}]\n', "containers.env[0]", "a string or {append=true}"),
-    ('[engine.runtimes]\ncrun = "/usr/bin/crun"\n', "engine.runtimes.crun", "an array of strings"),
-    ("engine = 3\n", "engine", "a table"),
-])
+@pytest.mark.parametrize(
+    ("text", "dotted", "what"),
+    [
+        ('[engine]\nstop_timeout = "10"\n', "engine.stop_timeout", "a whole number, not '10'"),
+        ("[engine]\nstop_timeout = true\n", "engine.stop_timeout", "a whole number, not true"),
+        ("[engine]\nretry = -1\n", "engine.retry", "0 or more"),
+        ("[containers]\ninit = 1\n", "containers.init", "true or false"),
+        ("[containers]\ntz = 1\n", "containers.tz", "a string"),
+        ('[containers]\nenv = "A=1"\n', "containers.env", "an array of strings"),
+        ('[containers]\nenv = ["A=1", 2]\n', "containers.env[1]", "a string or {append=true}"),
+        ('[containers]\nenv = [{append="yes"}]\n', "containers.env[0]", "a string or {append=true}"),
+        ('[engine.runtimes]\ncrun = "/usr/bin/crun"\n', "engine.runtimes.crun", "an array of strings"),
+        ("engine = 3\n", "engine", "a table"),
+    ],
+)
 def test_wrong_type_names_file_and_key(home, text, dotted, what):
     path = write(home, "etc/containers.conf", text)
     with pytest.raises(ConfigError) as e:
@@ -158,19 +184,40 @@ def test_bad_toml_and_bad_utf8(home):
 
 
 def test_every_numeric_and_special_key_is_taken(home):
-    write(home, "etc/containers.conf", "\n".join((
-        "[containers]", "log_size_max = -1", "oom_score_adj = -500", "pids_limit = -1",
-        "[engine]", "compression_level = 3", "events_logfile_max_size = 1000", "num_locks = 4096",
-        "[network]", 'default_subnet_pools = [{"base" = "10.89.0.0/16", "size" = 24}]', "dns_bind_port = 5300")))
+    write(
+        home,
+        "etc/containers.conf",
+        "\n".join(
+            (
+                "[containers]",
+                "log_size_max = -1",
+                "oom_score_adj = -500",
+                "pids_limit = -1",
+                "[engine]",
+                "compression_level = 3",
+                "events_logfile_max_size = 1000",
+                "num_locks = 4096",
+                "[network]",
+                'default_subnet_pools = [{"base" = "10.89.0.0/16", "size" = 24}]',
+                "dns_bind_port = 5300",
+            )
+        ),
+    )
     c = load_config()
     assert c.unknown == []
     assert (c.containers.log_size_max, c.containers.oom_score_adj, c.containers.pids_limit) == (-1, -500, -1)
-    assert (c.engine.compression_level, c.engine.events_logfile_max_size, c.engine.num_locks) == (3, "1000", 4096)
+    assert (c.engine.compression_level, c.engine.events_logfile_max_size, c.engine.num_locks) == (
+        3,
+        "1000",
+        4096,
+    )
     assert c.network.default_subnet_pools == ({"base": "10.89.0.0/16", "size": 24},)
 
 
 def test_storage_conf_is_read_lazily_and_first_found(home, monkeypatch):
-    path = write(home, "etc/storage.conf", '[storage]\ndriver = "overlay"\ngraphroot = "/g"\n[storage.options]\nx=1\n')
+    path = write(
+        home, "etc/storage.conf", '[storage]\ndriver = "overlay"\ngraphroot = "/g"\n[storage.options]\nx=1\n'
+    )
     write(home, "usr/storage.conf", '[storage]\ndriver = "vfs"\n')
     c = load_config()
     assert (c.storage.driver, c.storage.graphroot, c.storage.path) == ("overlay", "/g", path)
@@ -182,7 +229,7 @@ def test_storage_conf_is_read_lazily_and_first_found(home, monkeypatch):
         _ = c.storage
 
 
-SHIPPED = '''# The containers configuration file
+SHIPPED = """# The containers configuration file
 [containers]
 # comment
 #annotations = []
@@ -204,7 +251,7 @@ crun = ["/usr/bin/crun", "/usr/sbin/crun"]
 num_locks = 2048
 zero = 0
 empty = []
-'''
+"""
 
 
 def test_plain_toml_reads_what_distributions_ship():
@@ -223,12 +270,43 @@ def test_plain_files_do_not_import_tomllib(home, monkeypatch):
     assert "tomllib" in sys.modules
 
 
-@pytest.mark.parametrize("text", [
-    'a = "x\\ty"', "a = 'x'", "a = 1.5", "a = 0x1", "a = 01", "a = +1", "a = 1_0", "a.b = 1", '"a" = 1', "a = {}",
-    "a = 1\na = 2", "[a]\n[a]", "[[a]]", "[a]\nb = 1\n[a.b]", 'a = """x"""', 'a = "x" y', 'a = ["x" "y"]',
-    'a = ["x"\n, "y"]', 'a = ["x"\n"y"]', 'a = ["x",, "y"]', 'a = ["x"', "a = [1]", "a =", "= 1", "a", "a = true1",
-    'a = ["x"] y', "[a b]", "[]", "[a]x", 'a = "x\x01"', "a = 2020-01-01",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a = "x\\ty"',
+        "a = 'x'",
+        "a = 1.5",
+        "a = 0x1",
+        "a = 01",
+        "a = +1",
+        "a = 1_0",
+        "a.b = 1",
+        '"a" = 1',
+        "a = {}",
+        "a = 1\na = 2",
+        "[a]\n[a]",
+        "[[a]]",
+        "[a]\nb = 1\n[a.b]",
+        'a = """x"""',
+        'a = "x" y',
+        'a = ["x" "y"]',
+        'a = ["x"\n, "y"]',
+        'a = ["x"\n"y"]',
+        'a = ["x",, "y"]',
+        'a = ["x"',
+        "a = [1]",
+        "a =",
+        "= 1",
+        "a",
+        "a = true1",
+        'a = ["x"] y',
+        "[a b]",
+        "[]",
+        "[a]x",
+        'a = "x\x01"',
+        "a = 2020-01-01",
+    ],
+)
 def test_plain_toml_leaves_the_rest_to_tomllib(text):
     assert _plain_toml(text) is None
 
@@ -236,8 +314,36 @@ def test_plain_toml_leaves_the_rest_to_tomllib(text):
 def test_plain_toml_never_disagrees_with_tomllib():
     """Random documents of likely pieces: what the plain reader reads, tomllib reads alike."""
     rng = random.Random(20260101)
-    pieces = ["[a]", "[a.b]", "[b]", "x = ", "y=", '"s"', '"t#u"', "[", "]", ",", "\n", "\n", "\n", " ", "\t", "#c\n", "1",
-              "0", "true", "false", "[]", '["p"]', '["p", "q",]', "{append=true}", "=", '"', "\r\n", "é"]
+    pieces = [
+        "[a]",
+        "[a.b]",
+        "[b]",
+        "x = ",
+        "y=",
+        '"s"',
+        '"t#u"',
+        "[",
+        "]",
+        ",",
+        "\n",
+        "\n",
+        "\n",
+        " ",
+        "\t",
+        "#c\n",
+        "1",
+        "0",
+        "true",
+        "false",
+        "[]",
+        '["p"]',
+        '["p", "q",]',
+        "{append=true}",
+        "=",
+        '"',
+        "\r\n",
+        "é",
+    ]
     read = 0
     for _ in range(30000):
         text = "".join(rng.choices(pieces, k=rng.randint(1, 12)))
