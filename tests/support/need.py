@@ -2,8 +2,6 @@
 
 import os
 
-import pytest
-
 MUST_WORK = os.environ.get("PODLIKE_MUST_WORK", "0") not in ("", "0")
 
 # Skips whose reason starts so stay skips under PODLIKE_MUST_WORK: what is missing is no part of a complete machine.
@@ -18,6 +16,8 @@ def need(condition: object, reason: str, *, optional: bool = False) -> None:
     """
     if condition:
         return
+    import pytest  # here, so that programs without pytest can use this package
+
     if optional:
         pytest.skip(OPTIONAL + reason)
     if MUST_WORK:
