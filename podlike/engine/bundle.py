@@ -15,13 +15,14 @@ from podlike.files import read_text, write_text
 from podlike.net import files
 from podlike.runtime import cgroup, hostfacts, spawn
 from podlike.runtime.session import rootless
-from podlike.spec import oci, resolve
+from podlike.spec import oci, resolve, sysctls
 from podlike.spec.container import ContainerSpec, Mount
 from podlike.spec.oci_mounts import NAMED_VOLUME_FLAGS, BoundPath
 from podlike.store.containers import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 _PROFILE_LIMIT = 4 << 20  # bytes of a seccomp profile; the default one has 18 kB
@@ -47,7 +48,8 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         host_devices=list(hostfacts.all_devices()) if spec.privileged else (), netns_path=network.netns or None,
         ns_paths=_shared_namespaces(engine, spec), cgroups_path=container.state.cgroup or None,
         seccomp_profile=_seccomp_profile(spec, table.seccomp_profile),
-        default_capabilities=table.default_capabilities, default_pids_limit=table.pids_limit, warnings=warnings)
+        default_capabilities=table.default_capabilities, default_pids_limit=table.pids_limit,
+        default_sysctls=_default_sysctls(table.default_sysctls), warnings=warnings)
     if warnings:
         from podlike import log
 
@@ -59,6 +61,13 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
 def _host_facts(container: Container) -> oci.HostFacts:
     parent = os.path.dirname(container.state.cgroup)
     return hostfacts.gather(controllers=frozenset(cgroup.controllers(parent)) if parent else frozenset())
+
+
+def _default_sysctls(configured: "Sequence[str]") -> dict[str, str]:
+    """What containers get where it applies; containers.conf replaces the built-in list."""
+    if not configured:
+        return sysctls.DEFAULT
+    return dict(text.partition("=")[::2] for text in configured)
 
 
 def _bound_path(engine: Engine, root_fd: int, mount: Mount) -> BoundPath:

@@ -69,7 +69,7 @@ def _copy_metadata(source: int, target: str, st: os.stat_result) -> None:
     os.chown(target, st.st_uid, st.st_gid)
     os.chmod(target, stat.S_IMODE(st.st_mode))
     for name in os.listxattr(source):
-        if name.startswith("user.overlay.") or name.startswith("trusted."):
+        if name.startswith(("user.overlay.", "trusted.")):
             continue  # marks of the file system that the image lies on
         try:
             os.setxattr(target, name, os.getxattr(source, name))

@@ -33,9 +33,6 @@ def apply_config(spec: ContainerSpec, config: Config) -> None:
     spec.devices = [*table.devices, *spec.devices]
     taken = {m.target for m in spec.mounts}
     spec.mounts += [m for m in map(parse_volume, table.volumes) if m.target not in taken]
-    for text in table.default_sysctls:
-        key, _, value = text.partition("=")
-        spec.sysctls.setdefault(key, value)
 
 
 def defaults_for(config: Config) -> Defaults:
