@@ -8,7 +8,7 @@ from podlike.engine.copyup import copy_up
 from podlike.engine.core import Engine
 from podlike.engine.devices import look_up_devices
 from podlike.engine.network import Network
-from podlike.engine.users import lookup_user
+from podlike.engine.users import completed_files, lookup_user
 from podlike.engine.volumes import ensure_volume
 from podlike.errors import CannotExecuteError, UsageError
 from podlike.files import read_text, write_text
@@ -35,9 +35,12 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
     root_fd = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         user = lookup_user(root_fd, spec.user, groups=spec.groups)
+        entries = completed_files(root_fd, spec.user, home=spec.workdir)
+        if "/etc/passwd" in entries:
+            user = user._replace(home=spec.workdir)
         volumes = [_bound_path(engine, root_fd, m) for m in spec.mounts if m.type in ("bind", "volume")]
         _check_workdir(root_fd, container, volumes)
-        binds = _own_files(engine, container, bundle, network)
+        binds = _own_files(engine, container, entries, network)
     finally:
         os.close(root_fd)
     is_rootless, table = rootless(), engine.config.containers
@@ -106,16 +109,18 @@ def _make_in_root(root_fd: int, path: str) -> None:
             os.close(parent)
 
 
-def _own_files(engine: Engine, container: Container, bundle: str, network: Network) -> dict[str, str]:
+def _own_files(engine: Engine, container: Container, entries: dict[str, str], network: Network) -> dict[str, str]:
     """Make hosts, resolv.conf, hostname and .containerenv; return them by their path in the container.
+
+    entries: texts of passwd and group that replace the image's.
 
     hosts and resolv.conf stay empty until the network is there: write_network_files.
     """
     spec = container.spec
-    directory = f"{bundle}/etc"
+    directory = f"{engine.roots.bundle(container.id)}/etc"
     os.makedirs(directory, mode=0o755, exist_ok=True)
     name = files.hostname(spec, network.plan, engine.config, container.id)
-    texts = {"/run/.containerenv": _containerenv(container), "/etc/hostname": name + "\n"}
+    texts = {"/run/.containerenv": _containerenv(container), "/etc/hostname": name + "\n", **entries}
     shared = _files_of_joined(engine, network)
     if not spec.no_hosts and "/etc/hosts" not in shared:
         texts["/etc/hosts"] = ""

@@ -43,6 +43,7 @@ def cleanup(engine: Engine, container: Container, *, remove: bool = False) -> No
         fresh = engine.containers.get(container.id)
         if fresh is None:
             remove_leftovers(engine, container.id)
+            lock.release(remove=True)
             return
         if query.process_of(engine, fresh)[0]:
             return
