@@ -1,0 +1,30 @@
+/* Command lines as tables. */
+#ifndef PODLIKE_ARGS_H
+#define PODLIKE_ARGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "spawn.h"
+
+struct list {
+        const char **v;
+        size_t n;
+};
+
+enum option_kind { OPT_FLAG, OPT_STRING, OPT_LIST, OPT_NUMBER };
+
+struct option_def {
+        const char *name; /* without dashes; NULL ends the table */
+        char letter;      /* 0: none */
+        enum option_kind kind;
+        void *to; /* bool, const char *, struct list, int; NULL: accepted and ignored */
+        const char *help;
+};
+
+/* Reads options out of argv[1..]; --opt=v, --opt v, -ov, -o v, joined letters, "--". What remains is moved to the
+ * front: argv[1..*ret_n]. in_order: stop at the first that is not an option. */
+int args_parse(const struct option_def *table, int argc, char **argv, bool in_order, int *ret_n, spawn_error *e);
+void args_help(const struct option_def *table);
+
+#endif

@@ -1,0 +1,235 @@
+/* config.json: the "process" object, which exec --process reads too. */
+#include <linux/ioprio.h>
+#include <string.h>
+
+#include "caps.h"
+#include "config.h"
+#include "util.h"
+
+static const struct {
+        const char *name;
+        int resource;
+} rlimit_names[] = {
+        {"RLIMIT_AS", RLIMIT_AS},
+        {"RLIMIT_CORE", RLIMIT_CORE},
+        {"RLIMIT_CPU", RLIMIT_CPU},
+        {"RLIMIT_DATA", RLIMIT_DATA},
+        {"RLIMIT_FSIZE", RLIMIT_FSIZE},
+        {"RLIMIT_LOCKS", RLIMIT_LOCKS},
+        {"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK},
+        {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE},
+        {"RLIMIT_NICE", RLIMIT_NICE},
+        {"RLIMIT_NOFILE", RLIMIT_NOFILE},
+        {"RLIMIT_NPROC", RLIMIT_NPROC},
+        {"RLIMIT_RSS", RLIMIT_RSS},
+        {"RLIMIT_RTPRIO", RLIMIT_RTPRIO},
+        {"RLIMIT_RTTIME", RLIMIT_RTTIME},
+        {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
+        {"RLIMIT_STACK", RLIMIT_STACK},
+};
+
+static int parse_rlimit(const struct jv *v, struct oci_rlimit *l, spawn_error *e)
+{
+        struct jv type = jv_key(v, "type");
+        uint64_t soft = 0, hard = 0;
+        int r = jv_need_obj(v, e);
+
+        if (r < 0 || (r = jv_as_str(&type, &l->type, e)) < 0)
+                return r;
+        if (r == 0)
+                return jv_err(&type, e, "missing");
+        l->resource = -1;
+        for (size_t i = 0; i < ELEMENTSOF(rlimit_names); i++)
+                if (strcmp(rlimit_names[i].name, l->type) == 0)
+                        l->resource = rlimit_names[i].resource;
+        if (l->resource < 0)
+                return jv_err(&type, e, "unknown limit \"%s\"", l->type);
+        if ((r = jv_u64(v, "soft", &soft, e)) < 0 || (r = jv_u64(v, "hard", &hard, e)) < 0)
+                return r;
+        if (soft > hard) {
+                struct jv s = jv_key(v, "soft");
+
+                return jv_err(&s, e, "is above \"hard\"");
+        }
+        l->limit = (struct rlimit){.rlim_cur = soft, .rlim_max = hard};
+        return 0;
+}
+
+static int parse_rlimits(const struct jv *p, struct arena *a, struct oci_process *ret, spawn_error *e)
+{
+        struct jv list;
+        size_t n;
+        int r = jv_array(p, "rlimits", &list, &n, e);
+
+        if (r <= 0)
+                return r;
+        ret->rlimits = arena_alloc(a, n + 1, sizeof(*ret->rlimits));
+        if (ret->rlimits == NULL)
+                return jv_err(&list, e, "out of memory");
+        for (size_t i = 0; i < n; i++) {
+                struct jv item = jv_idx(&list, i);
+
+                r = parse_rlimit(&item, &ret->rlimits[i], e);
+                if (r < 0)
+                        return r;
+                for (size_t k = 0; k < i; k++)
+                        if (ret->rlimits[k].resource == ret->rlimits[i].resource)
+                                return jv_err(&item, e, "%s is given twice", ret->rlimits[i].type);
+        }
+        ret->n_rlimits = n;
+        return 0;
+}
+
+static int parse_caps(const struct jv *p, struct oci_process *ret, spawn_error *e)
+{
+        static const char *const sets[CAPS_SETS] = {
+                [CAPS_BOUNDING] = "bounding",   [CAPS_EFFECTIVE] = "effective", [CAPS_INHERITABLE] = "inheritable",
+                [CAPS_PERMITTED] = "permitted", [CAPS_AMBIENT] = "ambient",
+        };
+        struct jv caps, list;
+        int r = jv_obj(p, "capabilities", &caps, e);
+
+        if (r <= 0)
+                return r;
+        ret->has_caps = true;
+        for (int set = 0; set < CAPS_SETS; set++) {
+                size_t n;
+
+                r = jv_array(&caps, sets[set], &list, &n, e);
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < n; i++) {
+                        struct jv item = jv_idx(&list, i);
+                        const char *name = "";
+                        int cap;
+
+                        r = jv_as_str(&item, &name, e);
+                        if (r < 0)
+                                return r;
+                        cap = cap_from_name(name);
+                        if (cap < 0)
+                                return jv_err(&item, e, "unknown capability \"%s\"", name);
+                        ret->caps[set] |= UINT64_C(1) << cap;
+                }
+        }
+        return 0;
+}
+
+static int parse_user(const struct jv *p, struct arena *a, struct oci_process *ret, spawn_error *e)
+{
+        struct jv user, list;
+        size_t n;
+        int r = jv_obj(p, "user", &user, e);
+
+        if (r <= 0)
+                return r;
+        if ((r = jv_u32(&user, "uid", &ret->uid, e)) < 0 || (r = jv_u32(&user, "gid", &ret->gid, e)) < 0)
+                return r;
+        r = jv_u32(&user, "umask", &ret->umask, e);
+        if (r < 0)
+                return r;
+        ret->has_umask = r > 0;
+        r = jv_array(&user, "additionalGids", &list, &n, e);
+        if (r <= 0)
+                return r;
+        ret->groups = arena_alloc(a, n + 1, sizeof(*ret->groups));
+        if (ret->groups == NULL)
+                return jv_err(&list, e, "out of memory");
+        for (size_t i = 0; i < n; i++) {
+                struct jv item = jv_idx(&list, i);
+                uint64_t gid = 0;
+
+                r = jv_as_u64(&item, &gid, e);
+                if (r < 0)
+                        return r;
+                if (r == 0 || gid >= UINT32_MAX)
+                        return jv_err(&item, e, "not a group id");
+                ret->groups[i] = (gid_t) gid;
+        }
+        ret->n_groups = n;
+        return 0;
+}
+
+static int parse_io_priority(const struct jv *p, struct oci_process *ret, spawn_error *e)
+{
+        static const struct {
+                const char *name;
+                int value;
+        } classes[] = {{"IOPRIO_CLASS_RT", IOPRIO_CLASS_RT}, {"IOPRIO_CLASS_BE", IOPRIO_CLASS_BE}, {"IOPRIO_CLASS_IDLE", IOPRIO_CLASS_IDLE}};
+        struct jv io, cls;
+        const char *name = "";
+        int r;
+
+        ret->io_class = -1;
+        r = jv_obj(p, "ioPriority", &io, e);
+        if (r <= 0)
+                return r;
+        cls = jv_key(&io, "class");
+        if ((r = jv_as_str(&cls, &name, e)) < 0 || (r = jv_int(&io, "priority", 0, 7, &ret->io_priority, e)) < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(classes); i++)
+                if (strcmp(classes[i].name, name) == 0)
+                        ret->io_class = classes[i].value;
+        return ret->io_class < 0 ? jv_err(&cls, e, "unknown class \"%s\"", name) : 0;
+}
+
+static int parse_console(const struct jv *p, struct oci_process *ret, spawn_error *e)
+{
+        struct jv size;
+        int64_t h = 0, w = 0;
+        int r = jv_bool(p, "terminal", &ret->terminal, e);
+
+        if (r < 0 || (r = jv_obj(p, "consoleSize", &size, e)) <= 0)
+                return r;
+        if ((r = jv_int(&size, "height", 0, UINT16_MAX, &h, e)) < 0 || (r = jv_int(&size, "width", 0, UINT16_MAX, &w, e)) < 0)
+                return r;
+        ret->console_height = (uint32_t) h;
+        ret->console_width = (uint32_t) w;
+        return 0;
+}
+
+static int parse_env(const struct jv *p, struct arena *a, struct oci_process *ret, spawn_error *e)
+{
+        struct jv env = jv_key(p, "env");
+        int r = jv_strv(p, "env", a, &ret->env, e);
+
+        for (size_t i = 0; r >= 0 && i < ret->env.n; i++) {
+                struct jv item = jv_idx(&env, i);
+
+                if (strchr(ret->env.v[i], '=') == NULL || ret->env.v[i][0] == '=')
+                        return jv_err(&item, e, "\"%s\" is not NAME=VALUE", ret->env.v[i]);
+        }
+        return r;
+}
+
+int config_process(const struct jv *p, struct arena *a, struct oci_process *ret, spawn_error *e)
+{
+        struct jv cwd = jv_key(p, "cwd"), sched;
+        int r = parse_console(p, ret, e);
+
+        if (r < 0 || (r = parse_user(p, a, ret, e)) < 0 || (r = parse_env(p, a, ret, e)) < 0)
+                return r;
+        if ((r = jv_strv(p, "args", a, &ret->args, e)) < 0)
+                return r;
+        r = jv_as_str(&cwd, &ret->cwd, e);
+        if (r < 0)
+                return r;
+        if (r == 0)
+                ret->cwd = "/";
+        if (ret->cwd[0] != '/')
+                return jv_err(&cwd, e, "\"%s\" is not an absolute path", ret->cwd);
+        if ((r = parse_caps(p, ret, e)) < 0 || (r = parse_rlimits(p, a, ret, e)) < 0)
+                return r;
+        if ((r = jv_bool(p, "noNewPrivileges", &ret->no_new_privileges, e)) < 0)
+                return r;
+        r = jv_int(p, "oomScoreAdj", -1000, 1000, &ret->oom_score, e);
+        if (r < 0)
+                return r;
+        ret->has_oom_score = r > 0;
+        if ((r = jv_str(p, "apparmorProfile", &ret->apparmor, e)) < 0 || (r = jv_str(p, "selinuxLabel", &ret->selinux, e)) < 0)
+                return r;
+        if ((r = jv_obj(p, "scheduler", &sched, e)) < 0)
+                return r;
+        ret->scheduler = sched.obj;
+        return parse_io_priority(p, ret, e);
+}

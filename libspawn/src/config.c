@@ -1,0 +1,293 @@
+/* config.json: the document, its top level, mounts and hooks. */
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+
+#include "config.h"
+#include "fail.h"
+#include "util.h"
+
+const char *const hook_names[HOOK_KINDS] = {
+        [HOOK_PRESTART] = "prestart",
+        [HOOK_CREATE_RUNTIME] = "createRuntime",
+        [HOOK_CREATE_CONTAINER] = "createContainer",
+        [HOOK_START_CONTAINER] = "startContainer",
+        [HOOK_POSTSTART] = "poststart",
+        [HOOK_POSTSTOP] = "poststop",
+};
+
+int config_kvs(const struct jv *up, const char *key, struct arena *a, struct kvs *ret, spawn_error *e)
+{
+        struct jv obj;
+        int r = jv_obj(up, key, &obj, e);
+
+        if (r <= 0)
+                return r;
+        ret->v = arena_alloc(a, (size_t) json_object_object_length(obj.obj) + 1, sizeof(*ret->v));
+        if (ret->v == NULL)
+                return jv_err(&obj, e, "out of memory");
+        json_object_object_foreach(obj.obj, k, val)
+        {
+                struct jv v = {.up = &obj, .key = k, .obj = val};
+                const char *s = "";
+
+                r = jv_as_str(&v, &s, e);
+                if (r < 0)
+                        return r;
+                ret->v[ret->n++] = (struct kv){.key = k, .value = s};
+        }
+        return 1;
+}
+
+/* ociVersion: 1.x in any minor version: newer ones only add fields. Older ones are 0.x drafts and 1.0-rc. */
+static int check_version(const struct jv *root, struct config *c, spawn_error *e)
+{
+        struct jv v = jv_key(root, "ociVersion");
+        int r = jv_as_str(&v, &c->oci_version, e);
+
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return jv_err(&v, e, "missing");
+        if (strncmp(c->oci_version, "1.", 2) != 0)
+                return jv_err(&v, e, "version \"%s\" is not supported, 1.x is", c->oci_version);
+        return 0;
+}
+
+static int parse_root(const struct jv *root, struct config *c, spawn_error *e)
+{
+        struct jv v;
+        int r = jv_obj(root, "root", &v, e);
+
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return jv_err(&v, e, "missing");
+        r = jv_str(&v, "path", &c->root_path, e);
+        if (r < 0)
+                return r;
+        if (r == 0 || c->root_path[0] == '\0') {
+                struct jv p = jv_key(&v, "path");
+
+                return jv_err(&p, e, "missing");
+        }
+        return jv_bool(&v, "readonly", &c->root_readonly, e);
+}
+
+static int parse_mount(const struct jv *v, struct config *c, struct oci_mount *m, spawn_error *e)
+{
+        struct strv options = {0};
+        struct jv opts = jv_key(v, "options");
+        size_t bad = 0;
+        int r = jv_need_obj(v, e);
+
+        if (r < 0)
+                return r;
+        r = jv_str(v, "destination", &m->destination, e);
+        if (r < 0)
+                return r;
+        if (r == 0 || m->destination[0] == '\0') {
+                struct jv d = jv_key(v, "destination");
+
+                return jv_err(&d, e, "missing");
+        }
+        r = jv_str(v, "type", &m->type, e);
+        if (r < 0 || (r = jv_str(v, "source", &m->source, e)) < 0)
+                return r;
+        r = jv_strv(v, "options", &c->arena, &options, e);
+        if (r < 0)
+                return r;
+        r = mount_options_parse(options.v, options.n, &c->arena, &m->options, &bad);
+        if (r < 0) {
+                struct jv item = jv_idx(&opts, bad);
+
+                return jv_err(&item, e, "out of memory");
+        }
+        if (m->type != NULL && strcmp(m->type, "bind") == 0 && !m->options.bind)
+                m->options.bind = m->options.recursive = true;
+        if (m->type == NULL && !m->options.bind) {
+                struct jv t = jv_key(v, "type");
+
+                return jv_err(&t, e, "missing, and the options do not make it a bind mount");
+        }
+        if (m->options.bind && (m->source == NULL || m->source[0] == '\0')) {
+                struct jv s = jv_key(v, "source");
+
+                return jv_err(&s, e, "missing for a bind mount");
+        }
+        r = config_idmaps(v, "uidMappings", &c->arena, &m->uids, e);
+        if (r >= 0)
+                r = config_idmaps(v, "gidMappings", &c->arena, &m->gids, e);
+        return r;
+}
+
+static int parse_mounts(const struct jv *root, struct config *c, spawn_error *e)
+{
+        struct jv list;
+        size_t n;
+        int r = jv_array(root, "mounts", &list, &n, e);
+
+        if (r <= 0)
+                return r;
+        c->mounts = arena_alloc(&c->arena, n + 1, sizeof(*c->mounts));
+        if (c->mounts == NULL)
+                return jv_err(&list, e, "out of memory");
+        for (size_t i = 0; i < n; i++) {
+                struct jv item = jv_idx(&list, i);
+
+                r = parse_mount(&item, c, &c->mounts[i], e);
+                if (r < 0)
+                        return r;
+        }
+        c->n_mounts = n;
+        return 0;
+}
+
+static int parse_hook(const struct jv *v, struct arena *a, struct oci_hook *h, spawn_error *e)
+{
+        struct jv path = jv_key(v, "path");
+        int r = jv_need_obj(v, e);
+
+        if (r < 0 || (r = jv_as_str(&path, &h->path, e)) < 0)
+                return r;
+        if (r == 0)
+                return jv_err(&path, e, "missing");
+        if (h->path[0] != '/')
+                return jv_err(&path, e, "\"%s\" is not an absolute path", h->path);
+        if ((r = jv_strv(v, "args", a, &h->args, e)) < 0 || (r = jv_strv(v, "env", a, &h->env, e)) < 0)
+                return r;
+        return jv_int(v, "timeout", 1, INT32_MAX, &h->timeout, e);
+}
+
+int config_hooks(const struct jv *root, struct arena *a, struct oci_hooks *ret, spawn_error *e)
+{
+        struct jv hooks, list;
+        int r = jv_obj(root, "hooks", &hooks, e);
+
+        if (r <= 0)
+                return r;
+        for (int kind = 0; kind < HOOK_KINDS; kind++) {
+                size_t n;
+
+                r = jv_array(&hooks, hook_names[kind], &list, &n, e);
+                if (r < 0)
+                        return r;
+                ret->v[kind] = arena_alloc(a, n + 1, sizeof(*ret->v[kind]));
+                if (ret->v[kind] == NULL)
+                        return jv_err(&list, e, "out of memory");
+                for (size_t i = 0; i < n; i++) {
+                        struct jv item = jv_idx(&list, i);
+
+                        r = parse_hook(&item, a, &ret->v[kind][i], e);
+                        if (r < 0)
+                                return r;
+                }
+                ret->n[kind] = n;
+        }
+        return 0;
+}
+
+/* What the specification ties together: a setting without the namespace it needs is a mistake. */
+static int check_together(const struct jv *root, const struct config *c, spawn_error *e)
+{
+        struct jv at;
+
+        if (config_namespace(c, CLONE_NEWNS) == NULL) {
+                struct jv lin = jv_key(root, "linux");
+
+                at = jv_key(&lin, "namespaces");
+                return jv_err(&at, e, "a \"mount\" namespace is missing: a root file system needs one");
+        }
+        if (c->hostname != NULL && config_namespace(c, CLONE_NEWUTS) == NULL) {
+                at = jv_key(root, "hostname");
+                return jv_err(&at, e, "needs a \"uts\" namespace in linux.namespaces");
+        }
+        if (c->domainname != NULL && config_namespace(c, CLONE_NEWUTS) == NULL) {
+                at = jv_key(root, "domainname");
+                return jv_err(&at, e, "needs a \"uts\" namespace in linux.namespaces");
+        }
+        const struct oci_namespace *user = config_namespace(c, CLONE_NEWUSER);
+        if (user != NULL && user->path == NULL && (c->uids.n == 0 || c->gids.n == 0)) {
+                struct jv lin = jv_key(root, "linux");
+
+                at = jv_key(&lin, c->uids.n == 0 ? "uidMappings" : "gidMappings");
+                return jv_err(&at, e, "missing for a new user namespace");
+        }
+        if ((c->boottime.given || c->monotonic.given) && config_namespace(c, CLONE_NEWTIME) == NULL) {
+                struct jv lin = jv_key(root, "linux");
+
+                at = jv_key(&lin, "timeOffsets");
+                return jv_err(&at, e, "needs a \"time\" namespace in linux.namespaces");
+        }
+        return 0;
+}
+
+static int parse_all(struct config *c, spawn_error *e)
+{
+        struct jv root = jv_root(c->json), process;
+        int r = check_version(&root, c, e);
+
+        if (r < 0 || (r = parse_root(&root, c, e)) < 0)
+                return r;
+        r = jv_obj(&root, "process", &process, e);
+        if (r > 0) {
+                c->has_process = true;
+                r = config_process(&process, &c->arena, &c->process, e);
+        }
+        if (r < 0 || (r = jv_str(&root, "hostname", &c->hostname, e)) < 0)
+                return r;
+        if ((r = jv_str(&root, "domainname", &c->domainname, e)) < 0)
+                return r;
+        if ((r = parse_mounts(&root, c, e)) < 0 || (r = config_hooks(&root, &c->arena, &c->hooks, e)) < 0)
+                return r;
+        if ((r = config_kvs(&root, "annotations", &c->arena, &c->annotations, e)) < 0)
+                return r;
+        if ((r = config_linux(&root, c, e)) < 0)
+                return r;
+        return check_together(&root, c, e);
+}
+
+int config_parse(const char *text, size_t len, struct config *c, spawn_error *e)
+{
+        int r;
+
+        memset(c, 0, sizeof(*c));
+        c->personality = -1;
+        r = jv_parse("config.json", text, len, &c->json, e);
+        return r < 0 ? r : parse_all(c, e);
+}
+
+int config_read(int bundle_fd, const char *name, struct config *c, spawn_error *e)
+{
+        int r;
+
+        memset(c, 0, sizeof(*c));
+        c->personality = -1;
+        r = jv_parse_file(bundle_fd, "config.json", name, &c->json, &c->text, &c->text_len, e);
+        return r < 0 ? r : parse_all(c, e);
+}
+
+void config_free(struct config *c)
+{
+        arena_free(&c->arena);
+        if (c->json != NULL)
+                json_object_put(c->json);
+        free(c->text);
+        memset(c, 0, sizeof(*c));
+}
+
+const struct oci_namespace *config_namespace(const struct config *c, int flag)
+{
+        for (size_t i = 0; i < c->n_namespaces; i++)
+                if (c->namespaces[i].flag == flag)
+                        return &c->namespaces[i];
+        return NULL;
+}
+
+const char *config_annotation(const struct config *c, const char *key)
+{
+        for (size_t i = 0; i < c->annotations.n; i++)
+                if (strcmp(c->annotations.v[i].key, key) == 0)
+                        return c->annotations.v[i].value;
+        return NULL;
+}

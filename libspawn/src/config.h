@@ -1,0 +1,147 @@
+/* config.json of the OCI runtime specification 1.2, as structures.
+ *
+ * Strings point into the JSON document, arrays into the arena: all die together in config_free().
+ */
+#ifndef PODLIKE_CONFIG_H
+#define PODLIKE_CONFIG_H
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "jv.h"
+#include "mount-options.h"
+
+#define OCI_VERSION "1.2.0"
+
+struct kv {
+        const char *key, *value;
+};
+
+struct kvs {
+        struct kv *v;
+        size_t n;
+};
+
+struct oci_namespace {
+        int flag; /* CLONE_NEW* */
+        const char *type, *path; /* path NULL: a new one */
+};
+
+struct oci_idmap {
+        uint32_t inside, outside, count;
+};
+
+struct oci_idmaps {
+        struct oci_idmap *v;
+        size_t n;
+};
+
+struct oci_mount {
+        const char *destination, *type, *source;
+        struct mount_options options;
+        struct oci_idmaps uids, gids;
+};
+
+struct oci_device {
+        const char *path;
+        mode_t type, mode;
+        int64_t major, minor;
+        uint32_t uid, gid;
+        bool from_host; /* default device: bind the host's when mknod is refused */
+};
+
+struct oci_rlimit {
+        int resource;
+        const char *type;
+        struct rlimit limit;
+};
+
+enum { CAPS_BOUNDING, CAPS_EFFECTIVE, CAPS_INHERITABLE, CAPS_PERMITTED, CAPS_AMBIENT, CAPS_SETS };
+
+struct oci_process {
+        bool terminal, no_new_privileges, has_caps, has_oom_score, has_umask;
+        uint32_t console_height, console_width;
+        uint32_t uid, gid, umask;
+        gid_t *groups;
+        size_t n_groups;
+        struct strv env, args;
+        const char *cwd, *apparmor, *selinux;
+        uint64_t caps[CAPS_SETS];
+        struct oci_rlimit *rlimits;
+        size_t n_rlimits;
+        int64_t oom_score;
+        int64_t io_class, io_priority; /* class -1: not given */
+        struct json_object *scheduler;
+};
+
+struct oci_hook {
+        const char *path;
+        struct strv args, env;
+        int64_t timeout; /* seconds; 0: none */
+};
+
+enum { HOOK_PRESTART, HOOK_CREATE_RUNTIME, HOOK_CREATE_CONTAINER, HOOK_START_CONTAINER, HOOK_POSTSTART, HOOK_POSTSTOP, HOOK_KINDS };
+extern const char *const hook_names[HOOK_KINDS];
+
+struct oci_hooks {
+        struct oci_hook *v[HOOK_KINDS];
+        size_t n[HOOK_KINDS];
+};
+
+struct oci_time_offset {
+        int64_t secs;
+        uint32_t nanosecs;
+        bool given;
+};
+
+struct config {
+        struct json_object *json;
+        struct arena arena;
+        char *text; /* the document as it was read */
+        size_t text_len;
+
+        const char *oci_version, *hostname, *domainname;
+        const char *root_path;
+        bool root_readonly;
+        bool has_process;
+        struct oci_process process;
+        struct oci_mount *mounts;
+        size_t n_mounts;
+        struct oci_hooks hooks;
+        struct kvs annotations;
+
+        struct oci_namespace *namespaces;
+        size_t n_namespaces;
+        struct oci_idmaps uids, gids;
+        struct oci_device *devices;
+        size_t n_devices;
+        const char *cgroups_path, *mount_label;
+        struct json_object *resources, *seccomp; /* read by cgroup-resources.c and seccomp-compile.c */
+        unsigned long rootfs_propagation; /* MS_SHARED ... | MS_REC; 0: not given */
+        struct strv masked_paths, readonly_paths;
+        struct kvs sysctl;
+        struct oci_time_offset boottime, monotonic;
+        int64_t personality; /* -1: not given */
+};
+
+/* Read BUNDLE/config.json. *c is filled and must be freed with config_free() in any case. */
+int config_read(int bundle_fd, const char *name, struct config *c, spawn_error *e);
+/* The same from text that has been read (tests). */
+int config_parse(const char *text, size_t len, struct config *c, spawn_error *e);
+void config_free(struct config *c);
+
+/* config-process.c */
+int config_process(const struct jv *p, struct arena *a, struct oci_process *ret, spawn_error *e);
+/* config-linux.c */
+int config_linux(const struct jv *root, struct config *c, spawn_error *e);
+int config_hooks(const struct jv *root, struct arena *a, struct oci_hooks *ret, spawn_error *e);
+int config_idmaps(const struct jv *up, const char *key, struct arena *a, struct oci_idmaps *ret, spawn_error *e);
+/* Objects whose values are all strings. */
+int config_kvs(const struct jv *up, const char *key, struct arena *a, struct kvs *ret, spawn_error *e);
+
+const struct oci_namespace *config_namespace(const struct config *c, int flag);
+const char *config_annotation(const struct config *c, const char *key);
+/* CLONE_NEW* of an OCI namespace type, 0 when unknown. */
+int namespace_flag(const char *type);
+
+#endif

@@ -1,0 +1,428 @@
+/* Creating a container: everything is prepared here, the child executes it, the state is written when it is ready. */
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "cgroup.h"
+#include "container.h"
+#include "fail.h"
+#include "hooks.h"
+#include "init.h"
+#include "io.h"
+#include "terminal.h"
+#include "util.h"
+
+int unshare(int flags);
+
+/* One creation, with all that must be undone if it fails. */
+struct creation {
+        const struct runtime *rt;
+        const struct create_options *o;
+        struct config config;
+        struct plan plan;
+        struct ns_set ns;
+        struct seccomp_filter seccomp;
+        struct cgroup cgroup;
+        struct state state;
+        char bundle[PATH_MAX], created[40], owner[64];
+        char *state_json;
+        int dir_fd, listen_fd, console_fd, sync[2];
+        pid_t middle, pid;
+};
+
+int write_pid_file(const char *path, pid_t pid, spawn_error *e)
+{
+        char text[16];
+        int n = snprintf(text, sizeof(text), "%d", (int) pid), r;
+
+        if (path == NULL)
+                return 0;
+        r = replace_file_at(AT_FDCWD, path, text, (size_t) n, 0644);
+        return r < 0 ? fail_code(e, r, "pid file", "write pid file `%s`", path) : 0;
+}
+
+/* root.path and sources of bind mounts may be relative to the bundle. */
+static int make_absolute(struct creation *c, spawn_error *e)
+{
+        struct config *config = &c->config;
+
+        if (config->root_path[0] != '/')
+                config->root_path = arena_printf(&config->arena, "%s/%s", c->bundle, config->root_path);
+        for (size_t i = 0; i < config->n_mounts && config->root_path != NULL; i++) {
+                struct oci_mount *m = &config->mounts[i];
+
+                if (m->options.bind && m->source[0] != '/')
+                        m->source = arena_printf(&config->arena, "%s/%s", c->bundle, m->source);
+                if (m->options.bind && m->source == NULL)
+                        return spawn_err(e, ENOMEM, "bundle", "out of memory");
+        }
+        return config->root_path == NULL ? spawn_err(e, ENOMEM, "bundle", "out of memory") : 0;
+}
+
+static int read_bundle(struct creation *c, spawn_error *e)
+{
+        char name[PATH_MAX + 16];
+        int r;
+        const char *bundle = c->o->bundle != NULL ? c->o->bundle : ".";
+
+        if (realpath(bundle, c->bundle) == NULL)
+                return fail_errno(e, "bundle", "open bundle `%s`", bundle);
+        (void) snprintf(name, sizeof(name), "%s/config.json", c->bundle);
+        _cleanup_close_ int fd = open(c->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return fail_errno(e, "bundle", "open bundle `%s`", c->bundle);
+        r = config_read(fd, name, &c->config, e);
+        return r < 0 ? r : make_absolute(c, e);
+}
+
+static int check_config(struct creation *c, spawn_error *e)
+{
+        const struct oci_process *p = &c->config.process;
+        bool console = c->o->console_socket != NULL || c->o->console_fd >= 0;
+        struct stat st;
+
+        if (!c->config.has_process || p->args.n == 0)
+                return fail_text(e, "read configuration", "process.args: missing or empty: there is nothing to run");
+        if (p->terminal && !console)
+                return fail_text(e, "terminal", "process.terminal is set but there is no --console-socket to send the terminal to");
+        if (!p->terminal && c->o->console_socket != NULL)
+                return fail_text(e, "terminal", "--console-socket is given but process.terminal is not set");
+        if (stat(c->config.root_path, &st) < 0)
+                return fail_errno(e, "rootfs", "the rootfs path `%s`", c->config.root_path);
+        if (!S_ISDIR(st.st_mode))
+                return fail_code(e, ENOTDIR, "rootfs", "the rootfs path `%s`", c->config.root_path);
+        return 0;
+}
+
+static void fill_state(struct creation *c)
+{
+        struct timespec now;
+        struct tm tm;
+        size_t n;
+
+        (void) clock_gettime(CLOCK_REALTIME, &now);
+        (void) gmtime_r(&now.tv_sec, &tm);
+        n = strftime(c->created, sizeof(c->created), "%Y-%m-%dT%H:%M:%S", &tm);
+        (void) snprintf(c->created + n, sizeof(c->created) - n, ".%09ldZ", now.tv_nsec);
+        (void) snprintf(c->owner, sizeof(c->owner), "%u", (unsigned int) geteuid());
+        c->state = (struct state){
+                .id = c->o->id,
+                .bundle = c->bundle,
+                .rootfs = c->config.root_path,
+                .created = c->created,
+                .owner = c->owner,
+                .cgroup = c->cgroup.path[0] != '\0' ? c->cgroup.path : NULL,
+                .scope = c->cgroup.scope[0] != '\0' ? c->cgroup.scope : NULL,
+                .seccomp = c->seccomp.digest[0] != '\0' ? c->seccomp.digest : NULL,
+                .listener = c->seccomp.listener,
+                .metadata = c->seccomp.metadata,
+                .terminal = c->config.process.terminal,
+        };
+        for (size_t i = 0; i < c->config.n_namespaces; i++)
+                c->state.namespaces |= c->config.namespaces[i].flag;
+        for (int kind = 0; kind < HOOK_KINDS; kind++)
+                c->state.hooks = c->state.hooks || c->config.hooks.n[kind] > 0;
+        (void) json_object_object_get_ex(c->config.json, "annotations", &c->state.annotations);
+}
+
+/* Everything that can be prepared, and can fail, before there is a second process. */
+static int prepare(struct creation *c, spawn_error *e)
+{
+        int r, cache, copy;
+
+        r = plan_make(&c->config, &c->plan, e);
+        if (r < 0 || (r = ns_open(&c->config, &c->ns, e)) < 0)
+                return r;
+        if (c->config.seccomp != NULL) {
+                cache = state_seccomp_cache(c->rt);
+                r = seccomp_prepare(c->config.seccomp, cache, &c->seccomp, e);
+                if (cache >= 0)
+                        (void) close(cache);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < c->plan.n; i++) {
+                struct op *op = &c->plan.ops[i];
+
+                if (op->kind != OP_BIND || (op->mount->uids.n == 0 && op->mount->gids.n == 0))
+                        continue;
+                op->idmap_fd = ns_userns_fd(&op->mount->uids, &op->mount->gids, e);
+                if (op->idmap_fd < 0)
+                        return op->idmap_fd;
+        }
+        if (c->o->console_socket != NULL) {
+                c->console_fd = terminal_connect(c->o->console_socket, e);
+                if (c->console_fd < 0)
+                        return c->console_fd;
+        }
+        /* exec and the hooks after creation read the configuration as it was, whatever happens to the bundle. */
+        copy = replace_file_at(c->dir_fd, "config.json", c->config.text, c->config.text_len, 0600);
+        if (copy < 0)
+                return fail_code(e, copy, "state", "copy the configuration of container `%s`", c->o->id);
+        c->listen_fd = start_listen(c->dir_fd, e);
+        if (c->listen_fd < 0)
+                return c->listen_fd;
+        return cgroup_make(c->rt, c->o->id, c->config.cgroups_path, c->config.resources, &c->cgroup, e);
+}
+
+static _Noreturn void run_init(struct creation *c, int postponed, bool move)
+{
+        static struct init init;
+
+        (void) close(c->sync[0]);
+        init = (struct init){
+                .id = c->o->id,
+                .config = &c->config,
+                .plan = &c->plan,
+                .ns = &c->ns,
+                .seccomp = &c->seccomp,
+                .state_json = c->state_json,
+                .cgroup = c->state.cgroup,
+                .sync_fd = c->sync[1],
+                .listen_fd = c->listen_fd,
+                .console_fd = c->console_fd >= 0 ? c->console_fd : c->o->console_fd,
+                .preserve_fds = c->o->preserve_fds,
+                .postponed = postponed,
+                .move_to_cgroup = move,
+                .rootless = c->rt->rootless,
+                .no_pivot = c->o->no_pivot,
+                .no_new_keyring = c->o->no_new_keyring,
+        };
+        init_main(&init);
+}
+
+/* Into the cgroup at birth where the kernel allows: moving a process afterwards costs milliseconds.
+ * FIXME(kernel 5.7): before it, and where a sandbox refuses clone3(2), the child moves itself (*ret_move). */
+static pid_t fork_into(struct creation *c, int flags, bool sibling, bool *ret_move, spawn_error *e)
+{
+        pid_t pid = ns_fork(flags, c->cgroup.fd, sibling);
+
+        *ret_move = false;
+        if (pid < 0 && c->cgroup.fd >= 0) {
+                *ret_move = true;
+                pid = ns_fork(flags, -1, sibling);
+        }
+        return pid < 0 ? fail_code(e, pid, "namespaces", "make the container's namespaces") : pid;
+}
+
+/* In the middle process: join and make the namespaces that only children of it will be in. */
+static int middle_work(struct creation *c, spawn_error *e)
+{
+        static const int before = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWTIME;
+        int postponed = 0, r, flags;
+        pid_t pid;
+        bool move;
+
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* First with the rights of here, then with those in the user namespace: a path may belong to either. */
+        r = ns_join(&c->ns, before, &postponed, e);
+        if (r < 0 || (r = ns_join(&c->ns, CLONE_NEWUSER, NULL, e)) < 0)
+                return r;
+        if (c->ns.create & CLONE_NEWUSER) {
+                if (unshare(CLONE_NEWUSER) < 0)
+                        return fail_errno(e, "user namespace", "make a user namespace");
+                r = sync_send(c->sync[1], SYNC_MAP_IDS, (int) getpid(), NULL);
+                if (r == 0)
+                        r = sync_wait_go(c->sync[1]);
+                if (r < 0)
+                        return fail_code(e, r, "user namespace", "wait for the id maps");
+        }
+        /* As root of the namespace, if it has one: files made from here on belong to it. */
+        (void) !setresgid(0, 0, 0);
+        (void) !setresuid(0, 0, 0);
+        r = ns_join(&c->ns, postponed, NULL, e);
+        if (r < 0)
+                return r;
+        if ((c->ns.create & CLONE_NEWTIME) && (unshare(CLONE_NEWTIME) < 0 || ns_time_offsets(&c->config, e) < 0))
+                return fail_errno(e, "namespaces", "make a time namespace");
+        flags = c->ns.create & ~(CLONE_NEWUSER | CLONE_NEWTIME | CLONE_NEWCGROUP);
+        pid = fork_into(c, flags, true, &move, e);
+        if (pid == 0)
+                run_init(c, CLONE_NEWCGROUP | CLONE_NEWNS, move);
+        if (pid < 0)
+                return pid;
+        return sync_send(c->sync[1], SYNC_PID, pid, NULL);
+}
+
+static int fork_child(struct creation *c, spawn_error *e)
+{
+        static const int late = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWCGROUP;
+        spawn_error inner = {0};
+        bool move;
+        int r;
+
+        if (!ns_needs_middle(&c->ns)) {
+                c->pid = fork_into(c, c->ns.create & ~CLONE_NEWCGROUP, false, &move, e);
+                if (c->pid == 0)
+                        run_init(c, late, move);
+                return c->pid < 0 ? c->pid : 0;
+        }
+        c->middle = ns_fork(0, -1, false);
+        if (c->middle < 0)
+                return fail_code(e, c->middle, "namespaces", "fork");
+        if (c->middle == 0) {
+                (void) close(c->sync[0]);
+                r = middle_work(c, &inner);
+                if (r < 0)
+                        (void) sync_send(c->sync[1], SYNC_ERROR, 0, &inner);
+                _exit(r < 0);
+        }
+        return 0;
+}
+
+static int run_host_hooks(struct creation *c, spawn_error *e)
+{
+        _cleanup_free_ char *json = state_oci_json(&c->state, "creating", c->pid, false);
+        int r = json == NULL ? -ENOMEM : 0;
+
+        if (r == 0)
+                r = hooks_run(&c->config.hooks, HOOK_PRESTART, json, NULL, e);
+        return r < 0 ? r : hooks_run(&c->config.hooks, HOOK_CREATE_RUNTIME, json, NULL, e);
+}
+
+/* What the child asks for, until it is ready. */
+static int serve_child(struct creation *c, spawn_error *e)
+{
+        struct sync_message m;
+
+        for (;;) {
+                int r = sync_receive(c->sync[0], &m);
+
+                if (r < 0)
+                        return fail_code(e, r, "create", "read from the container's process");
+                if (r == 0)
+                        return spawn_err(e, EIO, "create", "the container's process died while it was being set up");
+                switch (m.type) {
+                case SYNC_ERROR:
+                        *e = m.err;
+                        return m.err.code > 0 ? -m.err.code : -EIO;
+                case SYNC_PID:
+                        c->pid = m.value;
+                        break;
+                case SYNC_MAP_IDS:
+                        r = ns_map_ids(c->middle, &c->config, e);
+                        if (r < 0 || (r = sync_send(c->sync[0], SYNC_GO, 0, NULL)) < 0)
+                                return r;
+                        break;
+                case SYNC_HOOKS:
+                        r = run_host_hooks(c, e);
+                        if (r < 0 || (r = sync_send(c->sync[0], SYNC_GO, 0, NULL)) < 0)
+                                return r;
+                        break;
+                case SYNC_READY:
+                        if (c->pid <= 0) {
+                                /* The middle process sends its child's pid after the fork, the child may be faster. */
+                                r = sync_receive(c->sync[0], &m);
+                                if (r <= 0 || m.type != SYNC_PID)
+                                        return spawn_err(e, EIO, "create", "the container's process has no pid");
+                                c->pid = m.value;
+                        }
+                        return 0;
+                default:
+                        return spawn_err(e, EBADMSG, "create", "the container's process sent nonsense");
+                }
+        }
+}
+
+/* Ready: make it known, then let the child wait for start. */
+static int publish(struct creation *c, spawn_error *e)
+{
+        unsigned long long start = 0;
+        int r;
+
+        if (c->middle > 0) {
+                while (waitpid(c->middle, NULL, 0) < 0 && errno == EINTR)
+                        ;
+                c->middle = -1;
+        }
+        r = process_stat(c->pid, &start, NULL);
+        if (r < 0)
+                return fail_code(e, r, "create", "read the start time of the container's process");
+        c->state.pid = c->pid;
+        c->state.start_time = start;
+        r = write_pid_file(c->o->pid_file, c->pid, e);
+        if (r == 0)
+                r = state_write(c->dir_fd, &c->state, e);
+        if (r == 0 && (r = sync_send(c->sync[0], SYNC_GO, 0, NULL)) < 0)
+                (void) fail_code(e, r, "create", "the container's process died");
+        return r;
+}
+
+static int create_steps(struct creation *c, spawn_error *e)
+{
+        int r = read_bundle(c, e);
+
+        if (r < 0 || (r = check_config(c, e)) < 0 || (r = prepare(c, e)) < 0)
+                return r;
+        fill_state(c);
+        /* Without a pid: if we are killed from here on, delete finds the cgroup. */
+        r = state_write(c->dir_fd, &c->state, e);
+        if (r < 0)
+                return r;
+        c->state_json = state_oci_json(&c->state, "created", 0, false);
+        r = c->state_json == NULL ? -ENOMEM : sync_pair(c->sync);
+        if (r < 0)
+                return fail_code(e, r, "create", "prepare to fork");
+        r = fork_child(c, e);
+        (void) close(c->sync[1]);
+        c->sync[1] = -1;
+        if (r == 0)
+                r = serve_child(c, e);
+        return r < 0 ? r : publish(c, e);
+}
+
+static void kill_and_reap(pid_t *pid)
+{
+        cleanup_killp(pid);
+        *pid = -1;
+}
+
+static void close_if_open(int fd)
+{
+        if (fd >= 0)
+                (void) close(fd);
+}
+
+int container_create(const struct runtime *rt, const struct create_options *o, pid_t *ret_pid, spawn_error *e)
+{
+        struct creation c = {.rt = rt, .o = o, .dir_fd = -1, .listen_fd = -1, .console_fd = -1, .sync = {-1, -1}, .middle = -1, .pid = -1};
+        int r = state_check_id(o->id, e);
+
+        c.cgroup.fd = -1;
+        if (r < 0)
+                return r;
+        c.dir_fd = state_create_dir(rt, o->id, e);
+        if (c.dir_fd < 0)
+                return c.dir_fd;
+        r = create_steps(&c, e);
+        if (r < 0) {
+                kill_and_reap(&c.middle);
+                kill_and_reap(&c.pid);
+                if (c.cgroup.created) {
+                        (void) cgroup_kill(c.cgroup.path);
+                        (void) cgroup_remove(c.cgroup.path);
+                }
+                if (o->pid_file != NULL && c.state.pid > 0)
+                        (void) unlink(o->pid_file);
+                (void) state_remove(rt, o->id, NULL);
+        } else {
+                *ret_pid = c.pid;
+        }
+        close_if_open(c.sync[0]);
+        close_if_open(c.listen_fd);
+        close_if_open(c.console_fd);
+        close_if_open(c.cgroup.fd);
+        close_if_open(c.dir_fd);
+        ns_close(&c.ns);
+        seccomp_filter_free(&c.seccomp);
+        free(c.state_json);
+        config_free(&c.config);
+        return r;
+}

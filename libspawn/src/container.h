@@ -1,0 +1,41 @@
+/* The life of a container, seen from the host. */
+#ifndef PODLIKE_CONTAINER_H
+#define PODLIKE_CONTAINER_H
+
+#include "state.h"
+
+struct create_options {
+        const char *id, *bundle, *pid_file, *console_socket;
+        int preserve_fds;
+        bool no_pivot, no_new_keyring;
+        int console_fd; /* connected socket instead of console_socket; -1: none */
+};
+
+/* Returns 0; *ret_pid is the container's first process, which waits to be started. On failure nothing is left. */
+int container_create(const struct runtime *rt, const struct create_options *o, pid_t *ret_pid, spawn_error *e);
+int container_start(const struct runtime *rt, const char *id, spawn_error *e);
+/* all: to every process in it. Not running is an error. */
+int container_kill(const struct runtime *rt, const char *id, int signal, bool all, spawn_error *e);
+/* Remove a stopped (or created) container; with force also a running one, and a missing one is fine. */
+int container_delete(const struct runtime *rt, const char *id, bool force, spawn_error *e);
+
+struct exec_options {
+        const char *id, *process_file; /* JSON of a process; NULL: the container's own with what follows */
+        const char *cwd, *user, *pid_file, *console_socket;
+        const char **env, **caps, **args;
+        size_t n_env, n_caps, n_args;
+        bool tty, detach, no_new_privs;
+        int preserve_fds;
+};
+
+/* Returns 0 with *ret_pid a child of ours that has become the program. With a terminal and no console socket
+ * *ret_master is its master, else -1. */
+int container_exec(const struct runtime *rt, const struct exec_options *o, pid_t *ret_pid, int *ret_master, spawn_error *e);
+
+/* Write a pid as decimal. */
+int write_pid_file(const char *path, pid_t pid, spawn_error *e);
+
+/* lifecycle.c: wait for a child as its shell would: signals are passed on, exit code or 128 + signal is returned. */
+int wait_child(pid_t pid, int master, spawn_error *e);
+
+#endif

@@ -1,0 +1,396 @@
+/* A further process in a running container. */
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "caps.h"
+#include "cgroup.h"
+#include "config.h"
+#include "container.h"
+#include "fail.h"
+#include "init.h"
+#include "io.h"
+#include "lsm.h"
+#include "process.h"
+#include "terminal.h"
+#include "util.h"
+
+int setns(int fd, int nstype);
+
+struct joining {
+        const struct runtime *rt;
+        const struct exec_options *o;
+        struct state state;
+        struct config config; /* holds the process; of a file, only that */
+        struct oci_process *process;
+        struct seccomp_filter filter;
+        char *state_json;
+        struct init_host host;
+        int dir_fd, pidfd, cgroup_fd, init_cgroup_fd, cgroup_ns_fd, console_fd, sync[2];
+};
+
+static int parse_number(const char *text, char end, uint32_t *ret, const char **ret_rest)
+{
+        char *stop;
+        unsigned long n;
+
+        if (text[0] < '0' || text[0] > '9')
+                return -EINVAL;
+        n = strtoul(text, &stop, 10);
+        if (n >= UINT32_MAX || (*stop != '\0' && *stop != end))
+                return -EINVAL;
+        *ret = (uint32_t) n;
+        *ret_rest = *stop != '\0' ? stop + 1 : NULL;
+        return 0;
+}
+
+static int set_user(struct oci_process *p, const char *user, spawn_error *e)
+{
+        const char *rest = NULL;
+
+        if (user == NULL)
+                return 0;
+        p->gid = 0;
+        p->n_groups = 0;
+        if (parse_number(user, ':', &p->uid, &rest) < 0 || (rest != NULL && parse_number(rest, '\0', &p->gid, &rest) < 0))
+                return fail_text(e, "join", "invalid user `%s`: give numbers, UID[:GID]", user);
+        return 0;
+}
+
+/* The environment with what the command line adds; same names are replaced. */
+static int set_env(struct joining *j, spawn_error *e)
+{
+        struct oci_process *p = j->process;
+        const char **env = arena_alloc(&j->config.arena, p->env.n + j->o->n_env + 1, sizeof(*env));
+
+        if (env == NULL)
+                return spawn_err(e, ENOMEM, "join", "out of memory");
+        if (p->env.n > 0)
+                memcpy(env, p->env.v, p->env.n * sizeof(*env));
+        for (size_t i = 0; i < j->o->n_env; i++) {
+                const char *add = j->o->env[i];
+                size_t len = strcspn(add, "="), k;
+
+                if (add[len] != '=' || len == 0)
+                        return fail_text(e, "join", "invalid environment `%s`: give NAME=VALUE", add);
+                for (k = 0; k < p->env.n; k++)
+                        if (strncmp(env[k], add, len + 1) == 0)
+                                break;
+                env[k] = add;
+                if (k == p->env.n)
+                        p->env.n++;
+        }
+        p->env.v = env;
+        return 0;
+}
+
+static int set_options(struct joining *j, spawn_error *e)
+{
+        const struct exec_options *o = j->o;
+        struct oci_process *p = j->process;
+        int r;
+
+        if (o->n_args > 0) {
+                p->args = (struct strv){.v = o->args, .n = o->n_args};
+                p->terminal = o->tty;
+        }
+        if (o->tty)
+                p->terminal = true;
+        if (o->cwd != NULL)
+                p->cwd = o->cwd;
+        if (o->no_new_privs)
+                p->no_new_privileges = true;
+        for (size_t i = 0; i < o->n_caps; i++) {
+                int cap = cap_from_name(o->caps[i]);
+
+                if (cap < 0)
+                        return fail_text(e, "join", "unknown capability `%s`", o->caps[i]);
+                for (int set = 0; set < CAPS_SETS; set++)
+                        p->caps[set] |= UINT64_C(1) << cap;
+                p->has_caps = true;
+        }
+        r = set_user(p, o->user, e);
+        return r < 0 ? r : set_env(j, e);
+}
+
+/* From --process, else the container's own process with what the command line changes. */
+static int read_process(struct joining *j, spawn_error *e)
+{
+        struct jv root;
+        int r;
+
+        if (j->o->process_file == NULL) {
+                r = config_read(j->dir_fd, "config.json", &j->config, e);
+        } else {
+                j->config.personality = -1;
+                r = jv_parse_file(AT_FDCWD, j->o->process_file, j->o->process_file, &j->config.json, NULL, NULL, e);
+                root = jv_root(j->config.json);
+                if (r == 0)
+                        r = config_process(&root, &j->config.arena, &j->config.process, e);
+        }
+        j->process = &j->config.process;
+        if (r < 0 || (r = set_options(j, e)) < 0)
+                return r;
+        if (j->process->args.n == 0)
+                return fail_text(e, "join", "there is nothing to run: give a command");
+        return 0;
+}
+
+/* The same filter as the container's, from the cache; compiled again from the configuration if that has lost it. */
+static int get_filter(struct joining *j, spawn_error *e)
+{
+        _cleanup_close_ int cache = -1;
+        struct config c;
+        int r;
+
+        if (j->state.seccomp == NULL)
+                return 0;
+        cache = state_seccomp_cache(j->rt);
+        if (seccomp_from_cache(cache, j->state.seccomp, &j->filter) == 0) {
+                j->filter.listener = j->state.listener;
+                j->filter.metadata = j->state.metadata;
+                return 0;
+        }
+        r = config_read(j->dir_fd, "config.json", &c, e);
+        if (r == 0)
+                r = seccomp_prepare(c.seccomp, cache, &j->filter, e);
+        j->filter.listener = j->state.listener;
+        j->filter.metadata = j->state.metadata;
+        config_free(&c);
+        return r;
+}
+
+static bool same_namespace(pid_t pid, const char *name)
+{
+        char path[48], own[32];
+        struct stat a, b;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int) pid, name);
+        (void) snprintf(own, sizeof(own), "/proc/self/ns/%s", name);
+        return stat(path, &a) == 0 && stat(own, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
+static int open_cgroups(struct joining *j, spawn_error *e)
+{
+        char path[PATH_MAX];
+
+        if (j->state.cgroup != NULL)
+                j->cgroup_fd = open(j->state.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        /* systemd in a container moves itself into a cgroup below, and then nothing may be in the one above. */
+        if (j->cgroup_fd >= 0 && cgroup_of_pid(j->state.pid, path) == 0 && strcmp(path, j->state.cgroup) != 0)
+                j->init_cgroup_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (j->state.namespaces & CLONE_NEWCGROUP) {
+                (void) snprintf(path, sizeof(path), "/proc/%d/ns/cgroup", (int) j->state.pid);
+                j->cgroup_ns_fd = open(path, O_RDONLY | O_CLOEXEC);
+                if (j->cgroup_ns_fd < 0)
+                        return fail_errno(e, "join", "open the cgroup namespace of container `%s`", j->state.id);
+        }
+        return 0;
+}
+
+/* Everything that needs paths of the host. */
+static int prepare(struct joining *j, spawn_error *e)
+{
+        int r;
+
+        j->dir_fd = state_load(j->rt, j->o->id, &j->state, e);
+        if (j->dir_fd < 0)
+                return j->dir_fd;
+        enum status status = state_status(j->dir_fd, &j->state);
+        if (status == STATUS_PAUSED)
+                return spawn_err(e, EBUSY, "join", "the container `%s` is paused", j->o->id);
+        if (status != STATUS_RUNNING)
+                return spawn_err(e, ESRCH, "join", "the container `%s` is not running", j->o->id);
+        j->pidfd = state_pidfd(&j->state);
+        if (j->pidfd < 0)
+                return spawn_err(e, ESRCH, "join", "the container `%s` is not running", j->o->id);
+        if ((r = read_process(j, e)) < 0 || (r = get_filter(j, e)) < 0 || (r = open_cgroups(j, e)) < 0)
+                return r;
+        if (j->process->terminal && j->o->console_socket != NULL) {
+                j->console_fd = terminal_connect(j->o->console_socket, e);
+                if (j->console_fd < 0)
+                        return j->console_fd;
+        } else if (j->process->terminal && j->o->detach) {
+                return fail_text(e, "terminal", "a terminal and --detach need --console-socket");
+        }
+        j->state_json = state_oci_json(&j->state, "running", j->state.pid, false);
+        return j->state_json == NULL ? spawn_err(e, ENOMEM, "join", "out of memory") : 0;
+}
+
+/* All namespaces of the container but the cgroup's: the kernel checks moving into a cgroup in the view of the mover,
+ * so that one is joined by the child, which is in the cgroup from birth. */
+static int join_namespaces(struct joining *j, spawn_error *e)
+{
+        int flags = j->state.namespaces & ~CLONE_NEWCGROUP;
+
+        if ((flags & CLONE_NEWUSER) && same_namespace(j->state.pid, "user"))
+                flags &= ~CLONE_NEWUSER;
+        /* Before any of our memory can be seen from inside: ptrace(2), "Ptrace access mode checking". */
+        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+                return fail_errno(e, "join", "protect this process");
+        if (flags != 0 && setns(j->pidfd, flags) < 0)
+                return errno == ESRCH ? spawn_err(e, ESRCH, "join", "the container `%s` is not running", j->o->id)
+                                      : fail_errno(e, "join", "join the namespaces of container `%s`", j->o->id);
+        return 0;
+}
+
+static int child_terminal(struct joining *j, int console_fd, spawn_error *e)
+{
+        int r;
+
+        _cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (root < 0)
+                return fail_errno(e, "join", "open `/`");
+        r = terminal_setup(root, j->process, console_fd, false, e);
+        (void) close(console_fd);
+        return r;
+}
+
+static int child_work(struct joining *j, spawn_error *e)
+{
+        static char exe[PATH_MAX];
+        int r;
+
+        process_reset_signals();
+        (void) umask(022);
+        if (setsid() < 0)
+                return fail_errno(e, "join", "setsid");
+        if (j->cgroup_ns_fd >= 0 && setns(j->cgroup_ns_fd, CLONE_NEWCGROUP) < 0)
+                return fail_errno(e, "join", "join the cgroup namespace");
+        if (j->state.namespaces & CLONE_NEWUSER) {
+                (void) !setresgid(0, 0, 0);
+                (void) !setresuid(0, 0, 0);
+        }
+        (void) process_keyring(j->o->id, NULL);
+        if (j->process->terminal)
+                r = child_terminal(j, j->console_fd, e);
+        else
+                r = (process_own_stdio(j->process), 0);
+        if (r < 0 || (r = init_identity(j->process, false, j->host.last_cap, exe, e)) < 0)
+                return r;
+        return init_become(j->process, &j->filter, &j->host, exe, j->o->preserve_fds, j->state_json, e);
+}
+
+static _Noreturn void child_main(struct joining *j)
+{
+        spawn_error e = {0};
+
+        (void) close(j->sync[0]);
+        (void) child_work(j, &e);
+        (void) sync_send(j->sync[1], SYNC_ERROR, 0, &e);
+        _exit(e.code == ENOENT ? 127 : 126);
+}
+
+static pid_t fork_into(struct joining *j, spawn_error *e)
+{
+        pid_t pid = ns_fork(0, j->cgroup_fd, false);
+
+        if (pid < 0 && j->init_cgroup_fd >= 0)
+                pid = ns_fork(0, j->init_cgroup_fd, false);
+        return pid < 0 ? fail_code(e, pid, "join", "make a process in container `%s`", j->o->id) : pid;
+}
+
+/* Silence is success: execve(2) closes the other end. */
+static int await_exec(struct joining *j, pid_t *pid, spawn_error *e)
+{
+        struct sync_message m;
+        int r = sync_receive(j->sync[0], &m);
+
+        if (r == 0)
+                return 0;
+        cleanup_killp(pid);
+        *pid = -1;
+        if (r < 0)
+                return fail_code(e, r, "join", "read from the new process");
+        *e = m.err;
+        return m.err.code > 0 ? -m.err.code : -EIO;
+}
+
+static int exec_steps(struct joining *j, pid_t *ret_pid, int *ret_master, spawn_error *e)
+{
+        int relay[2] = {-1, -1}, r = prepare(j, e);
+        char pid_path[PATH_MAX] = "";
+        _cleanup_close_ int pid_dir = -1;
+
+        if (r < 0 || (r = init_host_proc(j->process, true, &j->host, e)) < 0)
+                return r;
+        if (j->o->pid_file != NULL) {
+                /* The path is one of the host: its directory is opened before the mount namespace changes. */
+                const char *slash = strrchr(j->o->pid_file, '/');
+
+                (void) snprintf(pid_path, sizeof(pid_path), "%.*s", slash == NULL ? 1 : slash == j->o->pid_file ? 1 : (int) (slash - j->o->pid_file),
+                                slash == NULL ? "." : j->o->pid_file);
+                pid_dir = open(pid_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                if (pid_dir < 0)
+                        return fail_errno(e, "pid file", "write pid file `%s`", j->o->pid_file);
+        }
+        if (j->process->terminal && j->console_fd < 0) {
+                if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, relay) < 0)
+                        return fail_errno(e, "terminal", "create a socket");
+                j->console_fd = relay[1];
+        }
+        r = sync_pair(j->sync);
+        if (r < 0)
+                return fail_code(e, r, "join", "create a socket");
+        r = join_namespaces(j, e);
+        pid_t pid = r < 0 ? r : fork_into(j, e);
+        if (pid == 0)
+                child_main(j);
+        (void) close(j->sync[1]);
+        j->sync[1] = -1;
+        r = pid < 0 ? pid : await_exec(j, &pid, e);
+        if (r == 0 && relay[0] >= 0) {
+                *ret_master = terminal_receive_fd(relay[0]);
+                r = *ret_master < 0 ? fail_code(e, *ret_master, "terminal", "receive the terminal") : 0;
+        }
+        if (r == 0 && pid_dir >= 0) {
+                char text[16];
+                const char *slash = strrchr(j->o->pid_file, '/');
+                int n = snprintf(text, sizeof(text), "%d", (int) pid);
+
+                r = replace_file_at(pid_dir, slash == NULL ? j->o->pid_file : slash + 1, text, (size_t) n, 0644);
+                if (r < 0)
+                        (void) fail_code(e, r, "pid file", "write pid file `%s`", j->o->pid_file);
+        }
+        if (relay[0] >= 0)
+                (void) close(relay[0]);
+        if (r == 0)
+                *ret_pid = pid;
+        else if (pid > 0)
+                cleanup_killp(&pid);
+        return r;
+}
+
+static void close_if_open(int fd)
+{
+        if (fd >= 0)
+                (void) close(fd);
+}
+
+int container_exec(const struct runtime *rt, const struct exec_options *o, pid_t *ret_pid, int *ret_master, spawn_error *e)
+{
+        struct joining j = {.rt = rt, .o = o, .dir_fd = -1, .pidfd = -1, .cgroup_fd = -1, .init_cgroup_fd = -1,
+                            .cgroup_ns_fd = -1, .console_fd = -1, .host = {.proc_fd = -1}, .sync = {-1, -1}};
+        int r;
+
+        *ret_master = -1;
+        r = exec_steps(&j, ret_pid, ret_master, e);
+        close_if_open(j.sync[0]);
+        close_if_open(j.console_fd);
+        close_if_open(j.cgroup_ns_fd);
+        close_if_open(j.cgroup_fd);
+        close_if_open(j.init_cgroup_fd);
+        close_if_open(j.pidfd);
+        close_if_open(j.host.proc_fd);
+        close_if_open(j.dir_fd);
+        seccomp_filter_free(&j.filter);
+        free(j.state_json);
+        state_free(&j.state);
+        config_free(&j.config);
+        return r;
+}

@@ -1,0 +1,217 @@
+/* Starting, signalling, removing and awaiting containers. */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+
+#include "cgroup.h"
+#include "config.h"
+#include "container.h"
+#include "fail.h"
+#include "hooks.h"
+#include "io.h"
+#include "sync.h"
+#include "terminal.h"
+#include "util.h"
+
+/* Hooks of one kind from the configuration that was copied at creation. */
+static int run_hooks(int dir_fd, const struct state *s, int kind, const char *status, spawn_error *e)
+{
+        struct config c;
+        char *json;
+        int r;
+
+        if (!s->hooks)
+                return 0;
+        r = config_read(dir_fd, "config.json", &c, e);
+        if (r == 0 && c.hooks.n[kind] > 0) {
+                json = state_oci_json(s, status, kind == HOOK_POSTSTOP ? 0 : s->pid, false);
+                r = json == NULL ? -ENOMEM : hooks_run(&c.hooks, kind, json, NULL, e);
+                free(json);
+        }
+        config_free(&c);
+        return r;
+}
+
+int container_start(const struct runtime *rt, const char *id, spawn_error *e)
+{
+        struct sync_message m;
+        struct state s;
+        int r;
+
+        _cleanup_close_ int dir = state_load(rt, id, &s, e);
+        if (dir < 0) {
+                state_free(&s);
+                return dir;
+        }
+        _cleanup_close_ int fd = state_alive(&s) ? start_connect(dir) : -ESRCH;
+        if (fd < 0) {
+                r = spawn_err(e, EINVAL, "start", "cannot start container `%s`: it is %s, not created", id, status_name(state_status(dir, &s)));
+                state_free(&s);
+                return r;
+        }
+        r = sync_send(fd, SYNC_GO, 0, NULL);
+        /* The other end is closed by execve(2): silence is success, words are why it failed. */
+        if (r == 0)
+                r = sync_receive(fd, &m);
+        if (r > 0) {
+                *e = m.err;
+                r = m.err.code > 0 ? -m.err.code : -EIO;
+        } else if (r < 0) {
+                (void) fail_code(e, r, "start", "start container `%s`", id);
+        } else {
+                (void) unlinkat(dir, "start", 0);
+                spawn_error hook = {0};
+                if (run_hooks(dir, &s, HOOK_POSTSTART, "running", &hook) < 0)
+                        dprintf(2, "warning: %s\n", hook.text); /* runtime-spec, lifecycle 10: log and go on */
+        }
+        state_free(&s);
+        return r;
+}
+
+static int kill_all(const struct state *s, int signal)
+{
+        int r;
+
+        if (s->cgroup == NULL)
+                return -ENOENT;
+        if (signal == SIGKILL)
+                return cgroup_kill(s->cgroup);
+        r = cgroup_signal(s->cgroup, signal);
+        return r == 0 ? -ESRCH : r < 0 ? r : 0;
+}
+
+int container_kill(const struct runtime *rt, const char *id, int signal, bool all, spawn_error *e)
+{
+        struct state s;
+        int r;
+
+        _cleanup_close_ int dir = state_load(rt, id, &s, e);
+        if (dir < 0) {
+                state_free(&s);
+                return dir;
+        }
+        r = all ? kill_all(&s, signal) : -ENOENT;
+        if (r == -ENOENT) {
+                /* One process; with --all and no cgroup too: if it is the init of a pid namespace, the kernel kills
+                 * the rest with it. */
+                _cleanup_close_ int pidfd = state_pidfd(&s);
+
+                r = pidfd < 0 ? pidfd : syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
+        }
+        if (r == -ESRCH)
+                (void) spawn_err(e, ESRCH, "kill", "cannot kill container `%s`: container not running", id);
+        else if (r < 0)
+                (void) fail_code(e, r, "kill", "kill container `%s`", id);
+        state_free(&s);
+        return r;
+}
+
+/* Kill what is left and wait until the init is gone: reaping is its parent's. */
+static int kill_hard(const struct state *s, spawn_error *e)
+{
+        _cleanup_close_ int pidfd = state_pidfd(s);
+
+        if (pidfd >= 0) {
+                struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+                if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+                        return fail_errno(e, "delete", "kill container `%s`", s->id);
+                if (s->cgroup != NULL)
+                        (void) cgroup_kill(s->cgroup);
+                if (poll(&p, 1, 10000) == 0)
+                        return spawn_err(e, ETIMEDOUT, "delete", "delete container `%s`: its process %d does not die", s->id, (int) s->pid);
+        }
+        return 0;
+}
+
+static int delete_steps(const struct runtime *rt, int dir, const struct state *s, bool force, spawn_error *e)
+{
+        enum status status = state_status(dir, s);
+        spawn_error hook = {0};
+        int r;
+
+        if (status == STATUS_CREATING)
+                return spawn_err(e, EBUSY, "delete", "container `%s` is being created", s->id);
+        if (!force && status != STATUS_STOPPED && status != STATUS_CREATED)
+                return spawn_err(e, EBUSY, "delete", "the container `%s` is not in `created` or `stopped` state: it is %s", s->id, status_name(status));
+        r = kill_hard(s, e);
+        if (r < 0)
+                return r;
+        if (s->cgroup != NULL) {
+                /* A container that shared its pid namespace leaves processes behind. */
+                r = cgroup_remove(s->cgroup);
+                if (r < 0)
+                        return fail_code(e, r, "delete", "remove cgroup `%s`", s->cgroup);
+        }
+        if (run_hooks(dir, s, HOOK_POSTSTOP, "stopped", &hook) < 0)
+                dprintf(2, "warning: %s\n", hook.text);
+        return state_remove(rt, s->id, e);
+}
+
+int container_delete(const struct runtime *rt, const char *id, bool force, spawn_error *e)
+{
+        struct state s;
+        int r = state_check_id(id, e);
+
+        if (r < 0)
+                return r;
+        _cleanup_close_ int dir = state_open_dir(rt, id, e);
+        if (dir < 0)
+                return force && dir == -ENOENT ? 0 : dir;
+        r = state_read(dir, id, &s, e);
+        if (r == 0)
+                r = delete_steps(rt, dir, &s, force, e);
+        else if (force || r == -ENOENT)
+                r = state_remove(rt, id, e); /* nothing can be known of it: what is there is garbage */
+        state_free(&s);
+        return r;
+}
+
+static void forward_signal(int signal_fd, int pidfd)
+{
+        struct signalfd_siginfo si;
+
+        if (read(signal_fd, &si, sizeof(si)) == sizeof(si) && si.ssi_signo != SIGCHLD)
+                (void) syscall(SYS_pidfd_send_signal, pidfd, (int) si.ssi_signo, NULL, 0);
+}
+
+int wait_child(pid_t pid, int master, spawn_error *e)
+{
+        sigset_t all;
+        int status, r = 0;
+
+        _cleanup_close_ int pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
+        if (pidfd < 0)
+                return fail_errno(e, "wait", "watch process %d", (int) pid);
+        (void) sigfillset(&all);
+        /* Those that stop or continue us are meant for us. */
+        (void) sigdelset(&all, SIGTSTP);
+        (void) sigdelset(&all, SIGTTIN);
+        (void) sigdelset(&all, SIGTTOU);
+        (void) sigprocmask(SIG_BLOCK, &all, NULL);
+        _cleanup_close_ int signals = signalfd(-1, &all, SFD_CLOEXEC);
+        if (signals < 0)
+                return fail_errno(e, "wait", "signalfd");
+        if (master >= 0)
+                r = terminal_relay(master, pidfd, signals, e);
+        while (r == 0) {
+                struct pollfd p[2] = {{.fd = pidfd, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+
+                if (poll(p, 2, -1) < 0 && errno != EINTR)
+                        return fail_errno(e, "wait", "poll");
+                if (p[0].revents != 0)
+                        break;
+                if (p[1].revents != 0)
+                        forward_signal(signals, pidfd);
+        }
+        if (r < 0)
+                return r;
+        while (waitpid(pid, &status, 0) < 0)
+                if (errno != EINTR)
+                        return fail_errno(e, "wait", "wait for process %d", (int) pid);
+        return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}

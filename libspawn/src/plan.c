@@ -1,0 +1,130 @@
+/* From config.json to operations, and through them. */
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include "fail.h"
+#include "plan.h"
+#include "util.h"
+
+static const struct {
+        const char *verb;
+        int (*run)(const struct op *op, struct builder *b, spawn_error *e);
+} kinds[] = {
+        [OP_FILESYSTEM] = {"mount", op_filesystem},
+        [OP_BIND] = {"bind", op_bind},
+        [OP_DEVICE] = {"create device", op_device},
+        [OP_SYMLINK] = {"link", op_symlink},
+        [OP_MASK] = {"mask", op_mask},
+        [OP_READONLY] = {"make read-only", op_readonly},
+        [OP_ROOT_READONLY] = {"make the root read-only", op_root_readonly},
+        [OP_HOSTNAME] = {"set hostname", op_hostname},
+        [OP_DOMAINNAME] = {"set domainname", op_domainname},
+        [OP_SYSCTL] = {"set sysctl", op_sysctl},
+};
+
+static const struct {
+        const char *target, *text;
+} default_links[] = {
+        {"/dev/fd", "/proc/self/fd"},
+        {"/dev/stdin", "/proc/self/fd/0"},
+        {"/dev/stdout", "/proc/self/fd/1"},
+        {"/dev/stderr", "/proc/self/fd/2"},
+        {"/dev/core", "/proc/kcore"},
+        {"/dev/ptmx", "pts/ptmx"},
+};
+
+void plan_describe(const struct op *op, char *buf, size_t size)
+{
+        if (op->mount != NULL)
+                (void) snprintf(buf, size, "%s %s on %s", kinds[op->kind].verb,
+                                op->kind == OP_BIND ? op->mount->source : op->mount->type, op->target);
+        else
+                (void) snprintf(buf, size, "%s %s%s%s", kinds[op->kind].verb, op->target != NULL ? op->target : "",
+                                op->text != NULL ? " = " : "", op->text != NULL ? op->text : "");
+}
+
+static void add(struct plan *p, struct op op)
+{
+        op.tree_fd = op.idmap_fd = -1;
+        p->ops[p->n++] = op;
+}
+
+static bool has_device(const struct config *c, const char *path)
+{
+        for (size_t i = 0; i < c->n_devices; i++)
+                if (strcmp(c->devices[i].path, path) == 0)
+                        return true;
+        for (size_t i = 0; i < c->n_mounts; i++)
+                if (strcmp(c->mounts[i].destination, path) == 0)
+                        return true;
+        return false;
+}
+
+int plan_make(struct config *c, struct plan *ret, spawn_error *e)
+{
+        size_t room = c->n_mounts + c->n_devices + n_default_devices + ELEMENTSOF(default_links) + c->masked_paths.n +
+                      c->readonly_paths.n + c->sysctl.n + 3;
+
+        ret->ops = arena_alloc(&c->arena, room, sizeof(*ret->ops));
+        if (ret->ops == NULL)
+                return spawn_err(e, ENOMEM, "plan", "out of memory");
+        /* Sysctls first: they go through the host's /proc, and show this task's new namespaces there. */
+        for (size_t i = 0; i < c->sysctl.n; i++)
+                add(ret, (struct op){.kind = OP_SYSCTL, .target = c->sysctl.v[i].key, .text = c->sysctl.v[i].value});
+        if (c->hostname != NULL)
+                add(ret, (struct op){.kind = OP_HOSTNAME, .text = c->hostname});
+        if (c->domainname != NULL)
+                add(ret, (struct op){.kind = OP_DOMAINNAME, .text = c->domainname});
+        for (size_t i = 0; i < c->n_mounts; i++) {
+                const struct oci_mount *m = &c->mounts[i];
+
+                add(ret, (struct op){.kind = m->options.bind ? OP_BIND : OP_FILESYSTEM, .target = m->destination, .mount = m});
+        }
+        for (size_t i = 0; i < n_default_devices; i++)
+                if (!has_device(c, default_devices[i].path))
+                        add(ret, (struct op){.kind = OP_DEVICE, .target = default_devices[i].path, .device = &default_devices[i]});
+        for (size_t i = 0; i < c->n_devices; i++)
+                add(ret, (struct op){.kind = OP_DEVICE, .target = c->devices[i].path, .device = &c->devices[i]});
+        for (size_t i = 0; i < ELEMENTSOF(default_links); i++)
+                if (!has_device(c, default_links[i].target))
+                        add(ret, (struct op){.kind = OP_SYMLINK, .target = default_links[i].target, .text = default_links[i].text});
+        for (size_t i = 0; i < c->readonly_paths.n; i++)
+                add(ret, (struct op){.kind = OP_READONLY, .target = c->readonly_paths.v[i]});
+        for (size_t i = 0; i < c->masked_paths.n; i++)
+                add(ret, (struct op){.kind = OP_MASK, .target = c->masked_paths.v[i]});
+        if (c->root_readonly)
+                add(ret, (struct op){.kind = OP_ROOT_READONLY});
+        return 0;
+}
+
+/* Does: clone sources whose mounts are to stay in touch with the host's. Must not: change a mount.
+ * Needs: the container's mount namespace, before rootfs_open() cuts propagation. */
+int plan_preopen(struct plan *p, const struct config *c, spawn_error *e)
+{
+        for (size_t i = 0; i < p->n; i++) {
+                struct op *op = &p->ops[i];
+
+                if (op->kind == OP_BIND && op->mount->options.propagation & (MS_SHARED | MS_SLAVE)) {
+                        int r = op_bind_preopen(op, e);
+
+                        if (r < 0)
+                                return r;
+                }
+        }
+        return 0;
+}
+
+/* Does: everything beneath the root. Must not: need the container's ids or drop privileges.
+ * Needs: all namespaces, the host's root still being the root. */
+int plan_execute(const struct plan *p, struct builder *b, spawn_error *e)
+{
+        for (size_t i = 0; i < p->n; i++) {
+                int r = kinds[p->ops[i].kind].run(&p->ops[i], b, e);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}

@@ -1,0 +1,72 @@
+/* What is to be done beneath the root file system, as data: made by the parent, executed in order by the child. */
+#ifndef PODLIKE_PLAN_H
+#define PODLIKE_PLAN_H
+
+#include "config.h"
+
+enum op_kind {
+        OP_FILESYSTEM, /* mount: a new file system */
+        OP_BIND,       /* mount: part of what the host has */
+        OP_DEVICE,     /* device */
+        OP_SYMLINK,    /* text: what it points to */
+        OP_MASK,       /* hide a file or directory; missing is fine */
+        OP_READONLY,   /* make a subtree read-only; missing is fine */
+        OP_ROOT_READONLY,
+        OP_HOSTNAME,   /* text */
+        OP_DOMAINNAME, /* text */
+        OP_SYSCTL,     /* target: name with dots or slashes; text: value */
+};
+
+struct op {
+        enum op_kind kind;
+        const char *target; /* path inside the container */
+        const struct oci_mount *mount;
+        const struct oci_device *device;
+        const char *text;
+        int tree_fd;   /* OP_BIND: source cloned beforehand, -1: not yet */
+        int idmap_fd;  /* OP_BIND: user namespace of an id-mapped mount, -1: none */
+};
+
+struct plan {
+        struct op *ops;
+        size_t n;
+};
+
+/* All operations of a configuration, in the order of the specification. */
+int plan_make(struct config *c, struct plan *ret, spawn_error *e);
+/* One line for people: "mount tmpfs on /dev". */
+void plan_describe(const struct op *op, char *buf, size_t size);
+
+/* What the child has in hand while it executes the plan. */
+struct builder {
+        const struct config *config;
+        int root_fd;       /* O_PATH, the container's root */
+        int proc_fd;       /* O_PATH of the host's /proc, for sysctl */
+        int empty_fd;      /* read-only empty tmpfs, detached; -1 until needed */
+        int null_fd;       /* detached clone of /dev/null; -1 until needed */
+        bool user_ns;      /* mknod(2) and some mounts are refused */
+        const char *cgroup; /* absolute path of the container's cgroup; NULL: none */
+};
+
+/* Clone the sources that must be taken before the host's mounts are cut off. */
+int plan_preopen(struct plan *p, const struct config *c, spawn_error *e);
+int plan_execute(const struct plan *p, struct builder *b, spawn_error *e);
+
+/* The kinds, one function each. */
+int op_filesystem(const struct op *op, struct builder *b, spawn_error *e);
+int op_bind(const struct op *op, struct builder *b, spawn_error *e);
+int op_bind_preopen(struct op *op, spawn_error *e);
+int op_device(const struct op *op, struct builder *b, spawn_error *e);
+int op_symlink(const struct op *op, struct builder *b, spawn_error *e);
+int op_mask(const struct op *op, struct builder *b, spawn_error *e);
+int op_readonly(const struct op *op, struct builder *b, spawn_error *e);
+int op_root_readonly(const struct op *op, struct builder *b, spawn_error *e);
+int op_hostname(const struct op *op, struct builder *b, spawn_error *e);
+int op_domainname(const struct op *op, struct builder *b, spawn_error *e);
+int op_sysctl(const struct op *op, struct builder *b, spawn_error *e);
+
+/* devices.c: every container has these. */
+extern const struct oci_device default_devices[];
+extern const size_t n_default_devices;
+
+#endif

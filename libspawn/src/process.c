@@ -1,0 +1,238 @@
+/* What a process is before it becomes the container's. */
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/ioprio.h>
+#include <linux/keyctl.h>
+#include <linux/sched/types.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "caps.h"
+#include "fail.h"
+#include "io.h"
+#include "process.h"
+#include "util.h"
+
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+int process_oom_score(const struct oci_process *p, bool rootless, spawn_error *e)
+{
+        char text[16];
+        int r;
+
+        if (!p->has_oom_score)
+                return 0;
+        (void) snprintf(text, sizeof(text), "%d", (int) p->oom_score);
+        r = write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", text);
+        if ((r == -EACCES || r == -EPERM) && rootless)
+                return 0;
+        return r < 0 ? fail_code(e, r, "limits", "write %s to `/proc/self/oom_score_adj`", text) : 0;
+}
+
+static int apply_scheduler(const struct oci_process *p, spawn_error *e)
+{
+        static const char *const policies[] = {"SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_ISO", "SCHED_IDLE", "SCHED_DEADLINE"};
+        struct jv root = jv_root(NULL), proc = {.up = &root, .key = "process"};
+        struct jv v = {.up = &proc, .key = "scheduler", .obj = p->scheduler}, policy = jv_key(&v, "policy");
+        struct sched_attr attr = {.size = sizeof(attr), .sched_policy = UINT32_MAX};
+        const char *name = "";
+        int64_t nice = 0;
+        int r;
+
+        if (p->scheduler == NULL)
+                return 0;
+        if ((r = jv_as_str(&policy, &name, e)) < 0 || (r = jv_int(&v, "nice", -20, 19, &nice, e)) < 0 ||
+            (r = jv_u32(&v, "priority", &attr.sched_priority, e)) < 0)
+                return r;
+        if ((r = jv_u64(&v, "runtime", (uint64_t *) &attr.sched_runtime, e)) < 0 ||
+            (r = jv_u64(&v, "deadline", (uint64_t *) &attr.sched_deadline, e)) < 0 ||
+            (r = jv_u64(&v, "period", (uint64_t *) &attr.sched_period, e)) < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(policies); i++)
+                if (strcmp(policies[i], name) == 0)
+                        attr.sched_policy = (uint32_t) i;
+        if (attr.sched_policy == UINT32_MAX)
+                return jv_err(&policy, e, "unknown policy \"%s\"", name);
+        attr.sched_nice = (int32_t) nice;
+        if (syscall(SYS_sched_setattr, 0, &attr, 0) < 0)
+                return fail_errno(e, "limits", "set scheduler `%s`", name);
+        return 0;
+}
+
+int process_priority(const struct oci_process *p, spawn_error *e)
+{
+        if (p->io_class >= 0 && syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
+                                        IOPRIO_PRIO_VALUE((int) p->io_class, (int) p->io_priority)) < 0)
+                return fail_errno(e, "limits", "set the I/O priority");
+        return apply_scheduler(p, e);
+}
+
+int process_keyring(const char *id, spawn_error *e)
+{
+        char name[256];
+
+        (void) snprintf(name, sizeof(name), "_ses.%.200s", id);
+        if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0) >= 0 || errno == ENOSYS)
+                return 0;
+        /* EPERM: an outer container's seccomp filter forbids keyctl, so nobody has keys to protect. */
+        if (errno == EPERM)
+                return 0;
+        if (errno == EDQUOT)
+                return spawn_err(e, EDQUOT, "keyring",
+                                 "create keyring `%s`: Disk quota exceeded (this user's key quota, raise the sysctl kernel.keys.maxkeys)", name);
+        return fail_errno(e, "keyring", "create keyring `%s`", name);
+}
+
+static int set_groups(const struct oci_process *p, spawn_error *e)
+{
+        char text[8] = "";
+
+        if (setgroups(p->n_groups, p->groups) == 0)
+                return 0;
+        if (errno == EPERM && p->n_groups == 0) {
+                /* user_namespaces(7): "deny" in a namespace that an unprivileged user mapped for itself alone. */
+                int saved = errno;
+                _cleanup_close_ int fd = open("/proc/self/setgroups", O_RDONLY | O_CLOEXEC);
+
+                if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && strncmp(text, "deny", 4) == 0)
+                        return 0;
+                errno = saved;
+        }
+        return fail_errno(e, "user", "setgroups");
+}
+
+int process_user(const struct oci_process *p, bool keep_groups, spawn_error *e)
+{
+        int r = keep_groups ? 0 : set_groups(p, e);
+
+        if (r < 0)
+                return r;
+        if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+                return fail_errno(e, "user", "keep capabilities");
+        if (setresgid(p->gid, p->gid, p->gid) < 0)
+                return fail_errno(e, "user", "setresgid to `%u`", p->gid);
+        if (setresuid(p->uid, p->uid, p->uid) < 0)
+                return fail_errno(e, "user", "setresuid to `%u`", p->uid);
+        return caps_raise_all(e);
+}
+
+int process_cwd(const char *cwd, spawn_error *e)
+{
+        char real[PATH_MAX];
+        int r;
+
+        if (chdir(cwd) < 0) {
+                if (errno != ENOENT)
+                        return fail_errno(e, "cwd", "chdir to `%s`", cwd);
+                r = make_dirs(cwd, 0755);
+                if (r < 0)
+                        return fail_code(e, r, "cwd", "create working directory `%s`", cwd);
+                if (chdir(cwd) < 0)
+                        return fail_errno(e, "cwd", "chdir to `%s`", cwd);
+        }
+        /* CVE-2024-21626: through a descriptor of the host (/proc/self/fd/N) the directory would lie outside; the
+         * kernel then answers "(unreachable)/..." (getcwd(2)). */
+        if (syscall(SYS_getcwd, real, sizeof(real)) < 0)
+                return fail_errno(e, "cwd", "getcwd");
+        if (real[0] != '/')
+                return spawn_err(e, EXDEV, "cwd", "chdir to `%s`: the directory is outside of the container", cwd);
+        return 0;
+}
+
+/* 0, or -errno that says why path cannot be executed. */
+static int check_executable(const char *path)
+{
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode))
+                return -EACCES;
+        /* Effective ids; access(2) would ask for the real ones, which are the same, but libc may lie for root. */
+        if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
+                return -errno;
+        return 0;
+}
+
+static const char *path_of(const struct oci_process *p)
+{
+        for (size_t i = 0; i < p->env.n; i++)
+                if (strncmp(p->env.v[i], "PATH=", 5) == 0)
+                        return p->env.v[i] + 5;
+        return DEFAULT_PATH;
+}
+
+static int executable_error(const char *name, int r, spawn_error *e)
+{
+        /* These words are an interface: engines make exit codes 126 and 127 of them. */
+        if (r == -ENOENT || r == -ENOTDIR)
+                return fail_code(e, ENOENT, "executable", "executable file `%s` not found in $PATH", name);
+        if (r == -EACCES || r == -EPERM)
+                return spawn_err(e, EACCES, "executable", "exec `%s`: open executable: %s", name, strerror(EACCES));
+        return fail_code(e, r, "executable", "exec `%s`: open executable", name);
+}
+
+int process_find_executable(const struct oci_process *p, char ret[PATH_MAX], spawn_error *e)
+{
+        const char *name = p->args.v[0], *dir = path_of(p);
+        int r, worst = -ENOENT;
+
+        if (strchr(name, '/') != NULL) {
+                r = check_executable(name);
+                if (r < 0)
+                        return executable_error(name, r, e);
+                if (snprintf(ret, PATH_MAX, "%s", name) >= PATH_MAX)
+                        return executable_error(name, -ENAMETOOLONG, e);
+                return 0;
+        }
+        while (name[0] != '\0') {
+                size_t len = strcspn(dir, ":");
+                int n = snprintf(ret, PATH_MAX, "%.*s%s%s", (int) len, dir, len > 0 ? "/" : "./", name);
+
+                if (n > 0 && n < PATH_MAX) {
+                        r = check_executable(ret);
+                        if (r == 0)
+                                return 0;
+                        /* As execvp(3): a file that is there but cannot be run is worth telling. */
+                        if (r == -EACCES)
+                                worst = r;
+                }
+                if (dir[len] == '\0')
+                        break;
+                dir += len + 1;
+        }
+        return executable_error(name, worst, e);
+}
+
+int process_exec(const struct oci_process *p, const char *path, spawn_error *e)
+{
+        (void) execve(path, (char *const *) p->args.v, p->env.v != NULL ? (char *const *) p->env.v : (char *const[]){NULL});
+        if (errno == ENOENT)
+                return fail_errno(e, "exec", "exec container process (missing dynamic library?) `%s`", path);
+        return fail_errno(e, "exec", "exec container process `%s`", path);
+}
+
+void process_reset_signals(void)
+{
+        sigset_t none;
+
+        for (int sig = 1; sig < _NSIG; sig++)
+                (void) signal(sig, SIG_DFL);
+        (void) sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void process_own_stdio(const struct oci_process *p)
+{
+        for (int fd = 0; fd < 3; fd++) {
+                struct stat st;
+
+                /* Not a terminal: it is the caller's; a terminal of the container's own is given in terminal.c. */
+                if (fstat(fd, &st) == 0 && st.st_uid != p->uid && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+                        (void) fchown(fd, p->uid, (gid_t) -1);
+        }
+}

@@ -1,0 +1,27 @@
+/* What a process is before it becomes the container's: limits, ids, working directory, executable. */
+#ifndef PODLIKE_PROCESS_H
+#define PODLIKE_PROCESS_H
+
+#include <limits.h>
+
+#include "config.h"
+
+/* Needs the host's /proc. rootless: lowering the score may be refused, that is fine. */
+int process_oom_score(const struct oci_process *p, bool rootless, spawn_error *e);
+int process_priority(const struct oci_process *p, spawn_error *e);
+/* A session keyring of its own, so that the container cannot read the caller's. */
+int process_keyring(const char *id, spawn_error *e);
+/* Supplementary groups, gid, uid; capabilities are kept. keep_groups: the caller's groups stay. */
+int process_user(const struct oci_process *p, bool keep_groups, spawn_error *e);
+/* chdir, creating what is missing; refuses a directory outside the root. */
+int process_cwd(const char *cwd, spawn_error *e);
+/* Find args[0] in PATH of env. */
+int process_find_executable(const struct oci_process *p, char ret[PATH_MAX], spawn_error *e);
+/* execve(2); returns only on failure, in crun's words. */
+int process_exec(const struct oci_process *p, const char *path, spawn_error *e);
+/* Handlers and ignored signals to default, nothing blocked. */
+void process_reset_signals(void);
+/* Pipes belong to the user of the process, so that /dev/stdout can be opened again. */
+void process_own_stdio(const struct oci_process *p);
+
+#endif

@@ -1,0 +1,277 @@
+/* A seccomp profile of config.json compiled by libseccomp. */
+#include <ctype.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include "fail.h"
+#include "seccomp-filter.h"
+#include "util.h"
+
+static const struct {
+        const char *name;
+        uint32_t action;
+        bool has_errno;
+} actions[] = {
+        {"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW, false},
+        {"SCMP_ACT_ERRNO", SCMP_ACT_ERRNO(0), true},
+        {"SCMP_ACT_KILL", SCMP_ACT_KILL, false},
+        {"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS, false},
+        {"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD, false},
+        {"SCMP_ACT_LOG", SCMP_ACT_LOG, false},
+        {"SCMP_ACT_NOTIFY", SCMP_ACT_NOTIFY, false},
+        {"SCMP_ACT_TRACE", SCMP_ACT_TRACE(0), true},
+        {"SCMP_ACT_TRAP", SCMP_ACT_TRAP, false},
+};
+
+static const struct {
+        const char *name;
+        enum scmp_compare op;
+} compares[] = {
+        {"SCMP_CMP_NE", SCMP_CMP_NE}, {"SCMP_CMP_LT", SCMP_CMP_LT}, {"SCMP_CMP_LE", SCMP_CMP_LE},
+        {"SCMP_CMP_EQ", SCMP_CMP_EQ}, {"SCMP_CMP_GE", SCMP_CMP_GE}, {"SCMP_CMP_GT", SCMP_CMP_GT},
+        {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ},
+};
+
+static const struct {
+        const char *name;
+        uint32_t flag;
+} flags[] = {
+        {"SECCOMP_FILTER_FLAG_TSYNC", 0}, /* one thread: nothing to synchronise */
+        {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
+        {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+        {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 1U << 5},
+};
+
+static inline void cleanup_ctxp(scmp_filter_ctx *ctx)
+{
+        if (*ctx != NULL)
+                seccomp_release(*ctx);
+}
+
+void seccomp_compiler_id(char *buf, size_t size)
+{
+        const struct scmp_version *v = seccomp_version();
+        struct utsname u;
+
+        (void) uname(&u);
+        (void) snprintf(buf, size, "%u.%u.%u %s", v->major, v->minor, v->micro, u.machine);
+}
+
+static int get_action(const struct jv *up, const char *key, const char *errno_key, uint32_t default_errno, uint32_t *ret,
+                      spawn_error *e)
+{
+        struct jv v = jv_key(up, key);
+        const char *name = "";
+        int64_t code = default_errno;
+        int r = jv_as_str(&v, &name, e);
+
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return jv_err(&v, e, "missing");
+        r = jv_int(up, errno_key, 0, 4095, &code, e);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(actions); i++) {
+                if (strcmp(actions[i].name, name) != 0)
+                        continue;
+                if (r > 0 && !actions[i].has_errno) {
+                        struct jv c = jv_key(up, errno_key);
+
+                        return jv_err(&c, e, "%s takes none", name);
+                }
+                *ret = actions[i].action | (actions[i].has_errno ? (uint32_t) code : 0);
+                return 0;
+        }
+        return jv_err(&v, e, "unknown action \"%s\"", name);
+}
+
+static int add_architectures(scmp_filter_ctx ctx, const struct jv *profile, spawn_error *e)
+{
+        struct jv list;
+        size_t n;
+        int r = jv_array(profile, "architectures", &list, &n, e);
+
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                struct jv item = jv_idx(&list, i);
+                const char *name = "";
+                char lower[32];
+                uint32_t token;
+                size_t k = 0;
+
+                r = jv_as_str(&item, &name, e);
+                if (r < 0)
+                        return r;
+                if (strncmp(name, "SCMP_ARCH_", 10) != 0)
+                        return jv_err(&item, e, "unknown architecture \"%s\"", name);
+                for (; name[10 + k] != '\0' && k + 1 < sizeof(lower); k++)
+                        lower[k] = (char) tolower((unsigned char) name[10 + k]);
+                lower[k] = '\0';
+                token = seccomp_arch_resolve_name(lower);
+                if (token == 0)
+                        return jv_err(&item, e, "unknown architecture \"%s\"", name);
+                r = seccomp_arch_add(ctx, token);
+                if (r < 0 && r != -EEXIST)
+                        return jv_err(&item, e, "libseccomp refuses it: %s", strerror(-r));
+                r = 0;
+        }
+        return r;
+}
+
+static int get_arg(const struct jv *v, struct scmp_arg_cmp *ret, spawn_error *e)
+{
+        struct jv op = jv_key(v, "op"), index = jv_key(v, "index");
+        const char *name = "";
+        uint64_t value = 0, value_two = 0, n = 0;
+        int r = jv_need_obj(v, e);
+
+        if (r < 0 || (r = jv_as_u64(&index, &n, e)) < 0)
+                return r;
+        if (n > 5)
+                return jv_err(&index, e, "system calls have arguments 0 to 5");
+        if ((r = jv_u64(v, "value", &value, e)) < 0 || (r = jv_u64(v, "valueTwo", &value_two, e)) < 0)
+                return r;
+        if ((r = jv_as_str(&op, &name, e)) < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(compares); i++) {
+                if (strcmp(compares[i].name, name) != 0)
+                        continue;
+                *ret = (struct scmp_arg_cmp){.arg = (unsigned int) n, .op = compares[i].op, .datum_a = value, .datum_b = value_two};
+                return 0;
+        }
+        return jv_err(&op, e, "unknown comparison \"%s\"", name);
+}
+
+/* Conditions on one call are joined by and; libseccomp takes one per argument, and where a profile has several for
+ * the same argument, they mean or (as runc and crun read it). */
+static int add_rules(scmp_filter_ctx ctx, uint32_t action, int nr, const struct scmp_arg_cmp *args, unsigned int n)
+{
+        bool seen[6] = {false}, twice = false;
+        int r = 0;
+
+        for (unsigned int i = 0; i < n; i++) {
+                twice = twice || seen[args[i].arg];
+                seen[args[i].arg] = true;
+        }
+        if (!twice)
+                return seccomp_rule_add_array(ctx, action, nr, n, args);
+        for (unsigned int i = 0; i < n && r >= 0; i++)
+                r = seccomp_rule_add_array(ctx, action, nr, 1, &args[i]);
+        return r;
+}
+
+static int add_syscall(scmp_filter_ctx ctx, uint32_t default_action, uint32_t default_errno, const struct jv *v, spawn_error *e)
+{
+        struct scmp_arg_cmp args[32];
+        struct jv names, list;
+        size_t n_names, n_args;
+        uint32_t action = 0;
+        int r = jv_need_obj(v, e);
+
+        if (r < 0 || (r = get_action(v, "action", "errnoRet", default_errno, &action, e)) < 0)
+                return r;
+        if ((r = jv_array(v, "names", &names, &n_names, e)) < 0 || (r = jv_array(v, "args", &list, &n_args, e)) < 0)
+                return r;
+        if (n_args > ELEMENTSOF(args))
+                return jv_err(&list, e, "more than %zu conditions", ELEMENTSOF(args));
+        for (size_t i = 0; i < n_args; i++) {
+                struct jv item = jv_idx(&list, i);
+
+                r = get_arg(&item, &args[i], e);
+                if (r < 0)
+                        return r;
+        }
+        /* libseccomp refuses a rule that says what happens anyway. */
+        if (action == default_action)
+                return 0;
+        for (size_t i = 0; i < n_names; i++) {
+                struct jv item = jv_idx(&names, i);
+                const char *name = "";
+                int nr;
+
+                r = jv_as_str(&item, &name, e);
+                if (r < 0)
+                        return r;
+                nr = seccomp_syscall_resolve_name(name);
+                /* Profiles name calls of all architectures and kernels: one that is unknown here cannot be made. */
+                if (nr == __NR_SCMP_ERROR)
+                        continue;
+                r = add_rules(ctx, action, nr, args, (unsigned int) n_args);
+                if (r < 0)
+                        return jv_err(&item, e, "libseccomp refuses the rule for \"%s\": %s", name, strerror(-r));
+        }
+        return 0;
+}
+
+static int get_flags(const struct jv *profile, uint32_t *ret, spawn_error *e)
+{
+        struct jv list;
+        size_t n;
+        int r = jv_array(profile, "flags", &list, &n, e);
+
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                struct jv item = jv_idx(&list, i);
+                const char *name = "";
+                size_t k;
+
+                r = jv_as_str(&item, &name, e);
+                for (k = 0; r >= 0 && k < ELEMENTSOF(flags); k++)
+                        if (strcmp(flags[k].name, name) == 0)
+                                break;
+                if (r >= 0 && k == ELEMENTSOF(flags))
+                        return jv_err(&item, e, "unknown flag \"%s\"", name);
+                if (r >= 0)
+                        *ret |= flags[k].flag;
+        }
+        return r;
+}
+
+static int export_bpf(scmp_filter_ctx ctx, struct seccomp_filter *ret, spawn_error *e)
+{
+        _cleanup_close_ int fd = memfd_create("seccomp", MFD_CLOEXEC);
+        struct stat st;
+        int r = fd < 0 ? -errno : seccomp_export_bpf(ctx, fd);
+
+        if (r == 0 && fstat(fd, &st) < 0)
+                r = -errno;
+        if (r < 0)
+                return fail_code(e, r, "seccomp", "compile the seccomp profile");
+        ret->bpf = malloc((size_t) st.st_size);
+        if (ret->bpf == NULL || pread(fd, ret->bpf, (size_t) st.st_size, 0) != (ssize_t) st.st_size)
+                return fail_code(e, ret->bpf == NULL ? ENOMEM : EIO, "seccomp", "compile the seccomp profile");
+        ret->len = (size_t) st.st_size;
+        return 0;
+}
+
+int seccomp_compile(struct json_object *profile, struct seccomp_filter *ret, spawn_error *e)
+{
+        struct jv root = jv_root(NULL), lin = {.up = &root, .key = "linux"};
+        struct jv v = {.up = &lin, .key = "seccomp", .obj = profile}, list;
+        uint32_t action = 0;
+        size_t n;
+        int r = get_action(&v, "defaultAction", "defaultErrnoRet", EPERM, &action, e);
+
+        if (r < 0)
+                return r;
+        __attribute__((cleanup(cleanup_ctxp))) scmp_filter_ctx ctx = seccomp_init(action);
+        if (ctx == NULL)
+                return fail_text(e, "seccomp", "libseccomp refuses the default action of the profile");
+        if ((r = get_flags(&v, &ret->flags, e)) < 0 || (r = add_architectures(ctx, &v, e)) < 0)
+                return r;
+        if ((r = jv_array(&v, "syscalls", &list, &n, e)) < 0)
+                return r;
+        for (size_t i = 0; i < n; i++) {
+                struct jv item = jv_idx(&list, i);
+
+                r = add_syscall(ctx, action, EPERM, &item, e);
+                if (r < 0)
+                        return r;
+        }
+        return export_bpf(ctx, ret, e);
+}

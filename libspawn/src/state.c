@@ -1,0 +1,298 @@
+/* State of containers.
+ *
+ * state.json says what cannot be asked of the kernel. Whether the container lives is never read from it: a process
+ * counts only with its start time, "created" only while it listens on the start socket, "paused" is asked of the
+ * freezer. So no crash, kill or reboot can make it lie.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+
+#include "cgroup.h"
+#include "config.h"
+#include "fail.h"
+#include "io.h"
+#include "state.h"
+#include "util.h"
+
+#define STATE_MAX (1024 * 1024)
+
+const char *status_name(enum status s)
+{
+        static const char *const names[] = {"creating", "created", "running", "paused", "stopped"};
+
+        return names[s];
+}
+
+int state_check_id(const char *id, spawn_error *e)
+{
+        size_t n = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.");
+
+        if (id[0] == '\0' || id[0] == '.' || id[n] != '\0' || n > ID_MAX)
+                return fail_text(e, "container id", "invalid container id `%.64s`: use letters, digits, _ + - . and at most %d of them", id, ID_MAX);
+        return 0;
+}
+
+static int open_root(const struct runtime *rt, bool create, spawn_error *e)
+{
+        int fd = open(rt->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0 && errno == ENOENT && create) {
+                int r = make_dirs(rt->root, 0700);
+
+                if (r < 0)
+                        return fail_code(e, r, "state", "create state directory `%s`", rt->root);
+                fd = open(rt->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        }
+        return fd < 0 ? fail_errno(e, "state", "open state directory `%s`", rt->root) : fd;
+}
+
+int state_create_dir(const struct runtime *rt, const char *id, spawn_error *e)
+{
+        _cleanup_close_ int root = open_root(rt, true, e);
+
+        if (root < 0)
+                return root;
+        int made = mkdirat(root, id, 0700) < 0 ? -errno : 0;
+        if (made < 0 && made != -EEXIST)
+                return fail_code(e, made, "state", "create `%s/%s`", rt->root, id);
+        _cleanup_close_ int fd = openat(root, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+                return fail_errno(e, "state", "open `%s/%s`", rt->root, id);
+        /* Held until the state is complete. A directory that nobody holds and that says nothing of a process is
+         * what a killed creator has left: it is taken over. */
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+                return spawn_err(e, EEXIST, "state", "container with id `%s` is being created already", id);
+        if (made == -EEXIST) {
+                struct state old = {0};
+                int r = state_read(fd, id, &old, NULL);
+                bool taken = r == 0 && old.pid > 0;
+
+                state_free(&old);
+                if (taken)
+                        return spawn_err(e, EEXIST, "state", "container with id `%s` already exists", id);
+        }
+        return steal_fd(&fd);
+}
+
+int state_open_dir(const struct runtime *rt, const char *id, spawn_error *e)
+{
+        char path[sizeof(rt->root) + ID_MAX + 2];
+        int fd;
+
+        (void) snprintf(path, sizeof(path), "%s/%s", rt->root, id);
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0 && errno == ENOENT)
+                return spawn_err(e, ENOENT, "state", "container `%s` does not exist", id);
+        return fd < 0 ? fail_errno(e, "state", "open `%s`", path) : fd;
+}
+
+static void put_string(struct json_object *o, const char *key, const char *value)
+{
+        if (value != NULL)
+                json_object_object_add(o, key, json_object_new_string(value));
+}
+
+int state_write(int dir_fd, const struct state *s, spawn_error *e)
+{
+        _cleanup_json_ struct json_object *o = json_object_new_object();
+        const char *text;
+        size_t len;
+        int r;
+
+        put_string(o, "ociVersion", OCI_VERSION);
+        put_string(o, "id", s->id);
+        json_object_object_add(o, "pid", json_object_new_int(s->pid));
+        json_object_object_add(o, "startTime", json_object_new_uint64(s->start_time));
+        put_string(o, "bundle", s->bundle);
+        put_string(o, "rootfs", s->rootfs);
+        put_string(o, "created", s->created);
+        put_string(o, "owner", s->owner);
+        put_string(o, "cgroup", s->cgroup);
+        put_string(o, "scope", s->scope);
+        json_object_object_add(o, "namespaces", json_object_new_int(s->namespaces));
+        json_object_object_add(o, "hooks", json_object_new_boolean(s->hooks));
+        json_object_object_add(o, "terminal", json_object_new_boolean(s->terminal));
+        put_string(o, "seccomp", s->seccomp);
+        put_string(o, "seccompListener", s->listener);
+        put_string(o, "seccompMetadata", s->metadata);
+        if (s->annotations != NULL)
+                json_object_object_add(o, "annotations", json_object_get(s->annotations));
+        text = json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN, &len);
+        r = text == NULL ? -ENOMEM : replace_file_at(dir_fd, "state.json", text, len, 0600);
+        return r < 0 ? fail_code(e, r, "state", "write state of container `%s`", s->id) : 0;
+}
+
+int state_read(int dir_fd, const char *id, struct state *ret, spawn_error *e)
+{
+        int64_t pid = 0, namespaces = 0;
+        struct jv v, notes;
+        int r;
+
+        memset(ret, 0, sizeof(*ret));
+        r = jv_parse_file(dir_fd, "state.json", "state.json", &ret->json, NULL, NULL, e);
+        if (r == -ENOENT)
+                return spawn_err(e, ENOENT, "state", "container `%s` was never completely created, delete it", id);
+        if (r < 0)
+                return fail_wrap(e, r, "read the state of container `%s`", id);
+        v = jv_root(ret->json);
+        if ((r = jv_str(&v, "id", &ret->id, e)) < 0 || (r = jv_int(&v, "pid", 0, INT32_MAX, &pid, e)) < 0 ||
+            (r = jv_u64(&v, "startTime", &ret->start_time, e)) < 0 || (r = jv_str(&v, "bundle", &ret->bundle, e)) < 0 ||
+            (r = jv_str(&v, "rootfs", &ret->rootfs, e)) < 0 || (r = jv_str(&v, "created", &ret->created, e)) < 0 ||
+            (r = jv_str(&v, "owner", &ret->owner, e)) < 0 || (r = jv_str(&v, "cgroup", &ret->cgroup, e)) < 0 ||
+            (r = jv_str(&v, "scope", &ret->scope, e)) < 0 || (r = jv_str(&v, "seccomp", &ret->seccomp, e)) < 0 ||
+            (r = jv_str(&v, "seccompListener", &ret->listener, e)) < 0 || (r = jv_str(&v, "seccompMetadata", &ret->metadata, e)) < 0 ||
+            (r = jv_int(&v, "namespaces", INT32_MIN, INT32_MAX, &namespaces, e)) < 0 ||
+            (r = jv_bool(&v, "hooks", &ret->hooks, e)) < 0 || (r = jv_bool(&v, "terminal", &ret->terminal, e)) < 0 ||
+            (r = jv_obj(&v, "annotations", &notes, e)) < 0)
+                return fail_wrap(e, r, "read the state of container `%s`", id);
+        if (ret->id == NULL || strcmp(ret->id, id) != 0 || ret->bundle == NULL)
+                return spawn_err(e, EIO, "state", "the state of container `%s` is damaged", id);
+        ret->pid = (pid_t) pid;
+        ret->namespaces = (int) namespaces;
+        ret->annotations = notes.obj;
+        return 0;
+}
+
+int state_load(const struct runtime *rt, const char *id, struct state *ret, spawn_error *e)
+{
+        int r = state_check_id(id, e);
+
+        memset(ret, 0, sizeof(*ret));
+        if (r < 0)
+                return r;
+        _cleanup_close_ int fd = state_open_dir(rt, id, e);
+        if (fd < 0)
+                return fd;
+        r = state_read(fd, id, ret, e);
+        return r < 0 ? r : steal_fd(&fd);
+}
+
+void state_free(struct state *s)
+{
+        if (s->json != NULL)
+                json_object_put(s->json);
+        s->json = NULL;
+}
+
+int state_remove(const struct runtime *rt, const char *id, spawn_error *e)
+{
+        _cleanup_close_ int root = open_root(rt, false, e);
+        int r = root < 0 ? root : remove_tree_at(root, id);
+
+        return r < 0 && root >= 0 ? fail_code(e, r, "state", "remove `%s/%s`", rt->root, id) : r;
+}
+
+bool state_alive(const struct state *s)
+{
+        unsigned long long start = 0;
+        char letter = 'X';
+
+        return s->pid > 0 && process_stat(s->pid, &start, &letter) == 0 && start == s->start_time && letter != 'Z' &&
+               letter != 'X';
+}
+
+int state_pidfd(const struct state *s)
+{
+        _cleanup_close_ int fd = s->pid > 0 ? (int) syscall(SYS_pidfd_open, s->pid, 0) : -1;
+
+        if (s->pid <= 0)
+                return -ESRCH;
+        if (fd < 0)
+                return -errno;
+        /* Checked after opening: if the pid was reused, it was before. */
+        return state_alive(s) ? steal_fd(&fd) : -ESRCH;
+}
+
+enum status state_status(int dir_fd, const struct state *s)
+{
+        _cleanup_close_ int fd = -1;
+
+        if (s->pid == 0) {
+                /* Nobody holds the lock: the creator has died. */
+                if (flock(dir_fd, LOCK_SH | LOCK_NB) == 0) {
+                        (void) flock(dir_fd, LOCK_UN);
+                        return STATUS_STOPPED;
+                }
+                return STATUS_CREATING;
+        }
+        if (!state_alive(s))
+                return STATUS_STOPPED;
+        fd = start_connect(dir_fd);
+        if (fd >= 0)
+                return STATUS_CREATED;
+        return s->cgroup != NULL && cgroup_is_frozen(s->cgroup) ? STATUS_PAUSED : STATUS_RUNNING;
+}
+
+char *state_oci_json(const struct state *s, const char *status, pid_t pid, bool pretty)
+{
+        _cleanup_json_ struct json_object *o = json_object_new_object();
+        const char *text;
+
+        put_string(o, "ociVersion", OCI_VERSION);
+        put_string(o, "id", s->id);
+        json_object_object_add(o, "pid", json_object_new_int(pid));
+        put_string(o, "status", status);
+        put_string(o, "bundle", s->bundle);
+        put_string(o, "rootfs", s->rootfs);
+        put_string(o, "created", s->created);
+        put_string(o, "owner", s->owner);
+        if (s->scope != NULL)
+                put_string(o, "systemd-scope", s->scope);
+        if (s->annotations != NULL)
+                json_object_object_add(o, "annotations", json_object_get(s->annotations));
+        text = json_object_to_json_string_ext(o, (pretty ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED : JSON_C_TO_STRING_PLAIN) |
+                                                         JSON_C_TO_STRING_NOSLASHESCAPE);
+        return text == NULL ? NULL : strdup(text);
+}
+
+int state_seccomp_cache(const struct runtime *rt)
+{
+        char path[sizeof(rt->root) + 32];
+        struct stat st;
+
+        (void) snprintf(path, sizeof(path), "%s/.cache/seccomp", rt->root);
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0 && errno == ENOENT && make_dirs(path, 0700) == 0)
+                fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        /* A filter is taken from here unseen: nobody else may be able to put one there. */
+        if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 0022) != 0)
+                return -1;
+        return steal_fd(&fd);
+}
+
+static void start_address(int dir_fd, struct sockaddr_un *ret)
+{
+        memset(ret, 0, sizeof(*ret));
+        ret->sun_family = AF_UNIX;
+        (void) snprintf(ret->sun_path, sizeof(ret->sun_path), "%s/start", fd_path(dir_fd).s);
+}
+
+int start_listen(int dir_fd, spawn_error *e)
+{
+        struct sockaddr_un addr;
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+        start_address(dir_fd, &addr);
+        (void) unlinkat(dir_fd, "start", 0);
+        if (fd < 0 || bind(fd, (const struct sockaddr *) &addr, sizeof(addr)) < 0 || listen(fd, 8) < 0)
+                return fail_errno(e, "state", "create the start socket");
+        return steal_fd(&fd);
+}
+
+int start_connect(int dir_fd)
+{
+        struct sockaddr_un addr;
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+        start_address(dir_fd, &addr);
+        if (fd < 0 || connect(fd, (const struct sockaddr *) &addr, sizeof(addr)) < 0)
+                return -errno;
+        return steal_fd(&fd);
+}
