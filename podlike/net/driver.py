@@ -54,7 +54,7 @@ def parse_network(text: str) -> tuple[str, str]:
                                hint="Write ns:/run/netns/NAME.")
         return "join", text
     raise NetworkError(f"use network {text!r}: named networks are not supported by this version",
-                       hint="Use --network private, host, none, slirp4netns, pasta, container:NAME or ns:PATH")
+                       hint="Use --network private, host, none, slirp4netns, pasta, container:ID or ns:PATH.")
 
 
 def prepare(spec: "ContainerSpec", config: "Config") -> NetworkPlan:

@@ -47,8 +47,8 @@ def hosts(spec: "ContainerSpec", plan: "NetworkPlan", setup: "NetworkSetup", con
     """The text of /etc/hosts.
 
     name: the container's host name.
-    image_hosts: the image's own file, for base_hosts_file = "image", read by the caller, who can do so beneath
-    the root file system.
+    image_hosts: the image's own file, for base_hosts_file = "image"; the caller reads it, who can do so
+    beneath the root file system.
     Raises: NetworkError.
     """
     source = config.containers.base_hosts_file
@@ -202,7 +202,7 @@ def _parse_add_host(word: str, host_ip: str) -> tuple[str, list[str]]:
     if ip == HOST_GATEWAY:
         if not host_ip:
             raise NetworkError(f"add host {word!r}: the host has no address that the container could reach",
-                               hint="Give the address, or set host_containers_internal_ip in containers.conf.")
+                               hint="Give the address, or host_containers_internal_ip in containers.conf.")
         ip = host_ip
     if not ip_version(ip):
         raise NetworkError(f"add host {word!r}: {ip or 'nothing'} is no IP address",
@@ -211,7 +211,7 @@ def _parse_add_host(word: str, host_ip: str) -> tuple[str, list[str]]:
 
 
 def _reachable(server: str, *, ipv6: bool) -> bool:
-    """Whether a server of the host can be one of the container: not on loopback, not bound to an interface."""
+    """Whether a server of the host can be one of the container: not on loopback, of no interface."""
     if is_loopback(server):
         return False
     if ":" in server:

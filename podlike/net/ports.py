@@ -145,7 +145,7 @@ def _bind(ip: str, port: int, protocol: str) -> "tuple[_socket.socket | None, in
         return None, e.errno or errno.EIO
     try:
         if protocol == "tcp":
-            # As the helpers bind: connections in TIME_WAIT are no obstacle. With UDP it would hide a conflict.
+            # As the helpers bind: connections in TIME_WAIT do not matter. With UDP it would hide a conflict.
             sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
         if family == _socket.AF_INET6:
             sock.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 1)
