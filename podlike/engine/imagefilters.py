@@ -38,9 +38,14 @@ def select(engine: Engine, images: list[Image], filters: "Iterable[str]") -> lis
 
 def reference_matches(image: Image, pattern: str) -> bool:
     """PATTERN as docker and podman take it: a name, whole or from any slash on, with * and ?; tag or not."""
+    return any(name_matches_reference(name, pattern) for name in image.names)
+
+
+def name_matches_reference(name: str, pattern: str) -> bool:
+    """One full name against such a pattern."""
     from fnmatch import fnmatchcase
 
-    return any(fnmatchcase(tail, pattern) for name in image.names for tail in _tails(name))
+    return any(fnmatchcase(tail, pattern) for tail in _tails(name))
 
 
 def _tails(name: str) -> list[str]:

@@ -24,6 +24,13 @@ class Removed(NamedTuple):
     deleted: str | None
 
 
+class Garbage(NamedTuple):
+    """Layers (diff IDs) and blobs (digests) that may have lost their last user."""
+
+    layers: set[str]
+    blobs: set[str]
+
+
 def resolve(engine: Engine, name: str) -> Image:
     """The image meant by a name, name@digest, or the beginning of an id; an embedded image is loaded for it.
 
@@ -173,8 +180,9 @@ def remove_image(engine: Engine, image: Image, *, force: bool = False) -> Remove
                          hint=f"Remove the container first (`podlike rm {users[0].name}`), or use --force.")
     for container in users:
         _remove_container(engine, container)
+    blobs = _blobs_of(engine, image)
     engine.images.remove(image.id)
-    collect_garbage(engine)
+    collect_garbage(engine, Garbage(set(image.layers), blobs))
     return Removed(image.names, image.id)
 
 
@@ -198,10 +206,11 @@ def prune(engine: Engine, *, every: bool = False, filters: "Iterable[str]" = ())
     return doomed, freed
 
 
-def collect_garbage(engine: Engine) -> int:
+def collect_garbage(engine: Engine, suspects: Garbage | None = None) -> int:
     """Delete layers and blobs that no image and no container needs; return the bytes that became free.
 
-    Does nothing while another command builds on the store: that one's end, or the next removal, comes back to it.
+    suspects: look only at these. None: at everything, so that what an interrupted pull has finished goes too.
+    Does nothing while another command builds on the store; `image prune` comes back to it.
     """
     from podlike.store.locks import StoreLock
 
@@ -210,34 +219,33 @@ def collect_garbage(engine: Engine) -> int:
     if not lock.try_exclusive():
         return 0
     try:
-        layers = engine.images.layers_in_use()
-        freed = sum(engine.layers.remove(d) for d in list(engine.layers.all()) if d not in layers)
-        blobs = _blobs_in_use(engine)
-        return freed + sum(engine.blobs.delete(d) for d in list(engine.blobs.all()) if d not in blobs)
+        layers = suspects.layers if suspects else set(engine.layers.all())
+        freed = sum(engine.layers.remove(diff_id) for diff_id in layers - engine.images.layers_in_use())
+        blobs = suspects.blobs if suspects else set(engine.blobs.all())
+        used: set[str] = set().union(*(_blobs_of(engine, image) for image in engine.images.all()))
+        return freed + sum(engine.blobs.delete(digest) for digest in blobs - used)
     finally:
         lock.release()
 
 
-def _blobs_in_use(engine: Engine) -> set[str]:
-    """Manifests, configs and layers of all images. A damaged manifest protects what its image's layers came from."""
-    used: set[str] = set()
-    for image in engine.images.all():
-        used |= {image.manifest_digest, f"sha256:{image.id}"}
-        try:
-            manifest = read_manifest(engine, image)
-            used |= {layer.digest for layer in manifest.layers}
-        except StoreError:
-            used |= _layer_sources(engine, image)
-    return used
+def _blobs_of(engine: Engine, image: Image) -> set[str]:
+    """Manifest, config and layers. Where the manifest is damaged, what the layers were unpacked from."""
+    blobs = {image.manifest_digest, f"sha256:{image.id}"}
+    try:
+        return blobs | {layer.digest for layer in read_manifest(engine, image).layers}
+    except StoreError:
+        return blobs | _layer_sources(engine, image)
 
 
 def _layer_sources(engine: Engine, image: Image) -> set[str]:
-    sources = set()
+    sources: set[str] = set()
     for diff_id in image.layers:
         try:
-            sources.add(str(engine.layers.record(diff_id)["blob"]))
+            blob = engine.layers.record(diff_id)["blob"]
         except StoreError:
             continue
+        if blob:
+            sources.add(str(blob))
     return sources
 
 

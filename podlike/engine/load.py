@@ -7,6 +7,7 @@ import json
 import os
 
 from podlike.engine.core import Engine
+from podlike.engine.images import Garbage, collect_garbage, local_name
 from podlike.errors import PodlikeError, StoreError
 from podlike.spec import image as spec
 from podlike.store.archives import open_archive
@@ -34,25 +35,24 @@ def load(engine: Engine, path: str, *, names: "Sequence[str]" = (), platform: sp
     Raises: StoreError; images recorded before stay, nothing else does.
     """
     engine.enter_session()
+    made = Garbage(set(), set())
     try:
         with StoreLock(engine.roots.tmp), open_archive(path, tmp=engine.roots.tmp) as archive:
-            loader = _Loader(engine, archive, os.path.abspath(path) if path != "-" else "", names)
+            loader = _Loader(engine, archive, os.path.abspath(path) if path != "-" else "", names, made)
             if archive.has("index.json"):
                 return loader.load_oci(platform or spec.host_platform())
             if archive.has("manifest.json"):
                 return loader.load_docker()
             raise StoreError(f"load {_shown(path)}: it has neither index.json nor manifest.json", hint=_HINT)
     except BaseException:
-        _clean_up(engine)
+        _clean_up(engine, made)
         raise
 
 
-def _clean_up(engine: Engine) -> None:
+def _clean_up(engine: Engine, made: Garbage) -> None:
     """What was stored for an image that did not come about belongs to nobody now."""
-    from podlike.engine.images import collect_garbage
-
     try:
-        collect_garbage(engine)
+        collect_garbage(engine, made)
     except PodlikeError:
         pass  # the first error is the one that matters; the next removal tries again
 
@@ -62,11 +62,14 @@ def _shown(path: str) -> str:
 
 
 class _Loader:
-    def __init__(self, engine: Engine, archive: "Archive", path: str, names: "Sequence[str]") -> None:
+    """made: filled with what is stored, before it is."""
+
+    def __init__(self, engine: Engine, archive: "Archive", path: str, names: "Sequence[str]", made: Garbage) -> None:
         self._engine = engine
         self._archive = archive
         self._path = path
         self._names = names
+        self._made = made
 
     # --- OCI layout (image-layout.md) ---
 
@@ -166,15 +169,23 @@ class _Loader:
 
     def _store(self, manifest: spec.Manifest, document: bytes, config: bytes, names: list[str],
                members: "Sequence[str]") -> list[str]:
+        import hashlib
+
         engine = self._engine
         parsed = spec.parse_config(config)
         if len(parsed.diff_ids) != len(manifest.layers):
             raise StoreError(f"read image config: rootfs.diff_ids has {len(parsed.diff_ids)} entries, "
                              f"the manifest {len(manifest.layers)} layers", hint="The archive is damaged; make it again.")
+        known = engine.images.get(hashlib.sha256(config).hexdigest())
+        if known is not None and all(engine.layers.has(d) for d in known.layers):
+            for name in names:  # the image as it was pulled stays: other compression makes no other image
+                engine.images.tag(known.id, name)
+            return names or [f"sha256:{known.id}"]
         for layer, diff_id, member in zip(manifest.layers, parsed.diff_ids, members, strict=True):
             self._store_layer(layer, diff_id, member)
         digest = engine.blobs.write(document)
         image_id = engine.blobs.write(config).removeprefix("sha256:")
+        self._made.blobs.update((digest, f"sha256:{image_id}"))
         engine.images.add(image_id=image_id, manifest_digest=digest, config=config, layers=parsed.diff_ids, names=names,
                           size=sum(engine.layers.size(d) for d in parsed.diff_ids))
         return names or [f"sha256:{image_id}"]
@@ -184,6 +195,8 @@ class _Loader:
         unpacked = engine.layers.has(diff_id)
         if unpacked and engine.blobs.has(layer.digest):
             return
+        self._made.layers.add(diff_id)
+        self._made.blobs.add(layer.digest)
         with engine.blobs.partial(layer.digest) as blob:
             if blob.done and unpacked:
                 return
@@ -226,8 +239,6 @@ def spec_name(tag: str) -> str:
 
 def _local(name: str) -> str:
     """The full name for an annotation or a directory: without a registry it is localhost's."""
-    from podlike.engine.images import local_name
-
     try:
         return local_name(name)
     except PodlikeError as e:
