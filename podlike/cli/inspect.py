@@ -13,6 +13,15 @@ TYPES = ("all", "container", "image")
 _MAPS = frozenset(("Annotations", "Config.Volumes", "Data", "Driver_opts", "ExposedPorts", "Labels", "Networks",
                    "PortBindings", "Ports", "Tmpfs", "Volumes"))
 
+# What Go prints for a map or a list that is not there is empty, not <nil>.
+_LISTS = frozenset(("Aliases", "Args", "Binds", "BoundingCaps", "CapAdd", "CapDrop", "Cmd", "CreateCommand", "Devices",
+                    "Dns", "DnsOptions", "DnsSearch", "EffectiveCaps", "Entrypoint", "Env", "ExecIDs", "ExtraHosts",
+                    "GroupAdd", "Layers", "Links", "Mounts", "OnBuild", "RepoDigests", "RepoTags", "SecurityOpt",
+                    "Ulimits", "VolumesFrom"))
+# Fields of an image's Config, which its document leaves out when they are empty.
+_IMAGE_CONFIG = {"User": "", "ExposedPorts": None, "Env": None, "Entrypoint": None, "Cmd": None, "Volumes": None,
+                 "WorkingDir": "", "Labels": None, "StopSignal": "", "ArgsEscaped": False}
+
 
 def inspect(call: Call) -> int:
     kind = call.opts.type
@@ -63,11 +72,16 @@ def _document(call: Call, name: str | None, kind: str) -> "Any":
     from podlike.engine import images
 
     try:
-        return images.inspect(call.engine, images.resolve(call.engine, name))
+        doc = images.inspect(call.engine, images.resolve(call.engine, name))
     except NotFoundError:
         if kind == "image":
             raise
         raise NotFoundError(f"No such object: {name}" if call.docker else f'no such object: "{name}"') from None
+    return ImageDocument(doc)
+
+
+class ImageDocument(dict):  # type: ignore[type-arg]
+    """Tells an image's document from a container's."""
 
 
 def _container(call: Call, name: str | None) -> "Any":
@@ -85,6 +99,8 @@ def _print(call: Call, docs: "list[Any]") -> None:
         print_json(docs, indent=5)
         return
     for doc in docs:
+        if isinstance(doc, ImageDocument):
+            doc["Config"] = {**_IMAGE_CONFIG, **doc["Config"]}
         format_document(call, as_structs(doc), text)
 
 
@@ -92,6 +108,8 @@ def as_structs(doc: "Any", key: str = "") -> "Any":
     """The document with every object of fixed fields as a Struct, so that a misspelt field is an error."""
     from podlike.spec.gotemplate import Struct
 
+    if doc is None:
+        return {} if key in _MAPS else [] if key in _LISTS else None
     if isinstance(doc, list):
         return [as_structs(item, key) for item in doc]
     if not isinstance(doc, dict):

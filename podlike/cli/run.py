@@ -19,6 +19,9 @@ def run(call: Call) -> int:
     if opts.rmi:
         if call.changed("rm") and not opts.rm:
             raise UsageError("the --rmi option does not work without --rm")
+        if opts.detach:
+            raise UsageError("--rmi with --detach is not supported by this version of podlike",
+                             hint="Remove the image with `podlike rmi` when the container has ended.")
         opts.rm = True
     spec = fill_spec(call, RUN_TABLE)
     attach = None if opts.detach else make_attach(call, spec)

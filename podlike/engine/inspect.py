@@ -90,8 +90,8 @@ def _image_digest(engine: Engine, c: Container) -> str:
     """The digest of the image's manifest; empty when the image is gone."""
     if not c.image:
         return ""
-    row = engine.db.row("SELECT manifest FROM images WHERE id=?", (c.image,))
-    return str(row[0]) if row and row[0] else ""
+    image = engine.images.get(c.image)
+    return image.manifest_digest if image else ""
 
 
 def _runtime_name(engine: Engine, spec: ContainerSpec) -> str:

@@ -4,14 +4,17 @@ The CLI (or the API) fills a ContainerSpec; engine/ resolves it against the imag
 resolved one into config.json. Names follow podman's flags.
 """
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dataclasses import dataclass as record
     from typing import Any, Self
+else:
+    from podlike.spec.record import record
 
 
-@dataclass(slots=True, kw_only=True)
+@record(slots=True, kw_only=True)
 class Mount:
     """One mount of a container.
 
@@ -26,7 +29,7 @@ class Mount:
     options: "list[str]" = field(default_factory=list)
 
 
-@dataclass(slots=True, kw_only=True)
+@record(slots=True, kw_only=True)
 class PortMapping:
     """A published range of ports.
 
@@ -41,7 +44,7 @@ class PortMapping:
     protocol: str = "tcp"
 
 
-@dataclass(slots=True, kw_only=True)
+@record(slots=True, kw_only=True)
 class ContainerSpec:
     """Everything `create` was asked for. Empty or None means: not given, take the image's or the default."""
 
@@ -170,5 +173,5 @@ class ContainerSpec:
         return cls(**known)
 
 
-_FIELDS = frozenset(f.name for f in fields(ContainerSpec))
+_FIELDS = frozenset(ContainerSpec.__dataclass_fields__)
 _DEFAULT = ContainerSpec()

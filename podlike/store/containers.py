@@ -1,7 +1,7 @@
 """Container records: what was asked for (ContainerSpec) and what the last start left behind (RunState)."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 
 from podlike.errors import ConflictError, NotFoundError
 from podlike.spec.container import ContainerSpec
@@ -9,10 +9,13 @@ from podlike.store.db import Database, UniqueError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dataclasses import dataclass as record
     from typing import Any
+else:
+    from podlike.spec.record import record
 
 
-@dataclass(slots=True, kw_only=True)
+@record(slots=True, kw_only=True)
 class RunState:
     """The last start and its end, as recorded. Whether the container runs now is engine/query.py's to derive.
 
@@ -41,7 +44,7 @@ class RunState:
     execs: "list[str]" = field(default_factory=list)
 
 
-@dataclass(slots=True, kw_only=True)
+@record(slots=True, kw_only=True)
 class Container:
     id: str
     name: str

@@ -20,7 +20,7 @@ ALLOWED = {
     "podlike.cli", "podlike.cli.app", "podlike.cli.command", "podlike.cli.options", "podlike.cli.fillspec", "podlike.cli.run",
     "podlike.engine", "podlike.engine.core",
     "podlike.spec", "podlike.spec.attach", "podlike.spec.container", "podlike.spec.environ", "podlike.spec.mounts",
-    "podlike.spec.ports", "podlike.spec.sizes", "podlike.spec.durations",
+    "podlike.spec.ports", "podlike.spec.record", "podlike.spec.sizes", "podlike.spec.durations",
     "gc", "dataclasses", "copy", "reprlib", "_dataclasses", "signal", "select", "socket", "selectors", "_socket", "array", "math",
 }
 
