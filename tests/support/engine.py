@@ -70,7 +70,7 @@ class Engine:
         *args: str,
         input: bytes | str | None = None,
         check: bool = True,
-        timeout: float = 60,  # noqa: A002
+        timeout: float = 60,
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
         stdin: int | IO[bytes] | None = None,
