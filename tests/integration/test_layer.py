@@ -87,7 +87,8 @@ def is_opaque(path: Path) -> bool:
 def test_everything_a_layer_can_hold(unpack: Unpack, box: Path) -> None:
     long = "n" * 120 + "/" + "m" * 200
     doc = unpack([
-        Dir("d", 0o1777, mtime=EPOCH - 5), Dir("ro", 0o555), File("ro/inside", b"x"), File("d/f", b"data", 0o4755, mtime=EPOCH - 7),
+        Dir("d", 0o1777, mtime=EPOCH - 5), Dir("ro", 0o555), File("ro/inside", b"x"),
+        File("d/f", b"data", 0o4755, mtime=EPOCH - 7),
         Symlink("d/s", "/absolute"), Hardlink("d/h", "d/f"), Fifo("d/p", 0o620), File("d/empty"),
         File(long, b"long"), File("x", b"1", xattrs={"user.note": "hi", "user.overlay.opaque": "y", "security.selinux": "s"}),
         File("no/parents/given", b"y"), CharDevice("null", 1, 3), CharDevice("zero", 0, 0)])
@@ -152,8 +153,8 @@ def test_a_file_over_a_symlink_replaces_it(unpack: Unpack, box: Path) -> None:
 
 
 def test_parents_through_symlinks_of_the_layer(unpack: Unpack, box: Path) -> None:
-    unpack([Dir("usr/lib"), Symlink("lib", "usr/lib"), File("lib/a", b"1"), Symlink("usr/up", "../usr/lib"), File("usr/up/b", b"2"),
-            Symlink("abs", "/usr/lib"), File("abs/new/c", b"3"), Hardlink("abs/d", "lib/a")])
+    unpack([Dir("usr/lib"), Symlink("lib", "usr/lib"), File("lib/a", b"1"),
+            Symlink("usr/up", "../usr/lib"), File("usr/up/b", b"2"), Symlink("abs", "/usr/lib"), File("abs/new/c", b"3"), Hardlink("abs/d", "lib/a")])
     assert sorted(os.listdir(box / "root/usr/lib")) == ["a", "b", "d", "new"]
     assert (box / "root/usr/lib/new/c").read_bytes() == b"3"
 
@@ -355,7 +356,7 @@ def test_trees_deeper_than_a_path_can_be_replaced(unpack: Unpack, box: Path) -> 
                                   ["unpack", "--dest", "/tmp", "extra"], ["pack", "--dest", "/tmp"],
                                   ["unpack", "--dest", "/tmp", "--max-size", "-1"], ["unpack", "--dest", "/tmp", "--xattr", "x"]])
 def test_usage(args: list[str]) -> None:
-    done = subprocess.run([PROGRAM, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    done = subprocess.run([PROGRAM, *args], stdin=subprocess.DEVNULL, capture_output=True)
     assert done.returncode == 2 and done.stdout == b"" and b"usage:" in done.stderr
 
 

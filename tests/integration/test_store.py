@@ -94,7 +94,8 @@ def test_index_of_platforms(store: Engine, tmp_path: Path) -> None:
     files["blobs/" + oci.digest(data).replace(":", "/")] = data
     files["index.json"] = json.dumps({"schemaVersion": 2, "manifests": [{
         "mediaType": oci.INDEX, "digest": oci.digest(data), "size": len(data),
-        "annotations": {"io.containerd.image.name": "docker.io/library/multi:1", "org.opencontainers.image.ref.name": "1"}}]}).encode()
+        "annotations": {"io.containerd.image.name": "docker.io/library/multi:1",
+                        "org.opencontainers.image.ref.name": "1"}}]}).encode()
     for name, content in files.items():
         (tmp_path / "l" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "l" / name).write_bytes(content)
@@ -219,7 +220,8 @@ def test_killed_at_any_instant(store: Engine, tmp_path: Path, delay: float) -> N
 
 
 def test_owners_and_modes_as_the_image_says(store: Engine, tmp_path: Path) -> None:
-    image = Image(layers=[layer([Dir("home", 0o700, 1000, 2000), File("home/s", b"x", 0o4755, 0, 5), File("w", b"", 0o600, 65534, 1)])])
+    image = Image(layers=[layer([Dir("home", 0o700, 1000, 2000), File("home/s", b"x", 0o4755, 0, 5),
+                                 File("w", b"", 0o600, 65534, 1)])])
     oci.write_oci_archive(tmp_path / "a.tar", {"localhost/own:1": image})
     store("load", "-i", str(tmp_path / "a.tar"))
     diff = json.loads(store("image", "inspect", "own:1").stdout)[0]["GraphDriver"]["Data"]["UpperDir"]
@@ -267,7 +269,7 @@ def test_skopeo_reads_what_we_keep(store: Engine, tmp_path: Path) -> None:
     (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [{
         "mediaType": oci.MANIFEST, "digest": "sha256:" + hashlib.sha256(manifest).hexdigest(), "size": len(manifest)}]}))
     try:
-        done = subprocess.run(["skopeo", "inspect", f"oci:{layout}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        done = subprocess.run(["skopeo", "inspect", f"oci:{layout}"], capture_output=True)
     except FileNotFoundError:
         need(False, "skopeo is not installed")
         raise
