@@ -154,7 +154,8 @@ def test_a_file_over_a_symlink_replaces_it(unpack: Unpack, box: Path) -> None:
 
 def test_parents_through_symlinks_of_the_layer(unpack: Unpack, box: Path) -> None:
     unpack([Dir("usr/lib"), Symlink("lib", "usr/lib"), File("lib/a", b"1"),
-            Symlink("usr/up", "../usr/lib"), File("usr/up/b", b"2"), Symlink("abs", "/usr/lib"), File("abs/new/c", b"3"), Hardlink("abs/d", "lib/a")])
+            Symlink("usr/up", "../usr/lib"), File("usr/up/b", b"2"),
+            Symlink("abs", "/usr/lib"), File("abs/new/c", b"3"), Hardlink("abs/d", "lib/a")])
     assert sorted(os.listdir(box / "root/usr/lib")) == ["a", "b", "d", "new"]
     assert (box / "root/usr/lib/new/c").read_bytes() == b"3"
 

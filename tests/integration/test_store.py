@@ -244,6 +244,25 @@ def test_embedded_image_needs_no_network(store: Engine) -> None:
     assert "Hello from a container" in store("run", "--rm", "podlike/hello").stdout
 
 
+def test_a_layer_twice_in_one_image(store: Engine, tmp_path: Path) -> None:
+    """Builders repeat the empty layer; overlayfs takes no directory twice, and the topmost one decides."""
+    again = layer([File("x", b"from the top")])
+    image = Image(layers=[oci.busybox_layer(), again, layer([Whiteout("x")]), again], config={"Cmd": ["/bin/cat", "/x"]})
+    oci.write_oci_archive(tmp_path / "a.tar", {"localhost/twice:1": image})
+    store("load", "-i", str(tmp_path / "a.tar"))
+    assert store("run", "--rm", "twice:1").line == "from the top"
+    assert len(json.loads(store("image", "inspect", "twice:1").stdout)[0]["RootFS"]["Layers"]) == 4
+
+
+def test_whiteouts_hide_lower_layers(store: Engine, tmp_path: Path) -> None:
+    image = Image(layers=[oci.busybox_layer(), layer([File("x", b"1"), File("d/old", b"")]),
+                          layer([Whiteout("x"), Whiteout("d"), File("d/new", b"")])],
+                  config={"Cmd": ["/bin/sh", "-c", "ls /d; ls /x 2>/dev/null || echo gone"]})
+    oci.write_oci_archive(tmp_path / "a.tar", {"localhost/white:1": image})
+    store("load", "-i", str(tmp_path / "a.tar"))
+    assert store("run", "--rm", "white:1").stdout == "new\ngone\n"
+
+
 def test_image_in_use(store: Engine) -> None:
     cid = store("create", "podlike/hello").line
     refused = store("rmi", "podlike/hello", check=False)
