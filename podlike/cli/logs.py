@@ -52,6 +52,7 @@ class _Writer:
         self._width = max((len(c.name) if call.opts.names else 12) for c in containers)
         self._color = {c.id: _COLORS[n % len(_COLORS)] for n, c in enumerate(containers)}
         self._mid_line: "dict[tuple[str, str], bool]" = {}
+        self._last = sys.stdout
 
     def write(self, container: "Container", line: "LogLine") -> None:
         opts = self._opts
@@ -61,8 +62,11 @@ class _Writer:
         self._mid_line[key] = line.partial
         head = self._prefix(container, line) if begins else ""
         out = sys.stderr if line.stream == "stderr" else sys.stdout
+        if out is not self._last:  # both may be the same file or terminal: keep the order
+            self._last.buffer.flush()
+            self._last = out
         out.buffer.write(head.encode() + line.text + (b"" if line.partial else b"\n"))
-        if opts.follow or out is sys.stderr:
+        if opts.follow:
             out.buffer.flush()
 
     def _prefix(self, container: "Container", line: "LogLine") -> str:
@@ -76,21 +80,32 @@ class _Writer:
 
 
 def _follow_all(writer: _Writer, containers: "list[Container]", streams: "list[Iterator[LogLine]]") -> None:
-    """A thread per container reads; one lock keeps lines whole."""
+    """A thread per container reads, this one writes; the first failure ends all."""
+    import queue
     import threading
 
-    lock = threading.Lock()
+    lines: "queue.SimpleQueue[tuple[int, LogLine | Exception | None]]" = queue.SimpleQueue()
 
-    def pump(container: "Container", stream: "Iterator[LogLine]") -> None:
-        for line in stream:
-            with lock:
-                writer.write(container, line)
+    def read(number: int) -> None:
+        try:
+            for line in streams[number]:
+                lines.put((number, line))
+        except Exception as e:
+            lines.put((number, e))
+        else:
+            lines.put((number, None))
 
-    threads = [threading.Thread(target=pump, args=pair, daemon=True) for pair in zip(containers, streams, strict=True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for n in range(len(streams)):
+        threading.Thread(target=read, args=(n,), daemon=True).start()
+    open_streams = len(streams)
+    while open_streams:
+        number, item = lines.get()
+        if item is None:
+            open_streams -= 1
+        elif isinstance(item, Exception):
+            raise item
+        else:
+            writer.write(containers[number], item)
 
 
 command = Command(
