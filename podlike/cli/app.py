@@ -18,7 +18,8 @@ import sys
 import click
 
 from podlike import __version__, log
-from podlike.cli.command import Flag, Parser, Session, flag_error, format_flags
+from podlike.cli.command import Flag, Parser, flag_error, format_flags
+from podlike.cli.session import Session
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False

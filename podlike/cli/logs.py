@@ -8,8 +8,9 @@ from podlike.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from podlike.engine.core import Engine
     from podlike.engine.logs import LogLine
     from podlike.store.containers import Container
 
@@ -30,15 +31,16 @@ def logs(call: Call) -> None:
     writer = _Writer(call, containers)
     from podlike.engine.logs import logs as read_logs
 
-    streams = [read_logs(call.engine, c, follow=opts.follow, since=since, until=until, tail=opts.tail)
-               for c in containers]
-    if len(streams) == 1:
-        for line in streams[0]:
+    def stream(number: int, engine: "Engine") -> "Iterator[LogLine]":
+        return read_logs(engine, containers[number], follow=opts.follow, since=since, until=until, tail=opts.tail)
+
+    if len(containers) == 1:
+        for line in stream(0, call.engine):
             writer.write(containers[0], line)
     elif opts.follow:
-        _follow_all(writer, containers, streams)
+        _follow_all(writer, containers, lambda n: stream(n, call.session.new_engine()))
     else:
-        merged = [(line.time, n, line) for n, stream in enumerate(streams) for line in stream]
+        merged = [(line.time, n, line) for n in range(len(containers)) for line in stream(n, call.engine)]
         for _, n, line in sorted(merged, key=lambda item: item[:2]):
             writer.write(containers[n], line)
 
@@ -79,7 +81,7 @@ class _Writer:
         return name + (f"{line.time} " if opts.timestamps else "")
 
 
-def _follow_all(writer: _Writer, containers: "list[Container]", streams: "list[Iterator[LogLine]]") -> None:
+def _follow_all(writer: _Writer, containers: "list[Container]", stream: "Callable[[int], Iterator[LogLine]]") -> None:
     """A thread per container reads, this one writes; the first failure ends all."""
     import queue
     import threading
@@ -88,16 +90,16 @@ def _follow_all(writer: _Writer, containers: "list[Container]", streams: "list[I
 
     def read(number: int) -> None:
         try:
-            for line in streams[number]:
+            for line in stream(number):
                 lines.put((number, line))
         except Exception as e:
             lines.put((number, e))
         else:
             lines.put((number, None))
 
-    for n in range(len(streams)):
+    for n in range(len(containers)):
         threading.Thread(target=read, args=(n,), daemon=True).start()
-    open_streams = len(streams)
+    open_streams = len(containers)
     while open_streams:
         number, item = lines.get()
         if item is None:

@@ -25,10 +25,13 @@ class Session:
     @property
     def engine(self) -> "Engine":
         if self._engine is None:
-            if self.make_engine is None:
-                from podlike.engine.core import Engine
-
-                self._engine = Engine()
-            else:
-                self._engine = self.make_engine(self)
+            self._engine = self.new_engine()
         return self._engine
+
+    def new_engine(self) -> "Engine":
+        """Another engine on the same store: a thread needs one of its own (sqlite3 connections stay in their thread)."""
+        if self.make_engine is not None:
+            return self.make_engine(self)
+        from podlike.engine.core import Engine
+
+        return Engine()

@@ -17,7 +17,8 @@ FORBIDDEN = {"argparse", "asyncio", "http", "http.client", "logging", "multiproc
 # Our own modules and those of the standard library that are not in click's wake.
 ALLOWED = {
     "podlike", "podlike.__main__", "podlike.errors", "podlike.log", "podlike.paths",
-    "podlike.cli", "podlike.cli.app", "podlike.cli.command", "podlike.cli.options", "podlike.cli.fillspec", "podlike.cli.run", "podlike.cli.session",
+    "podlike.cli", "podlike.cli.app", "podlike.cli.command", "podlike.cli.options", "podlike.cli.fillspec",
+    "podlike.cli.run", "podlike.cli.session",
     "podlike.engine", "podlike.engine.core",
     "podlike.spec", "podlike.spec.attach", "podlike.spec.container", "podlike.spec.environ", "podlike.spec.mounts",
     "podlike.spec.ports", "podlike.spec.record", "podlike.spec.sizes", "podlike.spec.durations",
