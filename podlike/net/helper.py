@@ -22,6 +22,9 @@ READY_TIMEOUT_S = 20.0
 # SIGKILL takes effect when the kernel next schedules the helper.
 KILL_TIMEOUT_S = 5.0
 
+# Lines of a helper's log that an error quotes.
+LOG_LINES = 4
+
 # What we ignore, a helper must not inherit as ignored. Python ignores SIGPIPE, and pasta of 2023 takes that
 # for a failure ("Couldn't install signal handlers").
 DEFAULT_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP,
@@ -153,15 +156,24 @@ def readable(fd: int, timeout_s: float) -> bool:
 
 
 def read_log(path: str, *, without: "tuple[str, ...]" = ()) -> str:
-    """The last words of a helper in one line; lines that begin with one of `without` are left out."""
+    """What a helper complained about, in one line.
+
+    The first lines are the cause, later ones its consequences. Lines that begin with one of `without` are
+    left out, and so is a usage text.
+    """
     try:
-        with open(path, "rb") as f:
-            f.seek(max(0, os.fstat(f.fileno()).st_size - 4096))
-            text = f.read().decode(errors="replace")
+        with open(path, encoding="utf-8", errors="replace") as f:
+            text = f.read(65536)
     except OSError:
         return ""
-    lines = [line.strip() for line in text.splitlines()]
-    return "; ".join([line for line in lines if line and not line.startswith(without)][-4:])
+    lines: list[str] = []
+    for line in text.splitlines():
+        line = line.strip()
+        if line.startswith("Usage:") or len(lines) == LOG_LINES:
+            break
+        if line and not line.startswith(without):
+            lines.append(line)
+    return "; ".join(lines)
 
 
 def supported(program: str, switches: "tuple[str, ...]", cache_dir: str | None) -> "frozenset[str]":

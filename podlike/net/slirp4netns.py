@@ -33,9 +33,10 @@ SWITCHES = ("--disable-host-loopback", "--mtu", "--enable-sandbox", "--enable-se
             "--cidr", "--outbound-addr", "--outbound-addr6", "--api-socket", "--exit-fd", "--ready-fd",
             "--netns-type")
 
-# Lines that it writes when all is well.
+# Lines that it writes when all is well, or after the one that tells why it failed.
 CHATTER = ("WARNING: Support for", "sent tapfd", "received tapfd", "Starting slirp", "* ",
-           "seccomp: The following", "api_handler: got request")
+           "seccomp: The following", "api_handler: got request", "apifd event", "do_slirp is exiting",
+           "do_slirp failed", "parent failed", "child failed")
 
 INSTALL_HINT = "Install it (package slirp4netns), or use --network pasta, host or none."
 
@@ -119,12 +120,25 @@ def address(options: SlirpOptions, host: int) -> str:
 
 
 def check(plan: "NetworkPlan") -> None:
-    """Refuse what its API cannot do. Raises: NetworkError."""
+    """Refuse or warn of what slirp4netns cannot do. Raises: NetworkError.
+
+    With the host's loopback shut, libslirp drops the container's UDP answers to clients on 127.0.0.1, because
+    it shows those clients as 10.0.2.2; clients elsewhere, and TCP, are served. A test watches for the change.
+    """
     for p in plan.ports:
+        what = ports.show(p.host_ip, p.host_port, p.protocol)
         if ports.ip_version(p.host_ip) == 6:
-            what = ports.show(p.host_ip, p.host_port, p.protocol)
             raise NetworkError(f"publish port {what}: slirp4netns forwards from IPv4 only",
                                hint="Publish on an IPv4 address, or use --network pasta.")
+        if p.protocol == "udp" and not plan.slirp.allow_host_loopback:
+            if p.host_ip.startswith("127."):
+                raise NetworkError(
+                    f"publish port {what}: slirp4netns drops UDP answers to the host's loopback",
+                    hint="Publish on another address of this host, or open its loopback to the container: "
+                         "--network slirp4netns:allow_host_loopback=true")
+            plan.warnings.append(
+                f"UDP port {what} answers every client but those that use 127.0.0.1: on this host, use one "
+                "of its other addresses, or --network slirp4netns:allow_host_loopback=true")
 
 
 def arguments(plan: "NetworkPlan", have: "frozenset[str]", *, netns_path: str, api_socket: str, exit_fd: bool,
