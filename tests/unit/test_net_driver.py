@@ -394,6 +394,12 @@ def test_spawn_keeps_the_environment_to_itself(tmp_path, monkeypatch):
     assert [line.partition("=")[0] for line in (tmp_path / "log").read_text().splitlines()] == ["PATH"]
 
 
+def test_spawn_leads_a_session_of_its_own(tmp_path):
+    pid = helper.spawn(["/bin/sleep", "60"], log=str(tmp_path / "log"), fds={})
+    assert os.getsid(pid) == os.getpgid(pid) == pid
+    helper.kill(helper.record(pid, "sleep"))
+
+
 def test_spawn_of_nothing(tmp_path):
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(NetworkError, match="start /nonexistent/x: No such file"):
