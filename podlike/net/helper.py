@@ -25,8 +25,8 @@ KILL_TIMEOUT_S = 5.0
 LOG_LINES = 4
 
 # What we ignore, a helper must not inherit as ignored: Python ignores SIGPIPE, which pasta of 2023 takes for
-# a failure ("Couldn't install signal handlers"), and slirp4netns waits for a child. HUP, INT, QUIT, PIPE, TERM,
-# CHLD as numbers (signal(7)): the signal module would cost the start path 0.7 ms.
+# a failure ("Couldn't install signal handlers"), and slirp4netns waits for a child. HUP, INT, QUIT, PIPE,
+# TERM, CHLD as numbers (signal(7)): the signal module would cost the start path 0.7 ms.
 DEFAULT_SIGNALS = (1, 2, 3, 13, 15, 17)
 
 

@@ -260,6 +260,7 @@ def test_a_container_reaches_a_server_on_a_host_address(session):
         return  # this host has loopback only
     pending, netns = session.start()
     setup = pending.wait_ready()
+    assert setup is pending.setup
     assert (setup.ip, setup.gateway, setup.dns) == ("10.0.2.100", "10.0.2.2", ["10.0.2.3"])
     with HostServer(addresses[0]) as server:
         assert reach(netns, addresses[0], server.port) == b"welcome"
@@ -441,6 +442,7 @@ def test_without_a_sandbox_it_works_and_says_so(session):
     assert len(setup.warnings) == 1
     assert "slirp4netns runs without its sandbox: " in setup.warnings[0]
     assert "cannot unshare new mount namespace" in setup.warnings[0]
+    assert helper.start_time(setup.helpers[0]["pid"]) == setup.helpers[0]["start_time"]
     server = serve_in(netns, 80)
     assert ask("127.0.0.1", setup.ports[0].host_port).endswith(b"got hello")
     teardown(setup.helpers)
