@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from podlike.cli.command import Session
+    from podlike.cli.session import Session
     from podlike.errors import PodlikeError
 
 
@@ -44,11 +44,16 @@ def run(args: list[str], prog: str) -> int:
     """Run one command line; all errors end here, as text on standard error and a code."""
     if args and args[0] in ("--version", "-v") and len(args) == 1:
         return _version(prog)
-    from podlike.cli.command import Session
+    from podlike.cli.session import Session
     from podlike.errors import PodlikeError
 
     session = Session(prog)
     try:
+        if args[4:6] == ["container", "cleanup"]:
+            from podlike.cli.monitor_exit import run_exit_command
+
+            if run_exit_command(args):
+                return 0
         from podlike.cli.app import run_in
 
         code = run_in(session, args)

@@ -3,8 +3,7 @@
  * It starts the OCI runtime, is the container's parent, keeps its output, serves clients that attach, and tells how it
  * ended. Its command line and its pipes are conmon's, so that each can take the other's place.
  */
-#include <malloc.h>
-
+#include "memory.h"
 #include "message.h"
 #include "monitor.h"
 
@@ -58,7 +57,8 @@ static int step(struct monitor *m)
         if (n == 0 && dirty) {
                 relay_trim(&m->relay);
                 scratch_trim(&m->attach.in);
-                (void)malloc_trim(0);
+                memory_trim_heap();
+                memory_forget_program();
         }
         return n;
 }
@@ -75,6 +75,7 @@ static int run(struct monitor *m)
                 r = created(m);
         if (r < 0)
                 return finish_failed(m);
+        memory_forget_program();
         while (!m->ended && !m->timed_out && step(m) >= 0)
                 ;
         return finish(m);

@@ -18,7 +18,7 @@ static const char text[] =
         "     subordinate ids, and a mount namespace. No daemon, no privileges.\n"
         "  3. The image's layer and an empty writable one became one file system (overlayfs).\n"
         "  4. podlike-conmon, a small monitor, was started; it outlives the command line.\n"
-        "  5. podlike-spawn, the OCI runtime, put this program into namespaces of its own,\n"
+        "  5. The OCI runtime (podlike-spawn) put this program into namespaces of its own,\n"
         "     under a seccomp filter and with few capabilities.\n"
         "  6. The monitor carried this text from the container to your terminal, and now\n"
         "     records the exit code.\n"

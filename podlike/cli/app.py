@@ -18,7 +18,8 @@ import sys
 import click
 
 from podlike import __version__, log
-from podlike.cli.command import Flag, Parser, Session, flag_error, format_flags
+from podlike.cli.command import Flag, Parser, flag_error, format_flags
+from podlike.cli.session import Session
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False
@@ -91,6 +92,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "inspect": ("inspect:image_inspect", "Display the configuration of an image"),
         "list": ("images", "List images in local storage"),
         "load": ("load", "Load image(s) from a tar archive"),
+        "prune": ("image:prune", "Remove unused images"),
         "pull": ("pull", "Pull an image from a registry"),
         "rm": ("rmi", "Remove one or more images from local storage"),
         "tag": ("tag", "Add an additional name to a local image"),

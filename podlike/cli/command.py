@@ -21,6 +21,7 @@ import sys
 
 import click
 
+from podlike.cli.session import Session
 from podlike.errors import PodlikeError, UsageError
 
 TYPE_CHECKING = False
@@ -148,32 +149,6 @@ class Options:
 
     def __init__(self, values: "dict[str, Any]") -> None:
         self.__dict__.update(values)
-
-
-class Session:
-    """What all commands of one process share: the program's name and the global options.
-
-    prog: podlike, podman or docker, the name it was called by. docker: follow docker where it differs from podman.
-    """
-
-    def __init__(self, prog: str) -> None:
-        self.prog = prog
-        self.docker = prog == "docker"
-        self.options: "dict[str, Any]" = {}
-        self.command_path = prog
-        self.make_engine: "Callable[[Session], Engine] | None" = None
-        self._engine: "Engine | None" = None
-
-    @property
-    def engine(self) -> "Engine":
-        if self._engine is None:
-            if self.make_engine is None:
-                from podlike.engine.core import Engine
-
-                self._engine = Engine()
-            else:
-                self._engine = self.make_engine(self)
-        return self._engine
 
 
 class Call:

@@ -76,7 +76,7 @@ def view(call: Call, image: "Image", name: str, used: "dict[str, int]") -> "View
     size = human_size(image.size, precision=3, blank="" if call.docker else " ")
     labels = (image.config.get("config") or {}).get("Labels")
     full_id = f"sha256:{image.id}"
-    created_at = durations.go_time(image.created, utc=True)
+    created_at = durations.go_time(float(int(image.created)), utc=True)
     since = durations.ago(image.created) if image.created else "N/A"
     dangling = not image.names
     containers = used.get(image.id, 0)
@@ -88,7 +88,7 @@ def view(call: Call, image: "Image", name: str, used: "dict[str, int]") -> "View
         if dangling:
             doc["Dangling"] = True
         return doc | {"Names": image.names, "Digest": image.manifest_digest, "History": image.history,
-                      "Created": int(image.created), "CreatedAt": durations.rfc3339(image.created, utc=True)}
+                      "Created": int(image.created), "CreatedAt": durations.rfc3339(float(int(image.created)), utc=True)}
 
     fields: "dict[str, Any]" = {
         "Repository": repository or _NONE, "Tag": tag or _NONE, "Digest": image.manifest_digest or _NONE,

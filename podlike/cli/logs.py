@@ -8,8 +8,9 @@ from podlike.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from podlike.engine.core import Engine
     from podlike.engine.logs import LogLine
     from podlike.store.containers import Container
 
@@ -30,15 +31,16 @@ def logs(call: Call) -> None:
     writer = _Writer(call, containers)
     from podlike.engine.logs import logs as read_logs
 
-    streams = [read_logs(call.engine, c, follow=opts.follow, since=since, until=until, tail=opts.tail)
-               for c in containers]
-    if len(streams) == 1:
-        for line in streams[0]:
+    def stream(number: int, engine: "Engine") -> "Iterator[LogLine]":
+        return read_logs(engine, containers[number], follow=opts.follow, since=since, until=until, tail=opts.tail)
+
+    if len(containers) == 1:
+        for line in stream(0, call.engine):
             writer.write(containers[0], line)
     elif opts.follow:
-        _follow_all(writer, containers, streams)
+        _follow_all(writer, containers, lambda n: stream(n, call.session.new_engine()))
     else:
-        merged = [(line.time, n, line) for n, stream in enumerate(streams) for line in stream]
+        merged = [(line.time, n, line) for n in range(len(containers)) for line in stream(n, call.engine)]
         for _, n, line in sorted(merged, key=lambda item: item[:2]):
             writer.write(containers[n], line)
 
@@ -52,6 +54,7 @@ class _Writer:
         self._width = max((len(c.name) if call.opts.names else 12) for c in containers)
         self._color = {c.id: _COLORS[n % len(_COLORS)] for n, c in enumerate(containers)}
         self._mid_line: "dict[tuple[str, str], bool]" = {}
+        self._last = sys.stdout
 
     def write(self, container: "Container", line: "LogLine") -> None:
         opts = self._opts
@@ -61,8 +64,11 @@ class _Writer:
         self._mid_line[key] = line.partial
         head = self._prefix(container, line) if begins else ""
         out = sys.stderr if line.stream == "stderr" else sys.stdout
+        if out is not self._last:  # both may be the same file or terminal: keep the order
+            self._last.buffer.flush()
+            self._last = out
         out.buffer.write(head.encode() + line.text + (b"" if line.partial else b"\n"))
-        if opts.follow or out is sys.stderr:
+        if opts.follow:
             out.buffer.flush()
 
     def _prefix(self, container: "Container", line: "LogLine") -> str:
@@ -75,22 +81,33 @@ class _Writer:
         return name + (f"{line.time} " if opts.timestamps else "")
 
 
-def _follow_all(writer: _Writer, containers: "list[Container]", streams: "list[Iterator[LogLine]]") -> None:
-    """A thread per container reads; one lock keeps lines whole."""
+def _follow_all(writer: _Writer, containers: "list[Container]", stream: "Callable[[int], Iterator[LogLine]]") -> None:
+    """A thread per container reads, this one writes; the first failure ends all."""
+    import queue
     import threading
 
-    lock = threading.Lock()
+    lines: "queue.SimpleQueue[tuple[int, LogLine | Exception | None]]" = queue.SimpleQueue()
 
-    def pump(container: "Container", stream: "Iterator[LogLine]") -> None:
-        for line in stream:
-            with lock:
-                writer.write(container, line)
+    def read(number: int) -> None:
+        try:
+            for line in stream(number):
+                lines.put((number, line))
+        except Exception as e:
+            lines.put((number, e))
+        else:
+            lines.put((number, None))
 
-    threads = [threading.Thread(target=pump, args=pair, daemon=True) for pair in zip(containers, streams, strict=True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for n in range(len(containers)):
+        threading.Thread(target=read, args=(n,), daemon=True).start()
+    open_streams = len(containers)
+    while open_streams:
+        number, item = lines.get()
+        if item is None:
+            open_streams -= 1
+        elif isinstance(item, Exception):
+            raise item
+        else:
+            writer.write(containers[number], item)
 
 
 command = Command(

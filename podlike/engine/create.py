@@ -10,6 +10,7 @@ from podlike.errors import ConflictError, NotFoundError, PodlikeError, UsageErro
 from podlike.runtime import cgroup
 from podlike.spec.container import ContainerSpec, Mount
 from podlike.store.containers import Container, RunState
+from podlike.store.locks import StoreLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,22 +28,24 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
     """
     sweep(engine)
     cid = os.urandom(32).hex()
-    image = None
-    if not spec.rootfs:
-        image = find_image(engine, spec.image, pull_policy=pull_policy, progress=progress)
-        spec.image_id, spec.layers = image.id, list(image.layers)
-        spec.image_name = _shown_name(image, spec.image)
-    if spec.name:
-        check_name(spec.name)
-        if replace:
-            _replace(engine, spec.name)
-    resolved = resolve_spec(engine, spec, image, cid)
-    refuse_bad_requests(engine, resolved)
-    container = Container(id=cid, name=resolved.name, image=image.id if image else None, created=time.time(),
-                          spec=resolved, state=RunState())
-    _name_volumes(container)
-    # The record comes first: whatever a crash leaves behind afterwards belongs to it and goes with it.
-    _add(engine, container, generated=not spec.name)
+    # The image must not be deleted between finding it and recording its use.
+    with StoreLock(engine.roots.tmp):
+        image = None
+        if not spec.rootfs:
+            image = find_image(engine, spec.image, pull_policy=pull_policy, progress=progress)
+            spec.image_id, spec.layers = image.id, list(image.layers)
+            spec.image_name = _shown_name(image, spec.image)
+        if spec.name:
+            check_name(spec.name)
+            if replace:
+                _replace(engine, spec.name)
+        resolved = resolve_spec(engine, spec, image, cid)
+        refuse_bad_requests(engine, resolved)
+        container = Container(id=cid, name=resolved.name, image=image.id if image else None, created=time.time(),
+                              spec=resolved, state=RunState())
+        _name_volumes(container)
+        # The record comes first: whatever a crash leaves behind afterwards belongs to it and goes with it.
+        _add(engine, container, generated=not spec.name)
     try:
         _make_volumes(engine, container)
     except BaseException:

@@ -15,12 +15,14 @@ def mount_rootfs(engine: Engine, container: Container) -> str:
     Raises: StoreError when a layer is gone or the mount is refused.
     """
     spec = container.spec
+    base = engine.roots.container(container.id)
+    os.makedirs(base, mode=0o700, exist_ok=True)  # the log lies here too
     if spec.rootfs:
         return spec.rootfs
-    base = engine.roots.container(container.id)
     for name in ("upper", "work", "merged"):
         os.makedirs(f"{base}/{name}", exist_ok=True)
-    lower = [engine.layers.path(diff_id) for diff_id in reversed(spec.layers)]
+    # Builders repeat the empty layer; overlayfs takes a directory once (ELOOP), and the topmost counts.
+    lower = [engine.layers.path(diff_id) for diff_id in dict.fromkeys(reversed(spec.layers))]
     if not lower:
         os.makedirs(f"{base}/empty", exist_ok=True)  # an image without layers: overlayfs wants one
         lower = [f"{base}/empty"]

@@ -2,7 +2,8 @@
 
     plan = prepare(spec, config)           validates; ports with host_port 0 get one
     check_ports(plan.ports)                before anything is created
-    pending = start(plan, netns_path=..)   spawns the helper and returns at once
+    pending = start(plan, netns_path=..)   spawns the helper and returns at once;
+                                           pending.setup is enough for hosts and resolv.conf
     setup = pending.wait_ready()           just before the container starts
     teardown(setup.helpers)                idempotent
 
@@ -127,13 +128,14 @@ def teardown(helpers: "Iterable[Mapping[str, Any]]", *, wait: bool = True) -> No
 class NoHelper:
     """The pending set-up of a network that no helper serves: host, none, or another container's."""
 
-    __slots__ = ("_kind",)
+    __slots__ = ("setup",)
 
     def __init__(self, plan: NetworkPlan) -> None:
-        self._kind = plan.kind
+        host = plan.kind == "host"
+        self.setup = NetworkSetup(host_ip="127.0.0.1" if host else "", ipv6=host)
 
     def wait_ready(self) -> NetworkSetup:
-        return NetworkSetup(host_ip="127.0.0.1" if self._kind == "host" else "", ipv6=self._kind == "host")
+        return self.setup
 
     def cancel(self) -> None:
         pass

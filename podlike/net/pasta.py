@@ -84,18 +84,29 @@ def arguments(plan: "NetworkPlan", have: "frozenset[str]", *, netns_path: str, p
 
 
 class PastaPending:
-    """A pasta that was started and is not yet known to be ready."""
+    """A pasta that was started and is not yet known to be ready.
 
-    __slots__ = ("_child", "_have", "_plan", "_run_dir", "helper")
+    setup: what the network will be, for the container's files; true once wait_ready has returned.
+    """
+
+    __slots__ = ("_child", "_plan", "_run_dir", "helper", "setup")
 
     def __init__(self, plan: "NetworkPlan", *, netns_path: str, run_dir: str, cache_dir: str | None) -> None:
         """Spawn it; returns at once. Raises: NetworkError."""
         self._plan = plan
         self._run_dir = run_dir
-        self._have = helper.supported(plan.program, SWITCHES, cache_dir)
-        argv = arguments(plan, self._have, netns_path=netns_path, pid_file=self.pid_file)
+        have = helper.supported(plan.program, SWITCHES, cache_dir)
+        argv = arguments(plan, have, netns_path=netns_path, pid_file=self.pid_file)
         self._child = helper.spawn(argv, log=self.log, fds={})
         self.helper: "dict[str, Any]" = helper.record(self._child, "pasta")
+        o = plan.pasta
+        # It copies the address of the interface with the default route, unless told another.
+        own = o.value("-a", "--address") or "".join(host_addresses()[:1])
+        mapped = o.value("--map-guest-addr") or (MAP_GUEST if "--map-guest-addr" in have else "")
+        self.setup = NetworkSetup(
+            helpers=[self.helper], ip=own, gateway=o.value("-g", "--gateway"),
+            dns=[o.value("--dns-forward") or DNS_FORWARD], ports=plan.ports, host_ip=mapped,
+            ipv6=not o.given(("-4", "--ipv4-only")))
 
     @property
     def log(self) -> str:
@@ -118,13 +129,8 @@ class PastaPending:
         except BaseException:
             self.cancel()
             raise
-        o = self._plan.pasta
-        addresses = host_addresses()
-        own = o.value("-a", "--address") or "".join(addresses[:1])
-        mapped = o.value("--map-guest-addr") or (MAP_GUEST if "--map-guest-addr" in self._have else "")
-        return NetworkSetup(helpers=[self.helper], ip=own, gateway=o.value("-g", "--gateway"),
-                            dns=[o.value("--dns-forward") or DNS_FORWARD], ports=self._plan.ports,
-                            host_ip=mapped, ipv6=not o.given(("-4", "--ipv4-only")))
+        self.setup.helpers = [self.helper]
+        return self.setup
 
     def _wait_child(self) -> int:
         """Exit status of the foreground process. Raises: NetworkError after READY_TIMEOUT_S."""

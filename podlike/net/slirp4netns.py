@@ -33,9 +33,10 @@ SWITCHES = ("--disable-host-loopback", "--mtu", "--enable-sandbox", "--enable-se
             "--cidr", "--outbound-addr", "--outbound-addr6", "--api-socket", "--exit-fd", "--ready-fd",
             "--netns-type")
 
-# Lines that it writes when all is well.
+# Lines that it writes when all is well, or after the one that tells why it failed.
 CHATTER = ("WARNING: Support for", "sent tapfd", "received tapfd", "Starting slirp", "* ",
-           "seccomp: The following", "api_handler: got request")
+           "seccomp: The following", "api_handler: got request", "apifd event", "do_slirp is exiting",
+           "do_slirp failed", "parent failed", "child failed")
 
 INSTALL_HINT = "Install it (package slirp4netns), or use --network pasta, host or none."
 
@@ -119,12 +120,25 @@ def address(options: SlirpOptions, host: int) -> str:
 
 
 def check(plan: "NetworkPlan") -> None:
-    """Refuse what its API cannot do. Raises: NetworkError."""
+    """Refuse or warn of what slirp4netns cannot do. Raises: NetworkError.
+
+    With the host's loopback shut, libslirp drops the container's UDP answers to clients on 127.0.0.1, because
+    it shows those clients as 10.0.2.2; clients elsewhere, and TCP, are served. A test watches for the change.
+    """
     for p in plan.ports:
+        what = ports.show(p.host_ip, p.host_port, p.protocol)
         if ports.ip_version(p.host_ip) == 6:
-            what = ports.show(p.host_ip, p.host_port, p.protocol)
             raise NetworkError(f"publish port {what}: slirp4netns forwards from IPv4 only",
                                hint="Publish on an IPv4 address, or use --network pasta.")
+        if p.protocol == "udp" and not plan.slirp.allow_host_loopback:
+            if p.host_ip.startswith("127."):
+                raise NetworkError(
+                    f"publish port {what}: slirp4netns drops UDP answers to the host's loopback",
+                    hint="Publish on another address of this host, or open its loopback to the container: "
+                         "--network slirp4netns:allow_host_loopback=true")
+            plan.warnings.append(
+                f"UDP port {what} answers every client but those that use 127.0.0.1: on this host, use one "
+                "of its other addresses, or --network slirp4netns:allow_host_loopback=true")
 
 
 def arguments(plan: "NetworkPlan", have: "frozenset[str]", *, netns_path: str, api_socket: str, exit_fd: bool,
@@ -163,9 +177,12 @@ def _need(switch: str, have: "frozenset[str]", purpose: str) -> str:
 
 
 class SlirpPending:
-    """A slirp4netns that was started and is not yet known to be ready."""
+    """A slirp4netns that was started and is not yet known to be ready.
 
-    __slots__ = ("_args", "_plan", "_ready_fd", "_run_dir", "helper")
+    setup: what the network will be, for the container's files; true once wait_ready has returned.
+    """
+
+    __slots__ = ("_args", "_plan", "_ready_fd", "_run_dir", "helper", "setup")
 
     def __init__(self, plan: "NetworkPlan", *, netns_path: str, run_dir: str, exit_read_fd: int | None,
                  cache_dir: str | None) -> None:
@@ -177,6 +194,11 @@ class SlirpPending:
         # Only a retry without the sandbox needs these again.
         self._args = (have, netns_path, exit_read_fd)
         self.helper: "dict[str, Any]" = self._spawn(sandbox=True)
+        o = plan.slirp
+        gateway = address(o, 2)
+        self.setup = NetworkSetup(
+            helpers=[self.helper], ip=address(o, 100), gateway=gateway, dns=[address(o, 3)], ports=plan.ports,
+            host_ip=gateway if o.allow_host_loopback else "", ipv6=o.enable_ipv6)
 
     @property
     def log(self) -> str:
@@ -226,17 +248,17 @@ class SlirpPending:
 
         On failure the helper is killed. Raises: NetworkError with its words.
         """
-        warnings: list[str] = []
         try:
             if not self._ready():
                 reason = helper.read_log(self.log, without=CHATTER)
                 if "sandbox" not in reason and "seccomp" not in reason:
                     raise self._failure(reason)
                 # Its own hardening failed (kernel or LSM): the container's isolation does not depend on it.
-                warnings.append(f"slirp4netns runs without its sandbox: {reason}")
+                self.setup.warnings.append(f"slirp4netns runs without its sandbox: {reason}")
                 self._close()
                 helper.kill(self.helper)
                 self.helper = self._spawn(sandbox=False)
+                self.setup.helpers = [self.helper]
                 if not self._ready():
                     raise self._failure(helper.read_log(self.log, without=CHATTER))
             for p in self._plan.ports:
@@ -246,7 +268,7 @@ class SlirpPending:
             self.cancel()
             raise
         self._close()
-        return self._result(warnings)
+        return self.setup
 
     def _ready(self) -> bool:
         """True: it wrote its byte; False: it ended instead. Raises: NetworkError after READY_TIMEOUT_S."""
@@ -293,13 +315,6 @@ class SlirpPending:
                 raise ports.bind_error(ip, port, protocol, code)
             raise NetworkError(f"{what}: slirp4netns says {answer.decode(errors='replace') or 'nothing'}",
                                hint="Publish another host port.")
-
-    def _result(self, warnings: "list[str]") -> NetworkSetup:
-        o = self._plan.slirp
-        gateway = address(o, 2)
-        return NetworkSetup(helpers=[self.helper], ip=address(o, 100), gateway=gateway, dns=[address(o, 3)],
-                            ports=self._plan.ports, host_ip=gateway if o.allow_host_loopback else "",
-                            ipv6=o.enable_ipv6, warnings=warnings)
 
     def cancel(self) -> None:
         """Kill the helper; for a start that failed elsewhere. Does nothing the second time."""

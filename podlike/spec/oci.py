@@ -160,7 +160,7 @@ def _process(spec: "ContainerSpec", cid: str, user: users.ResolvedUser, host: Ho
         "env": _env(spec, cid, user, host, extra_env),
         "cwd": spec.workdir,
         "capabilities": caps.to_oci(),
-        "rlimits": rlimits.to_oci(spec.ulimits, own=host.limits, rootless=rootless),
+        "rlimits": rlimits.to_oci(spec.ulimits, own=host.limits, rootless=rootless or "CAP_SYS_RESOURCE" not in host.bounding),
         "noNewPrivileges": spec.no_new_privileges,
     }
     if spec.oom_score_adj is not None:

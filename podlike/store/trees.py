@@ -70,7 +70,11 @@ class _Removal:
     def _move_up(self, name: str, parent: int) -> None:
         self._moved += 1
         target = f"{self._path}.deep{self._moved}"
-        os.rename(name, target, src_dir_fd=parent)
+        try:
+            os.rename(name, target, src_dir_fd=parent)
+        except PermissionError:  # moving a directory writes its ".."
+            os.chmod(name, 0o700, dir_fd=parent)
+            os.rename(name, target, src_dir_fd=parent)
         self.pending.append(target)
 
     def _remove_dir(self, name: str, parent: int, depth: int) -> None:

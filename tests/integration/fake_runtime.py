@@ -1,9 +1,9 @@
 #!/usr/bin/python3 -IS
 """An OCI runtime that only starts a process, for tests of the monitor.
 
-`create` and `exec` fork the process, write its pid and end. What the process is stands in the bundle's fake.json
-(exec: in the --process file): argv, and for faults: stderr, status, no_pidfile, no_terminal, sleep, wait.
-`wait`: the process runs only when the bundle's file "go" appears (what `start` would do).
+`create` and `exec` fork the process, write its pid and end. What the process is stands in the bundle's
+fake.json (exec: in the --process file): argv, and for faults: stderr, status, no_pidfile, no_terminal, sleep,
+reap_first. `wait`: the process runs only when the bundle's file "go" appears (what `start` would do).
 Every call appends its own command line, open fds and some environment to calls.jsonl beside the file.
 """
 
@@ -69,11 +69,18 @@ def main():
     with open(path) as f:
         spec = json.load(f)
     directory = os.path.dirname(path)
-    environment = {k: v for k, v in os.environ.items() if k.startswith(("_OCI", "_PODLIKE", "LISTEN", "NOTIFY", "XDG"))}
+    environment = {
+        k: v for k, v in os.environ.items() if k.startswith(("_OCI", "_PODLIKE", "LISTEN", "NOTIFY", "XDG"))
+    }
     with open("/proc/self/oom_score_adj") as f:
         adj = f.read().strip()
     with open(f"{directory}/calls.jsonl", "a") as f:
-        print(json.dumps({"argv": sys.argv[1:], "fds": open_fds(), "env": environment, "pid": os.getpid(), "adj": adj}), file=f)
+        print(
+            json.dumps(
+                {"argv": sys.argv[1:], "fds": open_fds(), "env": environment, "pid": os.getpid(), "adj": adj}
+            ),
+            file=f,
+        )
     time.sleep(spec.get("sleep", 0))
     sys.stderr.write(spec.get("stderr", ""))
     sys.stderr.flush()

@@ -1,10 +1,9 @@
-"""Protocol tests of the monitor, run against podlike-conmon and, where it is installed, against conmon itself.
+"""Protocol tests of the monitor, run against podlike-conmon and, where it is installed, conmon itself.
 
-The monitor's binary: PODLIKE_LIBEXEC/podlike-conmon, or the one that is installed with podlike; the reference: CONMON, or
-/usr/bin/conmon. Tests marked ours_only say why conmon is left out.
+The monitor: PODLIKE_LIBEXEC/podlike-conmon, or the one that is installed with podlike. The reference: CONMON,
+or /usr/bin/conmon. Tests marked ours_only or since_2_2 say why conmon is left out.
 """
 
-import array
 import contextlib
 import fcntl
 import json
@@ -17,7 +16,6 @@ import socket
 import stat
 import struct
 import subprocess
-import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
@@ -52,12 +50,34 @@ def ours_only(why: str) -> Callable[[Any], Any]:
     return mark
 
 
+def since_2_2(why: str) -> Callable[[Any], Any]:
+    """Mark a test that conmon passes from version 2.2 on."""
+
+    def mark(function: Any) -> Any:
+        function.since_2_2 = why
+        return function
+
+    return mark
+
+
+def real_version() -> tuple[int, ...]:
+    try:
+        text = subprocess.run([REAL, "--version"], capture_output=True, text=True, timeout=WAIT).stdout
+    except FileNotFoundError:
+        return ()
+    return tuple(int(n) for n in re.findall(r"\d+", text.split("\n")[0]))
+
+
 @pytest.fixture(params=["podlike-conmon", "conmon"])
 def conmon(request: pytest.FixtureRequest) -> str:
     path = OURS if request.param == "podlike-conmon" else REAL
-    why = getattr(request.function, "ours_only", None)
-    if request.param == "conmon" and why:
-        pytest.skip(f"conmon: {why}")
+    if request.param == "conmon":
+        why = getattr(request.function, "ours_only", None)
+        if why:
+            pytest.skip(f"conmon {why}")
+        why = getattr(request.function, "since_2_2", None)
+        if why and real_version() < (2, 2):
+            pytest.skip(f"conmon before 2.2 {why}")
     if not os.access(path, os.X_OK):
         if request.param == "conmon":
             pytest.skip(f"{path} is not installed")
@@ -114,20 +134,60 @@ class Monitor:
             json.dump({"argv": argv, **more}, f)
 
     def args(self, *more: str, log: str | None = None, api: bool = True) -> list[str]:
-        return [self.conmon, *(["--api-version", "1"] if api else []), "-c", CID, "-u", CID, "-n", "some-name",
-                "-r", FAKE_RUNTIME, "-b", self.bundle, "-p", self.pidfile, "-P", self.monitor_pidfile,
-                "--exit-dir", self.exits, "--persist-dir", self.persist, "-l", log or f"k8s-file:{self.log}",
-                "--full-attach", *more]
+        return [
+            self.conmon,
+            *(["--api-version", "1"] if api else []),
+            "-c",
+            CID,
+            "-u",
+            CID,
+            "-n",
+            "some-name",
+            "-r",
+            FAKE_RUNTIME,
+            "-b",
+            self.bundle,
+            "-p",
+            self.pidfile,
+            "-P",
+            self.monitor_pidfile,
+            "--exit-dir",
+            self.exits,
+            "--persist-dir",
+            self.persist,
+            "-l",
+            log or f"k8s-file:{self.log}",
+            "--full-attach",
+            *more,
+        ]
 
-    def start(self, *more: str, log: str | None = None, api: bool = True, env: dict[str, str] | None = None,
-              fds: tuple[int, ...] = (), args: list[str] | None = None, wait: bool = True) -> "Monitor":
+    def start(
+        self,
+        *more: str,
+        log: str | None = None,
+        api: bool = True,
+        env: dict[str, str] | None = None,
+        fds: tuple[int, ...] = (),
+        args: list[str] | None = None,
+        wait: bool = True,
+    ) -> "Monitor":
         """Run it; with wait: until the first process has ended, which is when the pidfile is there."""
         self.sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        environment = {"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": self.top, "TMPDIR": self.top,
-                       "_OCI_SYNCPIPE": str(theirs.fileno()), **(env or {})}
-        self.process = subprocess.Popen(args or self.args(*more, log=log, api=api), env=environment,
-                                        pass_fds=(theirs.fileno(), *fds), stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "XDG_RUNTIME_DIR": self.top,
+            "TMPDIR": self.top,
+            "_OCI_SYNCPIPE": str(theirs.fileno()),
+            **(env or {}),
+        }
+        self.process = subprocess.Popen(
+            args or self.args(*more, log=log, api=api),
+            env=environment,
+            pass_fds=(theirs.fileno(), *fds),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         theirs.close()
         if wait:
             out, err = self.process.communicate(timeout=WAIT)
@@ -243,14 +303,16 @@ def texts(m: Monitor, which: str = "stdout") -> list[str]:
 
 
 def cli(conmon: str, *args: str, cwd: Any = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([conmon, *args], capture_output=True, text=True, timeout=WAIT, cwd=cwd, stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        [conmon, *args], capture_output=True, text=True, timeout=WAIT, cwd=cwd, stdin=subprocess.DEVNULL
+    )
 
 
 def test_version(conmon: str) -> None:
     r = cli(conmon, "--version")
     assert r.returncode == 0
     # podman parses this and refuses a monitor older than 2.0.1
-    assert re.match(r"conmon version (?!0|1)\d+\.\d+\.\d+\ncommit: .+\n$", r.stdout)
+    assert re.match(r"conmon version (?!0|1)\d+\.\d+\.\d+\ncommit: .*\n$", r.stdout)
 
 
 def test_help(conmon: str) -> None:
@@ -259,50 +321,96 @@ def test_help(conmon: str) -> None:
     assert "--exec-process-spec" in r.stdout
 
 
-@pytest.mark.parametrize(("args", "words"), [
-    ([], "conmon: Container ID not provided. Use --cid"),
-    (["--cid", "x"], "Container UUID not provided. Use --cuuid"),
-    (["-c", "x", "-u", "x"], "Runtime path not provided. Use --runtime"),
-    (["-c", "x", "-u", "x", "-r", "/not/there"], "Runtime path /not/there is not valid"),
-    (["-c", "x", "-u", "x", "-r", "/bin/true"], "Log driver not provided. Use --log-path"),
-    (["-c", "x", "-u", "x", "-r", "/bin/true", "-l", ""], "log-path must not be empty"),
-    (["-c", "x", "-u", "x", "-r", "/bin/true", "-l", ":"], "log-path must not be empty"),
-    (["-c", "x", "-u", "x", "-r", "/bin/true", "-l", "k8s-file"], "k8s-file requires a filename"),
-    (["-c", "x", "-u", "x", "-r", "/bin/true", "-l", "k8s-file:"], "k8s-file requires a filename"),
-    (["-c", "x", "-u", "x", "-r", "/bin/true", "-l", "floppy:/x"], "No such log driver floppy"),
-    (["-c", "x", "-u", "x", "-r", "/bin/true", "-l", "k8s-file:/not/there/x"], "Failed to open log file"),
-    (["-c", "x", "-u", "x", "-r", "/bin/true", "-l", "none", "--exec-attach"], "Attach can only be specified with exec"),
-    (["-c", "x", "-u", "x", "-r", "/bin/true", "-l", "none", "-e"], "Exec process spec path not provided"),
-    (["-c", "x", "-r", "/bin/true", "-l", "none", "-e", "--exec-attach", "--exec-process-spec", "x"],
-     "Attach can only be specified for a non-legacy exec session"),
-    (["-c", "x", "-u", "x", "-r", "/bin/true", "-e", "--restore", "x", "--exec-process-spec", "x"],
-     "Cannot use 'exec' and 'restore' at the same time"),
-    (["-c", "x", "-u", "x", "-r", "/bin/true", "-l", "none", "--exit-delay", "-1"], "Delay before invoking exit command"),
-    (["-c", "x", "-u", "x", "-r", "/bin/true", "-l", "journald"], "Container ID must be longer than 12 characters"),
-    (["--no-such"], "conmon: option parsing failed: Unknown option --no-such"),
-    (["--cid"], "conmon: option parsing failed: Missing argument for --cid"),
-    (["--timeout", "soon"], "conmon: option parsing failed: Cannot parse integer value"),
-])
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ([], "conmon: Container ID not provided. Use --cid"),
+        (["--cid", "x"], "Container UUID not provided. Use --cuuid"),
+        (["-c", "x", "-u", "x"], "Runtime path not provided. Use --runtime"),
+        (["-c", "x", "-u", "x", "-r", "/not/there"], "Runtime path /not/there is not valid"),
+        (["-c", "x", "-u", "x", "-r", "/bin/true"], "Log driver not provided. Use --log-path"),
+        (["-c", "x", "-u", "x", "-r", "/bin/true", "-l", ""], "log-path must not be empty"),
+        (["-c", "x", "-u", "x", "-r", "/bin/true", "-l", ":"], "log-path must not be empty"),
+        (["-c", "x", "-u", "x", "-r", "/bin/true", "-l", "k8s-file"], "k8s-file requires a filename"),
+        (["-c", "x", "-u", "x", "-r", "/bin/true", "-l", "k8s-file:"], "k8s-file requires a filename"),
+        (["-c", "x", "-u", "x", "-r", "/bin/true", "-l", "floppy:/x"], "No such log driver floppy"),
+        (["-c", "x", "-u", "x", "-r", "/bin/true", "-l", "k8s-file:/not/there/x"], "Failed to open log file"),
+        (
+            ["-c", "x", "-u", "x", "-r", "/bin/true", "-l", "none", "--exec-attach"],
+            "Attach can only be specified with exec",
+        ),
+        (
+            ["-c", "x", "-u", "x", "-r", "/bin/true", "-l", "none", "-e"],
+            "Exec process spec path not provided",
+        ),
+        (
+            ["-c", "x", "-r", "/bin/true", "-l", "none", "-e", "--exec-attach", "--exec-process-spec", "x"],
+            "Attach can only be specified for a non-legacy exec session",
+        ),
+        (
+            ["-c", "x", "-u", "x", "-r", "/bin/true", "-e", "--restore", "x", "--exec-process-spec", "x"],
+            "Cannot use 'exec' and 'restore' at the same time",
+        ),
+        (
+            ["-c", "x", "-u", "x", "-r", "/bin/true", "-l", "none", "--exit-delay", "-1"],
+            "Delay before invoking exit command",
+        ),
+        (
+            ["-c", "x", "-u", "x", "-r", "/bin/true", "-l", "journald"],
+            "Container ID must be longer than 12 characters",
+        ),
+        (["--no-such"], "conmon: option parsing failed: Unknown option --no-such"),
+        (["--cid"], "conmon: option parsing failed: Missing argument for --cid"),
+        (["--timeout", "soon"], "conmon: option parsing failed: Cannot parse integer value"),
+    ],
+)
 def test_refusals(conmon: str, args: list[str], words: str, tmp_path: Any) -> None:
     r = cli(conmon, *args, cwd=tmp_path)
     assert r.returncode == 1
-    assert words in r.stderr
+    assert words in (r.stderr or r.stdout), "before 2.2, some go to stdout"
 
 
-@ours_only("2.1.6 has no --log-rotate")
-@pytest.mark.parametrize(("number", "words"), [("-1", "log-max-files must be non-negative"), ("2147483648", "out of range"),
-                                               ("0", "log-max-files must be at least 1 when log-rotate is enabled")])
+@since_2_2("has no --log-rotate")
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        ("-1", "log-max-files must be non-negative"),
+        ("2147483648", "out of range"),
+        ("0", "log-max-files must be at least 1 when log-rotate is enabled"),
+    ],
+)
 def test_log_max_files_is_checked(conmon: str, number: str, words: str) -> None:
     r = cli(conmon, "-c", "x", "--log-rotate", "--log-max-files", number)
     assert r.returncode == 1
     assert words in r.stderr
 
 
+@since_2_2("takes no words that are not options")
 def test_option_spellings(new: New) -> None:
     m = new("true")
-    args = [m.conmon, f"--cid={CID}", "--cuuid", CID, "-r", FAKE_RUNTIME, f"--bundle={m.bundle}", "stray", "-p", m.pidfile,
-            f"-P{m.monitor_pidfile}", "-l", "none", "--exit-dir", m.exits, "--full-attach", "--runtime-arg", "--odd",
-            "--runtime-arg=", "-si"]
+    args = [
+        m.conmon,
+        f"--cid={CID}",
+        "--cuuid",
+        CID,
+        "-r",
+        FAKE_RUNTIME,
+        f"--bundle={m.bundle}",
+        "stray",
+        "-p",
+        m.pidfile,
+        "-P",
+        m.monitor_pidfile,
+        "-l",
+        "none",
+        "--exit-dir",
+        m.exits,
+        "--full-attach",
+        "--runtime-arg",
+        "--odd",
+        "--runtime-arg=",
+        "-si",
+    ]
     m.start(args=args)
     assert m.report()["pid"] > 0
     assert m.exit_file() == "0"
@@ -365,16 +473,40 @@ def test_sync_stays_in_the_foreground(new: New) -> None:
 
 def test_runtime_command_line(new: New) -> None:
     m = new("true")
-    m.run("-s", "--runtime-arg", "--log-format=json", "--runtime-opt", "--odd", "--no-pivot", "--no-new-keyring")
-    assert m.calls()[0]["argv"] == ["--systemd-cgroup", "--log-format=json", "create", "--bundle", m.bundle, "--pid-file", m.pidfile,
-                                    "--no-pivot", "--no-new-keyring", "--odd", CID]
+    m.run(
+        "-s", "--runtime-arg", "--log-format=json", "--runtime-opt", "--odd", "--no-pivot", "--no-new-keyring"
+    )
+    assert m.calls()[0]["argv"] == [
+        "--systemd-cgroup",
+        "--log-format=json",
+        "create",
+        "--bundle",
+        m.bundle,
+        "--pid-file",
+        m.pidfile,
+        "--no-pivot",
+        "--no-new-keyring",
+        "--odd",
+        CID,
+    ]
 
 
 def test_restore_command_line(new: New) -> None:
     m = new("true")
     m.run("--restore", "/some/image")
-    assert m.calls()[0]["argv"] == ["restore", "--bundle", m.bundle, "--pid-file", m.pidfile, "--detach", "--image-path",
-                                    "/some/image", "--work-path", m.bundle, CID]
+    assert m.calls()[0]["argv"] == [
+        "restore",
+        "--bundle",
+        m.bundle,
+        "--pid-file",
+        m.pidfile,
+        "--detach",
+        "--image-path",
+        "/some/image",
+        "--work-path",
+        m.bundle,
+        CID,
+    ]
 
 
 def test_runtime_gets_inherited_fds_but_no_pipes_of_the_monitor(new: New) -> None:
@@ -383,9 +515,13 @@ def test_runtime_gets_inherited_fds_but_no_pipes_of_the_monitor(new: New) -> Non
         m.run("-i", fds=(s.fileno(),))
         fds = {int(k): v for k, v in m.calls()[0]["fds"].items()}
         assert fds[s.fileno()].startswith("socket:")
-        ours = [path for fd, path in fds.items() if path.startswith("pipe:") or "conmon" in path or "inode" in path]
-        assert len(ours) == 3, "only its stdio"
-        assert len([path for path in fds.values() if path.startswith("socket:")]) == 1
+        assert all(fds[fd].startswith("pipe:") for fd in (0, 1, 2))
+        others = [
+            path
+            for fd, path in fds.items()
+            if fd > 2 and path.startswith(("pipe:", "socket:", "anon_inode:"))
+        ]
+        assert others == [fds[s.fileno()]]
     assert m.sync
     assert m.exit_file() == "0"
 
@@ -398,15 +534,15 @@ def test_ports_are_free_when_the_exit_is_known(new: New) -> None:
     port = s.getsockname()[1]
     m.run(fds=(s.fileno(),))
     s.close()
-    with socket.socket() as again:
-        with pytest.raises(OSError):
-            again.bind(("127.0.0.1", port))
+    with socket.socket() as again, pytest.raises(OSError):
+        again.bind(("127.0.0.1", port))
     m.exit_file()
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", port))
 
 
+@since_2_2("does not change the mode of the pipes")
 def test_container_may_open_dev_stdout(new: New) -> None:
     m = new("sh", "-c", "stat -L -c %a /dev/stdout > /dev/stderr; echo again > /dev/stdout")
     m.run()
@@ -442,10 +578,18 @@ def test_old_api_calls_it_pid(new: New) -> None:
     assert m.report()["pid"] > 0
 
 
+@since_2_2("does not escape control characters")
 def test_failed_create_tells_what_the_runtime_said(new: New, tmp_path: Any) -> None:
     words = 'boom: "quoted" \\ back/slash\ttab\nünï \x01\x1f\n'
     m = new("true", stderr=words, status=1, no_pidfile=True)
-    m.start("--exit-command", "/bin/sh", "--exit-command-arg", "-c", "--exit-command-arg", f"touch {tmp_path}/cleaned")
+    m.start(
+        "--exit-command",
+        "/bin/sh",
+        "--exit-command-arg",
+        "-c",
+        "--exit-command-arg",
+        f"touch {tmp_path}/cleaned",
+    )
     assert m.report() == {"data": -1, "message": words}
     assert m.sync and m.sync.recv(100) == b""
     until(lambda: os.path.exists(f"{tmp_path}/cleaned"), "exit command after a failed create")
@@ -453,6 +597,7 @@ def test_failed_create_tells_what_the_runtime_said(new: New, tmp_path: Any) -> N
     assert not os.path.exists(f"{m.exits}/{CID}")
 
 
+@since_2_2("reports nothing when the runtime said nothing")
 def test_failed_create_without_words(new: New) -> None:
     m = new("true", status=3, no_pidfile=True)
     m.start()
@@ -461,7 +606,7 @@ def test_failed_create_without_words(new: New) -> None:
     assert not report.get("message")
 
 
-@ours_only("2.1.6 reports nothing here, later ones do")
+@ours_only("tells nothing but a failure to execute")
 def test_runtime_that_cannot_be_executed(new: New, tmp_path: Any) -> None:
     bad = tmp_path / "runtime"
     bad.write_text("#!/not/there\n")
@@ -475,6 +620,7 @@ def test_runtime_that_cannot_be_executed(new: New, tmp_path: Any) -> None:
     assert f"execute runtime {bad}: No such file or directory" in report["message"]
 
 
+@since_2_2("reports nothing")
 def test_runtime_without_terminal(new: New) -> None:
     m = new("true", no_terminal=True)
     m.start("-t")
@@ -483,6 +629,7 @@ def test_runtime_without_terminal(new: New) -> None:
     assert "Runtime did not set up terminal" in report["message"]
 
 
+@since_2_2("dies of it")
 def test_closed_sync_pipe_is_no_harm(new: New) -> None:
     m = new("sleep", "0.1", sleep=0.1)
     m.start()
@@ -496,6 +643,7 @@ def test_closed_sync_pipe_is_no_harm(new: New) -> None:
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}[+-]\d\d:\d\d (stdout|stderr) ([FP]) (.*)")
 
 
+@since_2_2("makes the file with mode 0600")
 def test_log_lines(new: New) -> None:
     m = new("sh", "-c", "echo out; echo err >&2; sleep 0.05; echo; printf 'no end'")
     m.run()
@@ -505,7 +653,11 @@ def test_log_lines(new: New) -> None:
     assert all(found), m.lines()
     parts = [f.groups() for f in found if f]
     assert ("stderr", "F", "err") in parts
-    assert [p for p in parts if p[0] == "stdout"] == [("stdout", "F", "out"), ("stdout", "F", ""), ("stdout", "P", "no end")]
+    assert [p for p in parts if p[0] == "stdout"] == [
+        ("stdout", "F", "out"),
+        ("stdout", "F", ""),
+        ("stdout", "P", "no end"),
+    ]
     assert stat.S_IMODE(os.stat(m.log).st_mode) == 0o640
 
 
@@ -550,7 +702,7 @@ def test_log_size_max_keeps_the_newest(new: New) -> None:
     assert numbers == list(range(numbers[0], 3000))
 
 
-@ours_only("2.1.6 has no --log-rotate")
+@since_2_2("has no --log-rotate")
 def test_log_rotate(new: New) -> None:
     m = new("sh", "-c", "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done")
     m.run("--log-size-max", "8192", "--log-rotate", "--log-max-files", "2")
@@ -565,7 +717,7 @@ def test_log_rotate(new: New) -> None:
         assert stat.S_IMODE(os.stat(f).st_mode) == 0o640
 
 
-@ours_only("2.1.6 has no --log-rotate")
+@since_2_2("has no --log-rotate")
 def test_log_rotate_does_not_follow_symlinks(new: New, tmp_path: Any) -> None:
     m = new("sh", "-c", "i=0; while [ $i -lt 1000 ]; do echo line $i; i=$((i+1)); done")
     target = tmp_path / "target"
@@ -576,7 +728,8 @@ def test_log_rotate_does_not_follow_symlinks(new: New, tmp_path: Any) -> None:
     m.gone()
     assert os.path.islink(m.log)
     assert not os.path.lexists(f"{m.log}.1")
-    assert target.stat().st_size <= 4096, "the limit holds all the same"
+    if m.conmon == OURS:  # conmon lets it grow
+        assert target.stat().st_size <= 4096, "the limit holds all the same"
 
 
 def test_log_global_size_max(new: New) -> None:
@@ -584,7 +737,9 @@ def test_log_global_size_max(new: New) -> None:
     m.run("--log-global-size-max", "5000")
     assert m.exit_file() == "3"
     m.gone()
-    assert 4900 < os.path.getsize(m.log) <= 5000
+    assert 4900 < os.path.getsize(m.log) <= 5100, (
+        "conmon looks before it writes, and so may go over it by a line"
+    )
     assert m.lines()[0].endswith("line 0")
 
 
@@ -673,6 +828,7 @@ def test_attach_socket_is_private_and_goes_away(new: New) -> None:
     assert not os.path.exists(f"{m.bundle}/attach")
 
 
+@since_2_2("leaves the symlink behind")
 def test_attach_through_a_symlink(new: New, tmp_path: Any) -> None:
     m = new("sleep", "0.3")
     sockets = tmp_path / "sockets"
@@ -754,7 +910,7 @@ def test_large_input_to_a_slow_reader(new: New) -> None:
         data = bytes(32768)
         sent = 0
         while sent < size:
-            sent += s.send(data[:size - sent])
+            sent += s.send(data[: size - sent])
         s.shutdown(socket.SHUT_WR)
         assert stream(packets(s), 2).strip() == b"%d" % size
 
@@ -770,6 +926,7 @@ def test_input_of_a_client_that_is_gone_arrives(new: New) -> None:
     assert texts(m) == ["160000"]
 
 
+@ours_only("cuts off a client whose input nobody reads")
 def test_container_that_closes_its_stdin(new: New) -> None:
     m = new("sh", "-c", "exec 0<&-; sleep 0.3; echo done")
     m.run("-i")
@@ -823,7 +980,7 @@ def test_stuck_client_does_not_stop_the_container(new: New) -> None:
 
 @ours_only("the exit file waits for its clients")
 def test_stuck_client_does_not_hold_back_log_and_exit_code(new: New) -> None:
-    # As much as the sockets' and the pipe's buffers do not hold together is still unsent when the container ends.
+    # What the sockets' and the pipe's buffers do not hold together is still unsent when the container ends.
     m = new("sh", "-c", "head -c 330000 /dev/zero | tr '\\0' '\\n'; exit 6", wait=True)
     m.run(env={"PODLIKE_ATTACH_PATIENCE_MS": "0"})
     with m.attach() as s:
@@ -854,9 +1011,10 @@ def test_client_that_vanishes_is_no_harm(new: New) -> None:
 
 
 def test_grandchild_that_keeps_stdout_does_not_hold_back_the_exit(new: New) -> None:
-    m = new("sh", "-c", "echo hi; sleep 30 & echo $! > /dev/stderr; exit 3")
+    m = new("sh", "-c", "echo hi; sleep 30 & echo $! >&2; exit 3", wait=True)
     m.run()
     with m.attach() as s:
+        m.go()
         packets(s)
     assert m.exit_file() == "3"
     m.gone()
@@ -867,7 +1025,9 @@ def test_grandchild_that_keeps_stdout_does_not_hold_back_the_exit(new: New) -> N
 # --- exit ---
 
 
-@pytest.mark.parametrize(("command", "code"), [("exit 0", "0"), ("exit 255", "255"), ("kill -9 $$", "137"), ("kill -15 $$", "143")])
+@pytest.mark.parametrize(
+    ("command", "code"), [("exit 0", "0"), ("exit 255", "255"), ("kill -9 $$", "137"), ("kill -15 $$", "143")]
+)
 def test_exit_files(new: New, command: str, code: str) -> None:
     m = new("sh", "-c", command)
     m.run()
@@ -891,11 +1051,21 @@ def test_exit_file_is_there_when_the_clients_see_the_end(new: New) -> None:
 def test_exit_command(new: New, tmp_path: Any) -> None:
     m = new("sh", "-c", "exit 3")
     script = tmp_path / "cleanup"
-    script.write_text(f'#!/bin/sh\nfor a in "$@"; do echo "[$a]"; done > {tmp_path}/args.tmp\ncat {m.exits}/{CID} >> {tmp_path}/args.tmp\n'
-                      f"ls /proc/self/fd >> {tmp_path}/args.tmp\nmv {tmp_path}/args.tmp {tmp_path}/args\n")
+    script.write_text(
+        f'#!/bin/sh\ncd {tmp_path}\nfor a in "$@"; do echo "[$a]"; done > args.tmp\n'
+        f"cat {m.exits}/{CID} >> args.tmp\nls /proc/self/fd >> args.tmp\nmv args.tmp args\n"
+    )
     script.chmod(0o755)
-    m.run("--exit-command", str(script), "--exit-command-arg", "container", "--exit-command-arg", "", "--exit-command-arg",
-          "--rm")
+    m.run(
+        "--exit-command",
+        str(script),
+        "--exit-command-arg",
+        "container",
+        "--exit-command-arg",
+        "",
+        "--exit-command-arg",
+        "--rm",
+    )
     text = until(lambda: read_text(str(tmp_path / "args")), "exit command")
     words = text.split("\n")
     assert words[:4] == ["[container]", "[]", "[--rm]", "30"], "the code is written before: " + text
@@ -903,9 +1073,17 @@ def test_exit_command(new: New, tmp_path: Any) -> None:
     m.gone()
 
 
+@ours_only("forgets the status when it has other children to wait for")
 def test_exit_command_failure_is_the_monitors(new: New) -> None:
     m = new("true")
-    m.start("--sync", "--exit-command", "/bin/sh", "--exit-command-arg=-c", "--exit-command-arg=exit 8", wait=False)
+    m.start(
+        "--sync",
+        "--exit-command",
+        "/bin/sh",
+        "--exit-command-arg=-c",
+        "--exit-command-arg=exit 8",
+        wait=False,
+    )
     assert m.process
     m.process.communicate(timeout=WAIT)
     assert m.process.returncode == 8
@@ -938,15 +1116,18 @@ def test_signals_are_passed_on(new: New, number: int) -> None:
     assert m.exit_file() == str(number + 20)
 
 
-def test_sigpipe_is_default_in_the_container(new: New) -> None:
-    if new().conmon != OURS:
-        pytest.skip("conmon: leaves SIGPIPE ignored, which Python, the fake runtime, does as well")
-    m = new("sh", "-c", "grep SigIgn /proc/self/status")
-    m.run()
-    m.exit_file()
-    m.gone()
-    # The fake runtime is Python, which ignores SIGPIPE (13) by itself; nothing else may be ignored.
-    assert int(texts(m)[0].split()[1], 16) & ~(1 << 12) & ~(1 << 24) == 0
+@ours_only("leaves SIGPIPE ignored")
+def test_runtime_has_default_signals(new: New, tmp_path: Any) -> None:
+    runtime = tmp_path / "runtime"
+    runtime.write_text(f"#!/bin/sh\ngrep -E 'Sig(Ign|Blk)' /proc/self/status > {tmp_path}/signals\nexit 1\n")
+    runtime.chmod(0o755)
+    m = new("true")
+    args = m.args()
+    args[args.index("-r") + 1] = str(runtime)
+    m.start(args=args)
+    m.report()
+    text = (tmp_path / "signals").read_text()
+    assert [int(line.split()[1], 16) for line in text.splitlines()] == [0, 0], text
 
 
 # --- the owner pipe ---
@@ -954,8 +1135,14 @@ def test_sigpipe_is_default_in_the_container(new: New) -> None:
 
 def with_owner(m: Monitor, tmp_path: Any) -> socket.socket:
     mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    m.start("--exit-command", "/bin/touch", "--exit-command-arg", str(tmp_path / "cleaned"),
-            env={"_PODLIKE_OWNERPIPE": str(theirs.fileno())}, fds=(theirs.fileno(),))
+    m.start(
+        "--exit-command",
+        "/bin/touch",
+        "--exit-command-arg",
+        str(tmp_path / "cleaned"),
+        env={"_PODLIKE_OWNERPIPE": str(theirs.fileno())},
+        fds=(theirs.fileno(),),
+    )
     theirs.close()
     mine.settimeout(WAIT)
     return mine
@@ -1021,9 +1208,11 @@ def test_owner_is_not_passed_on(new: New, tmp_path: Any) -> None:
 def test_owners_own_client_may_read_late(new: New, tmp_path: Any) -> None:
     """`run ... | less`: the container waits for the reader, however long it takes."""
     m = new("sh", "-c", "head -c 1000000 /dev/zero; exit 1", wait=True)
-    os.environ["PODLIKE_ATTACH_PATIENCE_MS"] = "300"
     mine, theirs = socket.socketpair()
-    m.start(env={"_PODLIKE_OWNERPIPE": str(theirs.fileno()), "PODLIKE_ATTACH_PATIENCE_MS": "300"}, fds=(theirs.fileno(),))
+    m.start(
+        env={"_PODLIKE_OWNERPIPE": str(theirs.fileno()), "PODLIKE_ATTACH_PATIENCE_MS": "300"},
+        fds=(theirs.fileno(),),
+    )
     theirs.close()
     m.report()
     with m.attach() as s:
@@ -1102,8 +1291,10 @@ def test_bad_control_lines(new: New, line: str) -> None:
     assert texts(m) == ["0 0\r"]
 
 
-@ours_only("2.1.6 takes any size, and loses its place after a line that is too long")
-@pytest.mark.parametrize("line", ["1 -1 -1", "1 1001 5", "1 5 1001", "1 100000 100000", "1 2 2 " + "#" * 3000])
+@ours_only("loses its place after a bad line: the next one is not understood")
+@pytest.mark.parametrize(
+    "line", ["1 -1 -1", "1 1001 5", "1 5 1001", "1 100000 100000", "1 2 2 " + "#" * 3000]
+)
 def test_bad_sizes(new: New, line: str) -> None:
     m = new("sh", "-c", "sleep 0.2; stty size; sleep 0.3; stty size")
     m.run("-t")
@@ -1116,7 +1307,7 @@ def test_bad_sizes(new: New, line: str) -> None:
 
 
 def test_reopen_log(new: New) -> None:
-    m = new("sh", "-c", "echo before; while [ ! -e \"$1\" ]; do sleep 0.02; done; echo after", "sh")
+    m = new("sh", "-c", 'echo before; while [ ! -e "$1" ]; do sleep 0.02; done; echo after', "sh")
     flag = f"{m.top}/flag"
     m.spec("sh", "-c", f"echo before; while [ ! -e {flag} ]; do sleep 0.02; done; echo after")
     m.run()
@@ -1133,7 +1324,11 @@ def test_reopen_log(new: New) -> None:
 
 @ours_only("polls ten times a second")
 def test_terminal_that_nobody_has_open_costs_nothing(new: New) -> None:
-    m = new("sh", "-c", "t=$(tty); echo one; exec 0<&- 1>&- 2>&-; sleep 1; echo two > $t; sleep 0.5; echo three > $t; sleep 0.2")
+    m = new(
+        "sh",
+        "-c",
+        "t=$(tty); echo one; exec 0<&- 1>&- 2>&-; sleep 1; echo two > $t; sleep 0.5; echo 3 > $t; sleep 0.2",
+    )
     m.run("-t")
     until(lambda: texts(m), "first line")
 
@@ -1148,7 +1343,7 @@ def test_terminal_that_nobody_has_open_costs_nothing(new: New) -> None:
     assert ticks() - before <= 4
     m.exit_file()
     m.gone()
-    assert texts(m) == ["one\r", "two\r", "three\r"]
+    assert texts(m) == ["one\r", "two\r", "3\r"]
 
 
 # --- exec sessions ---
@@ -1169,10 +1364,16 @@ class Exec(Monitor):
     def begin(self, *more: str, env: dict[str, str] | None = None, fds: tuple[int, ...] = ()) -> None:
         r, self.start_w = os.pipe()
         self.attach_r, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        args = self.args("-e", "--exec-attach", "--exec-process-spec", f"{self.bundle}/process.json", *more, log="none")
+        args = self.args(
+            "-e", "--exec-attach", "--exec-process-spec", f"{self.bundle}/process.json", *more, log="none"
+        )
         args[args.index("-u") + 1] = "f00d" * 16
-        self.start(args=args, wait=False, fds=(r, theirs.fileno(), *fds),
-                   env={"_OCI_STARTPIPE": str(r), "_OCI_ATTACHPIPE": str(theirs.fileno()), **(env or {})})
+        self.start(
+            args=args,
+            wait=False,
+            fds=(r, theirs.fileno(), *fds),
+            env={"_OCI_STARTPIPE": str(r), "_OCI_ATTACHPIPE": str(theirs.fileno()), **(env or {})},
+        )
         os.close(r)
         theirs.close()
         os.write(self.start_w, b"\0")
@@ -1207,8 +1408,15 @@ def test_exec_session(session: Exec) -> None:
     assert stream(found, 3) == b"err\n"
     assert session.report() == {"data": 42}
     assert session.exit_file() == "42"
-    assert session.calls()[0]["argv"] == ["exec", "--pid-file", session.pidfile, "--process", f"{session.bundle}/process.json",
-                                          "--detach", CID]
+    assert session.calls()[0]["argv"] == [
+        "exec",
+        "--pid-file",
+        session.pidfile,
+        "--process",
+        f"{session.bundle}/process.json",
+        "--detach",
+        CID,
+    ]
     session.gone()
 
 
@@ -1224,7 +1432,9 @@ def test_exec_that_is_over_before_its_runtime(session: Exec, terminal: bool) -> 
 
 
 def test_exec_that_fails(session: Exec) -> None:
-    session.process_spec("x", no_pidfile=True, status=1, stderr="exec failed: `x` executable file not found in $PATH")
+    session.process_spec(
+        "x", no_pidfile=True, status=1, stderr="exec failed: `x` executable file not found in $PATH"
+    )
     session.begin()
     session.release()
     report = session.report()
@@ -1267,8 +1477,24 @@ def test_old_exec_api(new: New) -> None:
     m = new()
     with open(f"{m.bundle}/process.json", "w") as f:
         json.dump({"argv": ["sh", "-c", "exit 12"]}, f)
-    args = [m.conmon, "-c", CID, "-r", FAKE_RUNTIME, "-p", m.pidfile, "-l", "none", "-e", "--exec-process-spec",
-            f"{m.bundle}/process.json", "-P", m.monitor_pidfile, "--exit-dir", m.exits]
+    args = [
+        m.conmon,
+        "-c",
+        CID,
+        "-r",
+        FAKE_RUNTIME,
+        "-p",
+        m.pidfile,
+        "-l",
+        "none",
+        "-e",
+        "--exec-process-spec",
+        f"{m.bundle}/process.json",
+        "-P",
+        m.monitor_pidfile,
+        "--exit-dir",
+        m.exits,
+    ]
     m.start(args=args)
     assert m.report() == {"exit_code": 12}
     assert m.exit_file() == "12"
@@ -1278,8 +1504,14 @@ def test_old_exec_api(new: New) -> None:
 def test_exec_with_owner(session: Exec) -> None:
     mine, theirs = socket.socketpair()
     session.process_spec("sh", "-c", "exit 9")
-    session.begin("--exit-command", "/bin/touch", "--exit-command-arg", f"{session.top}/cleaned",
-                  env={"_PODLIKE_OWNERPIPE": str(theirs.fileno())}, fds=(theirs.fileno(),))
+    session.begin(
+        "--exit-command",
+        "/bin/touch",
+        "--exit-command-arg",
+        f"{session.top}/cleaned",
+        env={"_PODLIKE_OWNERPIPE": str(theirs.fileno())},
+        fds=(theirs.fileno(),),
+    )
     theirs.close()
     session.release()
     mine.settimeout(WAIT)
@@ -1320,27 +1552,20 @@ def memory_cgroup() -> str | None:
     return None
 
 
-def test_running_out_of_memory_is_noticed(new: New, tmp_path: Any) -> None:
+def test_running_out_of_memory_is_noticed(new: New) -> None:
     parent = memory_cgroup()
     if not parent:
         unable("no delegated cgroup with the memory controller")
     group = f"{parent}/conmon-oom-{os.getpid()}"
     os.mkdir(group)
     try:
-        with open(f"{group}/memory.max", "w") as f:
-            f.write("20M")
-        with contextlib.suppress(OSError), open(f"{group}/memory.swap.max", "w") as f:
-            f.write("0")
-        m = new("sh", "-c", f"echo $$ > {group}/cgroup.procs; : > {tmp_path}/in; sleep 0.3; exec tail /dev/zero")
-        m.spec("sh", "-c", "sleep 0.5; exec tail /dev/zero", wait=True)
-        m.start()
-        # The runtime would put it there: the fake one does not know cgroups, so its monitor is started inside.
-        m.pid = m.report()["data"]
-        m.kill()
-        m = new(name="oom")
-        m.spec("tail", "/dev/zero", wait=True)
-        start = m.args()
-        m.start(args=["/bin/sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh", *start])
+        for name, value in (("memory.max", "30M"), ("memory.swap.max", "0")):
+            if os.path.exists(f"{group}/{name}"):
+                with open(f"{group}/{name}", "w") as f:
+                    f.write(value)
+        m = new("tail", "/dev/zero", wait=True)
+        # A runtime would put the container there; here it inherits the cgroup from its monitor.
+        m.start(args=["/bin/sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh", *m.args()])
         m.pid = m.report()["data"]
         m.go()
         assert m.exit_file() == "137"
@@ -1348,11 +1573,15 @@ def test_running_out_of_memory_is_noticed(new: New, tmp_path: Any) -> None:
         assert os.path.exists(f"{m.persist}/oom")
         assert os.path.exists(f"{m.bundle}/oom")
     finally:
-        for _ in range(100):
-            with contextlib.suppress(OSError):
-                os.rmdir(group)
-                break
-            time.sleep(0.02)
+        with contextlib.suppress(AssertionError):
+            until(lambda: not os.path.exists(group) or not remove(group), "cgroup is empty")
+
+
+def remove(group: str) -> bool:
+    """Remove a cgroup; true while it is still there."""
+    with contextlib.suppress(OSError):
+        os.rmdir(group)
+    return os.path.exists(group)
 
 
 # --- real runtimes and engines ---
@@ -1368,7 +1597,9 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> str:
     for d in ("bin", "proc", "dev", "sys", "tmp"):
         os.mkdir(f"{top}/{d}")
     shutil.copy(busybox, f"{top}/bin/busybox")
-    for name in subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split():
+    for name in subprocess.run(
+        [busybox, "--list"], capture_output=True, text=True, check=True
+    ).stdout.split():
         if name != "busybox":
             os.symlink("busybox", f"{top}/bin/{name}")
     return top
@@ -1380,15 +1611,30 @@ def oci_config(rootfs: str, *argv: str, terminal: bool = False) -> dict[str, Any
 
     return {
         "ociVersion": "1.0.0",
-        "process": {"terminal": terminal, "user": {"uid": 0, "gid": 0}, "args": list(argv), "cwd": "/",
-                    "env": ["PATH=/bin"], "noNewPrivileges": True},
+        "process": {
+            "terminal": terminal,
+            "user": {"uid": 0, "gid": 0},
+            "args": list(argv),
+            "cwd": "/",
+            "env": ["PATH=/bin"],
+            "noNewPrivileges": True,
+        },
         "root": {"path": rootfs, "readonly": True},
-        "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"},
-                   {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]},
-                   {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
-                    "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]}],
-        "linux": {"namespaces": [{"type": t} for t in ("pid", "ipc", "uts", "mount", "user")],
-                  "uidMappings": one(os.getuid()), "gidMappings": one(os.getgid())},
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]},
+            {
+                "destination": "/dev/pts",
+                "type": "devpts",
+                "source": "devpts",
+                "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"],
+            },
+        ],
+        "linux": {
+            "namespaces": [{"type": t} for t in ("pid", "ipc", "uts", "mount", "user")],
+            "uidMappings": one(os.getuid()),
+            "gidMappings": one(os.getgid()),
+        },
     }
 
 
@@ -1400,8 +1646,14 @@ class Crun:
             unable("crun is not installed")
 
     def __call__(self, *args: str) -> None:
-        r = subprocess.run([*self.base, *args], capture_output=True, text=True, timeout=WAIT, stdin=subprocess.DEVNULL,
-                           env={**os.environ, "XDG_RUNTIME_DIR": self.m.top})
+        r = subprocess.run(
+            [*self.base, *args],
+            capture_output=True,
+            text=True,
+            timeout=WAIT,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "XDG_RUNTIME_DIR": self.m.top},
+        )
         assert r.returncode == 0, r.stderr
 
     def args(self, *more: str) -> list[str]:
@@ -1451,7 +1703,9 @@ def podman_image(rootfs: str, tmp_path_factory: pytest.TempPathFactory) -> str:
         unable("podman is not installed")
     tar = str(tmp_path_factory.mktemp("image") / "rootfs.tar")
     subprocess.run(["tar", "-C", rootfs, "-cf", tar, "."], check=True)
-    r = subprocess.run(["podman", "import", tar, "podlike-conmon-test"], capture_output=True, text=True, timeout=120)
+    r = subprocess.run(
+        ["podman", "import", tar, "podlike-conmon-test"], capture_output=True, text=True, timeout=120
+    )
     if r.returncode != 0:
         unable(f"podman does not work here: {r.stderr}")
     return "podlike-conmon-test"
@@ -1477,13 +1731,19 @@ def test_podman_large_output_and_input(conmon: str, podman_image: str) -> None:
 
 def test_podman_detached(conmon: str, podman_image: str) -> None:
     script = "echo start; trap 'echo term; exit 3' TERM; while :; do sleep 0.05; done"
-    cid = podman_run(conmon, "run", "-d", "--network=none", podman_image, "sh", "-c", script).stdout.decode().strip()
+    cid = (
+        podman_run(conmon, "run", "-d", "--network=none", podman_image, "sh", "-c", script)
+        .stdout.decode()
+        .strip()
+    )
     try:
         assert podman_run(conmon, "exec", cid, "sh", "-c", "echo in; exit 4").returncode == 4
         assert podman_run(conmon, "exec", cid, "no-such-command").returncode == 127
         assert podman_run(conmon, "exec", "-i", cid, "cat", input=b"piped").stdout == b"piped"
         assert podman_run(conmon, "exec", "-t", cid, "tty").stdout.startswith(b"/dev/pts/")
-        with subprocess.Popen(["podman", "attach", "--no-stdin", "--sig-proxy=false", cid], stdout=subprocess.PIPE) as client:
+        with subprocess.Popen(
+            ["podman", "attach", "--no-stdin", "--sig-proxy=false", cid], stdout=subprocess.PIPE
+        ) as client:
             time.sleep(0.5)
             assert podman_run(conmon, "stop", cid).returncode == 0
             out, _ = client.communicate(timeout=WAIT)
@@ -1499,8 +1759,13 @@ def test_podman_terminal_and_resize(conmon: str, podman_image: str) -> None:
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 31, 91, 0, 0))
     script = "sleep 0.5; stty size; read x; stty size; exit 6"
-    p = subprocess.Popen(["podman", "--conmon", conmon, *RUN, "-it", podman_image, "sh", "-c", script],
-                         stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+    p = subprocess.Popen(
+        ["podman", "--conmon", conmon, *RUN, "-it", podman_image, "sh", "-c", script],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
     os.close(slave)
     out = b""
 

@@ -12,7 +12,8 @@ import pytest
 import podlike
 from podlike.__main__ import program_name, run
 from podlike.cli.app import ALIASES, COMMANDS, GLOBAL_FLAGS, App
-from podlike.cli.command import Command, Session
+from podlike.cli.command import Command
+from podlike.cli.session import Session
 
 ROOT = Path(podlike.__file__).parent
 PATHS = sorted((group, name) for group, rows in COMMANDS.items() for name, row in rows.items() if row[0])

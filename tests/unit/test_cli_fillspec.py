@@ -7,10 +7,11 @@ import click
 import pytest
 
 from podlike.cli.app import App
-from podlike.cli.command import Call, Command, Options, Session
+from podlike.cli.command import Call, Command, Options
 from podlike.cli.fillspec import fill_spec, is_address, parse_entrypoint, platform_of, pull_policy
 from podlike.cli.options import CREATE_ONLY, CREATE_TABLE, RUN_TABLE
 from podlike.cli.run import make_attach
+from podlike.cli.session import Session
 from podlike.errors import UsageError
 from podlike.spec.container import ContainerSpec, Mount, PortMapping
 

@@ -1,6 +1,9 @@
 """ps, inspect, port and the lists' printing, over containers that only exist in a database."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -234,3 +237,24 @@ flag: false
 empty: ""
 path: /x/y
 """
+
+
+def test_logs_keep_the_order_of_two_streams_in_one_file(engine: Engine, tmp_path: Path) -> None:
+    log = tmp_path / "data" / "containers" / WEB / "ctr.log"
+    log.parent.mkdir(parents=True)
+    stamp = "2026-01-02T03:04:0{}.000000000+00:00"
+    log.write_text(f"{stamp.format(1)} stdout F one\n{stamp.format(2)} stderr F two\n{stamp.format(3)} stdout P th\n"
+                   f"{stamp.format(3)} stdout F ree\n")
+    env = {**os.environ, "PYTHONPATH": str(Path(query.__file__).parents[2])}
+
+    def logs(*args: str) -> str:
+        done = subprocess.run([sys.executable, "-m", "podlike", "logs", *args], env=env, text=True, timeout=60, check=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return done.stdout
+
+    assert logs("web") == "one\ntwo\nthree\n"
+    assert logs("-t", "--tail", "2", "web").splitlines() == [f"{stamp.format(2)} two", f"{stamp.format(3)} three"]
+    assert logs("-n", "web").splitlines()[0] == "web one"
+    assert logs("--since", "2026-01-02T03:04:02Z", "web") == "two\nthree\n"
+    assert sorted(logs("-f", "web", "web").splitlines()) == sorted(
+        [f"{WEB[:12]} one", f"{WEB[:12]} two", f"{WEB[:12]} three"] * 2)

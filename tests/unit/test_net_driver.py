@@ -142,6 +142,21 @@ def test_slirp_cannot_publish_on_ipv6(programs, config):
         prepare(ContainerSpec(ports=asked), config)
 
 
+def test_slirp_and_udp_clients_on_loopback(programs, config):
+    """What libslirp cannot answer is refused or told; tests/integration shows that it really cannot."""
+    programs("slirp4netns")
+
+    def made(ip, network="slirp4netns"):
+        asked = [PortMapping(container_port=53, host_port=5353, host_ip=ip, protocol="udp")]
+        return prepare(ContainerSpec(ports=asked, network=network), config)
+
+    assert "but those that use 127.0.0.1" in made("").warnings[0]
+    with pytest.raises(NetworkError, match="drops UDP answers") as e:
+        made("127.0.0.1")
+    assert "allow_host_loopback=true" in e.value.hint
+    assert made("127.0.0.1", "slirp4netns:allow_host_loopback=true").warnings == []
+
+
 def test_slirp_options_of_the_command_line_win_over_the_configuration(programs, config):
     programs("slirp4netns")
     config.engine.network_cmd_options = ("mtu=1500", "enable_ipv6=false")
@@ -379,6 +394,12 @@ def test_spawn_keeps_the_environment_to_itself(tmp_path, monkeypatch):
     assert [line.partition("=")[0] for line in (tmp_path / "log").read_text().splitlines()] == ["PATH"]
 
 
+def test_spawn_leads_a_session_of_its_own(tmp_path):
+    pid = helper.spawn(["/bin/sleep", "60"], log=str(tmp_path / "log"), fds={})
+    assert os.getsid(pid) == os.getpgid(pid) == pid
+    helper.kill(helper.record(pid, "sleep"))
+
+
 def test_spawn_of_nothing(tmp_path):
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(NetworkError, match="start /nonexistent/x: No such file"):
@@ -410,10 +431,12 @@ def test_teardown_goes_on_and_collects(monkeypatch):
     assert tried == [1, 2] and len(e.value.exceptions) == 2
 
 
-def test_read_log_keeps_the_last_words(tmp_path):
+def test_read_log_quotes_the_cause(tmp_path):
     log = tmp_path / "log"
     log.write_text("WARNING: Support for x\n\n" + "\n".join(f"line {i}" for i in range(9)))
-    assert helper.read_log(str(log), without=("WARNING",)) == "line 5; line 6; line 7; line 8"
-    log.write_text("Starting slirp\nboom\n")
+    assert helper.read_log(str(log), without=("WARNING",)) == "line 0; line 1; line 2; line 3"
+    log.write_text("Starting slirp\nboom\ndo_slirp failed\n")
     assert helper.read_log(str(log), without=slirp4netns.CHATTER) == "boom"
+    log.write_text("pasta: unrecognized option '--x'\nUsage: pasta [OPTION]...\n  more\n")
+    assert helper.read_log(str(log)) == "pasta: unrecognized option '--x'"
     assert helper.read_log("/nonexistent") == ""

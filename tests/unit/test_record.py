@@ -18,8 +18,8 @@ class _Plain:
         return self.size * 2
 
 
-Ours = record(slots=True, kw_only=True)(type("Plain", (), dict(_Plain.__dict__)))
-Real = dataclass(slots=True, kw_only=True)(type("Plain", (), dict(_Plain.__dict__)))
+Ours: type = record(slots=True, kw_only=True)(type("Plain", (), dict(_Plain.__dict__)))
+Real: type = dataclass(slots=True, kw_only=True)(type("Plain", (), dict(_Plain.__dict__)))
 
 
 @pytest.mark.parametrize("cls", [Ours, Real])

@@ -17,7 +17,8 @@ FORBIDDEN = {"argparse", "asyncio", "http", "http.client", "logging", "multiproc
 # Our own modules and those of the standard library that are not in click's wake.
 ALLOWED = {
     "podlike", "podlike.__main__", "podlike.errors", "podlike.log", "podlike.paths",
-    "podlike.cli", "podlike.cli.app", "podlike.cli.command", "podlike.cli.options", "podlike.cli.fillspec", "podlike.cli.run",
+    "podlike.cli", "podlike.cli.app", "podlike.cli.command", "podlike.cli.options", "podlike.cli.fillspec",
+    "podlike.cli.run", "podlike.cli.session",
     "podlike.engine", "podlike.engine.core",
     "podlike.spec", "podlike.spec.attach", "podlike.spec.container", "podlike.spec.environ", "podlike.spec.mounts",
     "podlike.spec.ports", "podlike.spec.record", "podlike.spec.sizes", "podlike.spec.durations",
@@ -76,6 +77,17 @@ def test_version_needs_no_click() -> None:
     assert not found & {"click", "re", "inspect", "podlike.cli", "podlike.errors"} | found & FORBIDDEN
 
 
+def test_the_monitors_exit_command_needs_no_click() -> None:
+    found = loaded("import types; stub = types.ModuleType('podlike.engine.cleanup'); called = []\n"
+                   "stub.find_and_cleanup = lambda engine, cid, *, remove: called.append((engine.roots.data, cid, remove))\n"
+                   "sys.modules['podlike.engine.cleanup'] = stub\n"
+                   "import podlike.__main__ as m\n"
+                   "base = ['--root', '/d', '--runroot', '/r', 'container', 'cleanup']\n"
+                   "assert m.run([*base, '--rm', 'abc'], 'podlike') == 0 and m.run([*base, 'abc'], 'podlike') == 0\n"
+                   "assert called == [('/d', 'abc', True), ('/d', 'abc', False)], called")
+    assert not found & {"click", "inspect"}
+
+
 def test_a_command_loads_no_other_command() -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     code = ("import sys, podlike.__main__ as m; m.run(['rename', '--help'], 'podlike');"
@@ -83,4 +95,5 @@ def test_a_command_loads_no_other_command() -> None:
     done = subprocess.run([sys.executable, "-c", code], env=env, text=True, capture_output=True, timeout=60, check=False)
     assert set(done.stderr.split()) == {"podlike", "podlike.__main__", "podlike.errors", "podlike.log", "podlike.cli",
                                         "podlike.cli.app", "podlike.cli.command", "podlike.cli.options",
+                                        "podlike.cli.session",
                                         "podlike.cli.rename"}
