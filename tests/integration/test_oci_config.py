@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.need import need
+
 BUSYBOX = "/bin/busybox"
 ROOT = Path(__file__).resolve().parents[2]
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1000::/home/web:/bin/sh\n"
@@ -26,7 +28,6 @@ import json, sys
 from podlike.runtime import hostfacts
 from podlike.spec import devices, oci, oci_exec, resolve, users
 from podlike.spec.container import ContainerSpec
-from tests.support.need import need
 ask = json.load(open(sys.argv[1]))
 spec = resolve.resolve(ContainerSpec.from_dict(ask["spec"]), None, name="t", cid="c" * 64, host_env={})
 user = users.resolve(spec.user, passwd=ask["passwd"], group=ask["group"], groups=spec.groups)

@@ -36,8 +36,9 @@ def test_read_text_is_bounded(tmp_path: object) -> None:
 def test_a_lock_excludes_and_is_freed_by_death(tmp_path: object) -> None:
     r = roots(tmp_path)
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import sys, time; from podlike.locks import Lock; from podlike.paths import Roots\n"
-         f"lock = Lock(Roots(data='', run={r.run!r}), 'x'); lock.acquire(blocking=True); print('held', flush=True); time.sleep(60)"],
+        [sys.executable, "-c", "import time; from podlike.locks import Lock; from podlike.paths import Roots\n"
+         f"lock = Lock(Roots(data='', run={r.run!r}), 'x'); lock.acquire(blocking=True)\n"
+         "print('held', flush=True); time.sleep(60)"],
         stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
