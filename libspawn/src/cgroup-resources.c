@@ -285,6 +285,9 @@ int cgroup_apply(int fd, const char *path, const struct cgroup_settings *s, spaw
                 /* Without swap in the kernel nothing can be swapped: the limit holds by itself. */
                 if (r == -ENOENT && strcmp(s->v[i].file, "memory.swap.max") == 0 && faccessat(fd, "memory.max", F_OK, 0) == 0)
                         continue;
+                /* "No limit" needs no controller. */
+                if (r == -ENOENT && (strcmp(s->v[i].value, "max") == 0 || strncmp(s->v[i].value, "max ", 4) == 0))
+                        continue;
                 if (r == -ENOENT)
                         return missing_controller(fd, path, &s->v[i], e);
                 if (r < 0)

@@ -198,29 +198,33 @@ static _Noreturn void run_init(struct creation *c, int postponed, bool move)
         init_main(&init);
 }
 
-/* Into the cgroup at birth where the kernel allows: moving a process afterwards costs milliseconds.
+/* The first process of ours that will be, or will fork, the container's: into the cgroup at birth where the kernel
+ * allows, as moving a process afterwards costs milliseconds.
  * FIXME(kernel 5.7): before it, and where a sandbox refuses clone3(2), the child moves itself (*ret_move). */
-static pid_t fork_into(struct creation *c, int flags, bool sibling, bool *ret_move, spawn_error *e)
+static pid_t fork_into(struct creation *c, int flags, bool *ret_move, spawn_error *e)
 {
-        pid_t pid = ns_fork(flags, c->cgroup.fd, sibling);
+        pid_t pid = ns_fork(flags, c->cgroup.fd, false);
 
         *ret_move = false;
         if (pid < 0 && c->cgroup.fd >= 0) {
                 *ret_move = true;
-                pid = ns_fork(flags, -1, sibling);
+                pid = ns_fork(flags, -1, false);
         }
         return pid < 0 ? fail_code(e, pid, "namespaces", "make the container's namespaces") : pid;
 }
 
 /* In the middle process: join and make the namespaces that only children of it will be in. */
-static int middle_work(struct creation *c, spawn_error *e)
+static int middle_work(struct creation *c, bool move, spawn_error *e)
 {
         static const int before = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWTIME;
         int postponed = 0, r, flags;
         pid_t pid;
-        bool move;
 
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* While we still have the ids that may: in the new user namespace the cgroup belongs to somebody else. */
+        r = move ? cgroup_add(c->cgroup.path, 0) : 0;
+        if (r < 0)
+                return fail_code(e, r, "cgroup", "add the container to cgroup `%s`", c->cgroup.path);
         /* First with the rights of here, then with those in the user namespace: a path may belong to either. */
         r = ns_join(&c->ns, before, &postponed, e);
         if (r < 0 || (r = ns_join(&c->ns, CLONE_NEWUSER, NULL, e)) < 0)
@@ -243,11 +247,11 @@ static int middle_work(struct creation *c, spawn_error *e)
         if ((c->ns.create & CLONE_NEWTIME) && (unshare(CLONE_NEWTIME) < 0 || ns_time_offsets(&c->config, e) < 0))
                 return fail_errno(e, "namespaces", "make a time namespace");
         flags = c->ns.create & ~(CLONE_NEWUSER | CLONE_NEWTIME | CLONE_NEWCGROUP);
-        pid = fork_into(c, flags, true, &move, e);
+        pid = ns_fork(flags, -1, true);
         if (pid == 0)
-                run_init(c, CLONE_NEWCGROUP | CLONE_NEWNS, move);
+                run_init(c, CLONE_NEWCGROUP | CLONE_NEWNS, false);
         if (pid < 0)
-                return pid;
+                return fail_code(e, pid, "namespaces", "make the container's namespaces");
         return sync_send(c->sync[1], SYNC_PID, pid, NULL);
 }
 
@@ -259,17 +263,17 @@ static int fork_child(struct creation *c, spawn_error *e)
         int r;
 
         if (!ns_needs_middle(&c->ns)) {
-                c->pid = fork_into(c, c->ns.create & ~CLONE_NEWCGROUP, false, &move, e);
+                c->pid = fork_into(c, c->ns.create & ~CLONE_NEWCGROUP, &move, e);
                 if (c->pid == 0)
                         run_init(c, late, move);
                 return c->pid < 0 ? c->pid : 0;
         }
-        c->middle = ns_fork(0, -1, false);
+        c->middle = fork_into(c, 0, &move, e);
         if (c->middle < 0)
-                return fail_code(e, c->middle, "namespaces", "fork");
+                return c->middle;
         if (c->middle == 0) {
                 (void) close(c->sync[0]);
-                r = middle_work(c, &inner);
+                r = middle_work(c, move, &inner);
                 if (r < 0)
                         (void) sync_send(c->sync[1], SYNC_ERROR, 0, &inner);
                 _exit(r < 0);

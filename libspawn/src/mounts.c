@@ -235,6 +235,7 @@ static int empty_directory(struct builder *b)
         _cleanup_close_ int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
         if (fs < 0)
                 return -errno;
+        (void) fsconfig(fs, FSCONFIG_SET_STRING, "source", "tmpfs", 0);
         (void) fsconfig(fs, FSCONFIG_SET_STRING, "mode", "755", 0);
         if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
                 return -errno;

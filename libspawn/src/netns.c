@@ -27,6 +27,16 @@ static int loopback_up(spawn_error *reterr)
         return 0;
 }
 
+/* Duplicate address detection would hold an IPv6 address back for a second on a link with one neighbour. The file
+ * shows the namespace of the thread that opens it; a kernel without IPv6 has none. */
+static void skip_address_detection(void)
+{
+        _cleanup_close_ int fd = open("/proc/sys/net/ipv6/conf/default/accept_dad", O_WRONLY | O_CLOEXEC);
+
+        if (fd >= 0)
+                (void) !write(fd, "0", 1);
+}
+
 static void *pin_thread(void *arg)
 {
         struct pin *pin = arg;
@@ -35,6 +45,7 @@ static void *pin_thread(void *arg)
                 pin->result = spawn_err(pin->reterr, errno, "create network namespace", "%s", strerror(errno));
                 return NULL;
         }
+        skip_address_detection();
         pin->result = loopback_up(pin->reterr);
         if (pin->result == 0 && mount("/proc/thread-self/ns/net", pin->path, NULL, MS_BIND, NULL) < 0)
                 pin->result = spawn_err(pin->reterr, errno, "pin network namespace", "%s: %s", pin->path, strerror(errno));

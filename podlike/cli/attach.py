@@ -17,7 +17,7 @@ def attach(call: Call) -> int:
     from podlike.engine.attach import attach as attach_container
     from podlike.spec.attach import Attach
 
-    how = Attach(stdin=not opts.no_stdin and container.spec.stdin_open, tty=tty, sig_proxy=opts.sig_proxy and not tty,
+    how = Attach(stdin=not opts.no_stdin and container.spec.stdin_open, tty=tty, sig_proxy=opts.sig_proxy,
                  detach_keys=opts.detach_keys)
     return attach_container(call.engine, container, how) or 0
 

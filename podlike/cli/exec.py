@@ -34,7 +34,7 @@ def exec_(call: Call) -> int:
     if opts.detach:
         call.out(str(run_exec(call.engine, container, spec, attach=None)))
         return 0
-    attach = Attach(stdin=opts.interactive, tty=opts.tty, sig_proxy=not opts.tty, detach_keys=opts.detach_keys)
+    attach = Attach(stdin=opts.interactive, tty=opts.tty, sig_proxy=True, detach_keys=opts.detach_keys)
     code = run_exec(call.engine, container, spec, attach=attach)
     assert isinstance(code, int)
     return code

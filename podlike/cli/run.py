@@ -64,7 +64,7 @@ def make_attach(call: Call, spec: "ContainerSpec") -> "Attach":
         raise UsageError("cannot specify --attach with --log-driver=passthrough: invalid argument")
     check_detach_keys(opts.detach_keys)
     return Attach(stdin=opts.interactive or "stdin" in streams, stdout=not streams or "stdout" in streams,
-                  stderr=not streams or "stderr" in streams, tty=opts.tty, sig_proxy=opts.sig_proxy and not opts.tty,
+                  stderr=not streams or "stderr" in streams, tty=opts.tty, sig_proxy=opts.sig_proxy,
                   detach_keys=opts.detach_keys)
 
 

@@ -53,7 +53,7 @@ def _start_attached(call: Call) -> int:
     container: Container = select(call)[0][1]
     tty = container.spec.terminal
     proxy = opts.sig_proxy if call.changed("sig-proxy") else opts.attach
-    attach = Attach(stdin=opts.interactive and container.spec.stdin_open, tty=tty, sig_proxy=proxy and not tty,
+    attach = Attach(stdin=opts.interactive and container.spec.stdin_open, tty=tty, sig_proxy=proxy,
                     stdout=opts.attach, stderr=opts.attach, detach_keys=opts.detach_keys)
     return start_container(call.engine, container, attach=attach) or 0
 

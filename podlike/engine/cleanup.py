@@ -173,4 +173,4 @@ def _stop_helpers(container: Container) -> None:
     if container.state.helpers:
         from podlike.net.driver import teardown
 
-        teardown(container.state.helpers)
+        teardown(container.state.helpers, wait=bool(container.state.ports))

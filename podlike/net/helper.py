@@ -104,11 +104,12 @@ def record(pid: int, name: str) -> "dict[str, Any]":
     return {"pid": pid, "start_time": start_time(pid) or 0, "name": name}
 
 
-def kill(helper: "Mapping[str, Any]", *, wait: bool = True) -> None:
+def kill(helper: "Mapping[str, Any]", *, wait: bool = True, group: bool = False) -> None:
     """Kill a helper if it is still the recorded process.
 
     wait: until it is gone, some 20 ms in which the kernel takes the tap device down. Only then are its
     ports free.
+    group: also what it has forked. Only its parent may ask so: an unreaped child keeps its number.
     SIGKILL: helpers have nothing to save, and pasta is pid 1 of a pid namespace, where SIGTERM means nothing.
     Raises: NetworkError when it cannot be killed.
     """
@@ -126,6 +127,8 @@ def kill(helper: "Mapping[str, Any]", *, wait: bool = True) -> None:
         # The pidfd pins the process: asked again, the answer is about the one that will be killed.
         if start_time(pid) == helper["start_time"]:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            if group:
+                os.killpg(pid, signal.SIGKILL)
             if wait and not readable(pidfd, KILL_TIMEOUT_S):
                 raise NetworkError(f"stop {helper['name']} (pid {pid}): it is still there after "
                                    f"{KILL_TIMEOUT_S:.0f} s",

@@ -28,6 +28,9 @@ SWITCHES = ("--config-net", "--dns-forward", "--map-guest-addr", "--no-map-gw", 
 # podman's options that stand for pasta's, and whether a forwarding rule of that kind was given.
 FORWARDS = (("-t", "--tcp-ports"), ("-u", "--udp-ports"), ("-T", "--tcp-ns"), ("-U", "--udp-ns"))
 
+# It goes to the background in 30 ms; one that does not within this time is killed where it stands.
+CANCEL_TIMEOUT_S = 2.0
+
 CHATTER = ("Failed to send", "No external routable interface for IPv6", "Couldn't get any nameserver address")
 
 INSTALL_HINT = "Install it (package passt), or use --network slirp4netns, host or none."
@@ -97,6 +100,10 @@ class PastaPending:
         self._run_dir = run_dir
         have = helper.supported(plan.program, SWITCHES, cache_dir)
         argv = arguments(plan, have, netns_path=netns_path, pid_file=self.pid_file)
+        try:
+            os.unlink(self.pid_file)  # of an earlier start
+        except FileNotFoundError:
+            pass
         self._child = helper.spawn(argv, log=self.log, fds={})
         self.helper: "dict[str, Any]" = helper.record(self._child, "pasta")
         o = plan.pasta
@@ -140,20 +147,18 @@ class PastaPending:
                 raise NetworkError(f"start pasta: it was not ready within {helper.READY_TIMEOUT_S:.0f} s: "
                                    f"{helper.read_log(self.log, without=CHATTER) or 'it said nothing'}",
                                    hint=f"Look at {self.log}, and at the load of this machine.")
-            return os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
+            status = os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
+            self._child = 0
+            return status
         finally:
             os.close(pidfd)
 
     def _daemon(self) -> "dict[str, Any]":
         """The process that its pid file names. Raises: NetworkError."""
         for _ in range(100):
-            try:
-                with open(self.pid_file) as f:
-                    text = f.read().strip()
-            except FileNotFoundError:
-                text = ""
-            if text.isdigit():
-                return helper.record(int(text), "pasta")
+            pid = self._written_pid()
+            if pid:
+                return helper.record(pid, "pasta")
             time.sleep(0.005)  # older versions write it just after the foreground process has ended
         raise NetworkError(f"start pasta: it wrote no pid to {self.pid_file}",
                            hint=f"Look at {self.log}.")
@@ -168,20 +173,36 @@ class PastaPending:
         return NetworkError(f"start pasta: {reason or f'it ended with status {status}'}",
                             hint="Correct its options, or use --network slirp4netns.")
 
+    def _written_pid(self) -> int:
+        """The pid in its pid file, 0 as long as there is none."""
+        try:
+            with open(self.pid_file) as f:
+                text = f.read().strip()
+        except FileNotFoundError:
+            return 0
+        return int(text) if text.isascii() and text.isdigit() else 0
+
     def cancel(self) -> None:
         """Kill what was started; for a start that failed elsewhere. Does nothing the second time."""
-        helper.kill(self.helper)
-        try:
-            daemon = self._daemon() if os.path.exists(self.pid_file) else None
-        except NetworkError:
-            return
-        if daemon and _is_pasta(daemon["pid"]):
-            helper.kill(daemon)
+        # Killed between its fork and its pid file, it would leave a process behind that nobody knows.
+        if self._child:
+            self._await_background()
+        helper.kill(self.helper, group=bool(self._child))
+        self._child = 0
+        pid = self._written_pid()
+        if pid and _is_pasta(pid):
+            helper.kill(helper.record(pid, "pasta"))
+
+    def _await_background(self) -> None:
+        pidfd = os.pidfd_open(self._child)  # not waited for, so it is there, if only as a zombie
+        helper.readable(pidfd, CANCEL_TIMEOUT_S)
+        os.close(pidfd)
 
 
 def _is_pasta(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/comm") as f:
-            return f.read().startswith("pasta")
+            # It executes passt.avx2 where the processor has AVX2.
+            return f.read().startswith(("pasta", "passt"))
     except OSError:
         return False

@@ -256,7 +256,7 @@ class SlirpPending:
                 # Its own hardening failed (kernel or LSM): the container's isolation does not depend on it.
                 self.setup.warnings.append(f"slirp4netns runs without its sandbox: {reason}")
                 self._close()
-                helper.kill(self.helper)
+                helper.kill(self.helper, group=True)
                 self.helper = self._spawn(sandbox=False)
                 self.setup.helpers = [self.helper]
                 if not self._ready():
@@ -319,7 +319,8 @@ class SlirpPending:
     def cancel(self) -> None:
         """Kill the helper; for a start that failed elsewhere. Does nothing the second time."""
         self._close()
-        helper.kill(self.helper)
+        # While it starts, a child of its own is in the container's namespace and makes the tap device.
+        helper.kill(self.helper, group=True)
 
     def _close(self) -> None:
         if self._ready_fd >= 0:

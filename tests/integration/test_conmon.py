@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 
 from podlike.paths import libexec
+from tests.support.need import OPTIONAL, need
 
 OURS = libexec("podlike-conmon")
 REAL = os.environ.get("CONMON", "/usr/bin/conmon")
@@ -31,13 +32,6 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 FAKE_RUNTIME = f"{HERE}/fake_runtime.py"
 CID = "c0ffee" * 10
 WAIT = 15.0
-
-
-def unable(reason: str) -> None:
-    """Skip, or fail where everything has to work (CI)."""
-    if os.environ.get("PODLIKE_MUST_WORK") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def ours_only(why: str) -> Callable[[Any], Any]:
@@ -74,14 +68,14 @@ def conmon(request: pytest.FixtureRequest) -> str:
     if request.param == "conmon":
         why = getattr(request.function, "ours_only", None)
         if why:
-            pytest.skip(f"conmon {why}")
+            pytest.skip(f"{OPTIONAL}conmon {why}")
         why = getattr(request.function, "since_2_2", None)
         if why and real_version() < (2, 2):
-            pytest.skip(f"conmon before 2.2 {why}")
+            pytest.skip(f"{OPTIONAL}conmon before 2.2 {why}")
     if not os.access(path, os.X_OK):
         if request.param == "conmon":
-            pytest.skip(f"{path} is not installed")
-        unable(f"{path} is not built")
+            pytest.skip(f"{OPTIONAL}{path} is not installed")
+        need(False, f"{path} is not built")
     return path
 
 
@@ -1555,7 +1549,7 @@ def memory_cgroup() -> str | None:
 def test_running_out_of_memory_is_noticed(new: New) -> None:
     parent = memory_cgroup()
     if not parent:
-        unable("no delegated cgroup with the memory controller")
+        need(False, "no delegated cgroup with the memory controller", optional=True)
     group = f"{parent}/conmon-oom-{os.getpid()}"
     os.mkdir(group)
     try:
@@ -1591,7 +1585,7 @@ def remove(group: str) -> bool:
 def rootfs(tmp_path_factory: pytest.TempPathFactory) -> str:
     busybox = shutil.which("busybox")
     if not busybox:
-        unable("no busybox for a root file system")
+        need(False, "no busybox for a root file system")
     assert busybox
     top = str(tmp_path_factory.mktemp("rootfs"))
     for d in ("bin", "proc", "dev", "sys", "tmp"):
@@ -1643,7 +1637,7 @@ class Crun:
         self.m = m
         self.base = [shutil.which("crun") or "", "--root", f"{m.top}/crun", "--cgroup-manager=disabled"]
         if not self.base[0]:
-            unable("crun is not installed")
+            need(False, "crun is not installed")
 
     def __call__(self, *args: str) -> None:
         r = subprocess.run(
@@ -1700,14 +1694,14 @@ def podman_run(conmon: str, *args: str, **kw: Any) -> subprocess.CompletedProces
 @pytest.fixture(scope="session")
 def podman_image(rootfs: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     if not shutil.which("podman"):
-        unable("podman is not installed")
+        need(False, "podman is not installed", optional=True)
     tar = str(tmp_path_factory.mktemp("image") / "rootfs.tar")
     subprocess.run(["tar", "-C", rootfs, "-cf", tar, "."], check=True)
     r = subprocess.run(
         ["podman", "import", tar, "podlike-conmon-test"], capture_output=True, text=True, timeout=120
     )
     if r.returncode != 0:
-        unable(f"podman does not work here: {r.stderr}")
+        need(False, f"podman does not work here: {r.stderr}", optional=True)
     return "podlike-conmon-test"
 
 

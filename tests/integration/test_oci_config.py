@@ -26,6 +26,7 @@ import json, sys
 from podlike.runtime import hostfacts
 from podlike.spec import devices, oci, oci_exec, resolve, users
 from podlike.spec.container import ContainerSpec
+from tests.support.need import need
 ask = json.load(open(sys.argv[1]))
 spec = resolve.resolve(ContainerSpec.from_dict(ask["spec"]), None, name="t", cid="c" * 64, host_env={})
 user = users.resolve(spec.user, passwd=ask["passwd"], group=ask["group"], groups=spec.groups)
@@ -61,12 +62,6 @@ runtime exec --process "$2/process.json" "$4"
 """
 
 
-def _unable(why: str) -> None:
-    if os.environ.get("PODLIKE_MUST_WORK"):
-        pytest.fail(why)
-    pytest.skip(why)
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., str]:
     """run(command, **spec) -> output of the command in a container; it must succeed.
@@ -74,10 +69,10 @@ def run(tmp_path: Path) -> Callable[..., str]:
     inside: fields of ExecRequest: the command runs by `exec`, beside the container's own process.
     """
     if os.geteuid() == 0:
-        _unable("runs as an ordinary user with subordinate ids, not as root")
+        need(False, "runs as an ordinary user with subordinate ids, not as root")
     crun = os.environ.get("PODLIKE_TEST_RUNTIME") or shutil.which("crun")
     if not crun or not os.path.exists(BUSYBOX):
-        _unable("needs an OCI runtime (crun or PODLIKE_TEST_RUNTIME) and a static /bin/busybox")
+        need(False, "needs an OCI runtime (crun or PODLIKE_TEST_RUNTIME) and a static /bin/busybox")
     rootfs = tmp_path / "rootfs"
     for d in ("bin", "etc", "tmp", "home/web", "var/tmp"):
         (rootfs / d).mkdir(parents=True)
@@ -259,7 +254,7 @@ def test_seccomp_refuses_vsock_and_audit_sockets(run: Callable[..., str], tmp_pa
     (tmp_path / "probe.c").write_text(PROBE)
     cc = shutil.which("cc") or shutil.which("gcc")
     if not cc:
-        _unable("needs a C compiler")
+        need(False, "needs a C compiler")
     subprocess.run([str(cc), "-static", "-o", str(probe), str(tmp_path / "probe.c")], check=True)
     default = dict(line.split("=") for line in run("probe").split())
     # 0: allowed; EPERM 1, EBADF 9 (allowed, but the argument is wrong), EINVAL 22, ENOSYS 38

@@ -167,7 +167,8 @@ class Engine:
         found = set()
         for name in ("containers", "exits", "netns", "spawn"):
             try:
-                found |= {f"run/{name}/{n}" for n in os.listdir(f"{self.run_dir}/{name}")}
+                # Hidden files serve all containers, as the runtime's cache of compiled filters.
+                found |= {f"run/{name}/{n}" for n in os.listdir(f"{self.run_dir}/{name}") if n[0] != "."}
             except OSError:
                 continue
         try:

@@ -188,7 +188,7 @@ def test_attach_streams() -> None:
         return a.stdin, a.stdout, a.stderr, a.tty, a.sig_proxy
 
     assert attach() == (False, True, True, False, True)
-    assert attach("-it") == (True, True, True, True, False)
+    assert attach("-it") == (True, True, True, True, True)
     assert attach("-a", "stdout") == (False, True, False, False, True)
     assert attach("-a", "stdin,STDERR", "--sig-proxy=false") == (True, False, True, False, False)
     with pytest.raises(UsageError, match='invalid stream "bogus" for --attach'):
