@@ -68,7 +68,8 @@ static int mount_fallback(const struct op *op, struct builder *b, const char *ty
                         continue;
                 if (fallbacks[i].unless_ns != 0 && config_namespace(b->config, fallbacks[i].unless_ns) != NULL)
                         return -EPERM;
-                if (strcmp(type, "cgroup2") == 0 && b->cgroup != NULL)
+                /* Without a cgroup namespace the paths in /proc/PID/cgroup are the host's, and so must the tree be. */
+                if (strcmp(type, "cgroup2") == 0 && b->cgroup != NULL && config_namespace(b->config, CLONE_NEWCGROUP) != NULL)
                         source = b->cgroup;
                 _cleanup_close_ int tree = tree_clone(AT_FDCWD, source, true);
                 if (tree < 0)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 LOG_DRIVERS = ("k8s-file", "json-file", "journald", "none", "passthrough", "passthrough-tty")
 PULL_POLICIES = {"always": "always", "missing": "missing", "ifmissing": "missing", "ifnotpresent": "missing",
                  "never": "never", "newer": "newer", "ifnewer": "newer", "true": "always", "false": "never", "": "missing"}
+_DEFAULTS = ContainerSpec()
 _RESTART = ("no", "never", "always", "on-failure", "unless-stopped")
 
 
@@ -49,7 +50,15 @@ def fill_spec(call: "Call", table: "tuple[Row, ...]" = ()) -> ContainerSpec:
     _network(call, spec)
     _resources(call, spec)
     _life(call, spec)
+    spec.given = _given_defaults(call, spec, table)
     return spec
+
+
+def _given_defaults(call: "Call", spec: ContainerSpec, table: "tuple[Row, ...]") -> list[str]:
+    """Fields whose flag was given but says what is the default: `--read-only=false` beats the configuration too."""
+    changed = ((name, how) for name, _, _, _, how, _ in CREATE_TABLE + table if how not in ("!", "-") and call.changed(name))
+    fields = [name.replace("-", "_") if how == "*" else how for name, how in changed]
+    return [name for name in fields if hasattr(spec, name) and getattr(spec, name) == getattr(_DEFAULTS, name)]
 
 
 def refuse(flag: str) -> "NoReturn":
@@ -126,8 +135,6 @@ def _process(call: "Call", spec: ContainerSpec) -> None:
         spec.stop_signal = opts.stop_signal
     if call.changed("systemd"):
         spec.systemd = opts.systemd.lower()
-    if not opts.passwd:
-        refuse("passwd=false")
 
 
 def parse_entrypoint(text: str) -> list[str]:
@@ -148,13 +155,23 @@ def parse_entrypoint(text: str) -> list[str]:
 
 def _isolation(call: "Call", spec: ContainerSpec) -> None:
     opts = call.opts
+    if opts.device_cgroup_rule:
+        if os.geteuid() != 0:
+            raise UsageError("device cgroup rules are not supported in rootless mode or in a user namespace")
+        refuse("device-cgroup-rule")
     for text in opts.security_opt:
         _security_option(text, spec)
     if opts.seccomp_policy != "default":
         refuse(f"seccomp-policy={opts.seccomp_policy}")
     if opts.device:
         spec.devices = [_device(text) for text in opts.device]
-    spec.ulimits = list(opts.ulimit)
+    if opts.ulimit:
+        from podlike.spec.rlimits import parse as parse_limit
+
+        for text in opts.ulimit:
+            if text != "host":
+                parse_limit(text)
+        spec.ulimits = list(opts.ulimit)
     if opts.sysctl:
         from podlike.spec.environ import strict_key_values
 
@@ -266,9 +283,11 @@ def _network(call: "Call", spec: ContainerSpec) -> None:
 
         spec.ports = [parse_publish(text) for text in opts.publish]
         spec.expose = [port for text in opts.expose for port in parse_expose(text)]
-    if spec.ports and spec.network.partition(":")[0] in ("host", "none", "ns"):
-        log.warning(f'Port mappings have been discarded because "{spec.network.partition(":")[0]}" network namespace '
-                    "mode does not support them")
+    mode = spec.network.partition(":")[0]
+    if spec.ports and mode in ("host", "none", "container", "ns"):
+        # Bare words as podman writes them, not a log line: --log-level does not silence it.
+        sys.stderr.write(f'Port mappings have been discarded because "{mode}" network namespace mode does not support '
+                         "them\n")
         spec.ports = []
     for text in opts.add_host:
         _check_host_entry(text)
@@ -308,6 +327,8 @@ def _check_dns(text: str) -> str:
 
 def _resources(call: "Call", spec: ContainerSpec) -> None:
     opts = call.opts
+    if call.changed("kernel-memory"):
+        log.warning("The --kernel-memory flag is no longer supported. This flag is a noop.")
     if opts.memory or opts.memory_swap or opts.memory_reservation:
         from podlike.spec.sizes import parse_size
 
@@ -370,9 +391,9 @@ def _log_options(call: "Call", spec: ContainerSpec) -> None:
             spec.log_driver = value
             continue
         if key == "max-size":
-            from podlike.spec.sizes import parse_size
+            from podlike.spec.sizes import parse_decimal_size
 
-            parse_size(value)
+            parse_decimal_size(value)
         if key == "path":
             value = os.path.abspath(value)
         spec.log_options[key] = value

@@ -1,17 +1,19 @@
 """podlike run: a new container, followed to its end."""
 
 import os
+import sys
 
 from podlike import log
 from podlike.cli.command import Call, Command, at_least
 from podlike.cli.fillspec import create_container, fill_spec
 from podlike.cli.options import CREATE_TABLE, RUN_TABLE, create_flags
-from podlike.errors import ConflictError, NotFoundError, UsageError
+from podlike.errors import CannotExecuteError, NetworkError, RuntimeFailure, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from podlike.spec.attach import Attach
     from podlike.spec.container import ContainerSpec
+    from podlike.store.containers import Container
 
 
 def run(call: Call) -> int:
@@ -19,9 +21,6 @@ def run(call: Call) -> int:
     if opts.rmi:
         if call.changed("rm") and not opts.rm:
             raise UsageError("the --rmi option does not work without --rm")
-        if opts.detach:
-            raise UsageError("--rmi with --detach is not supported by this version of podlike",
-                             hint="Remove the image with `podlike rmi` when the container has ended.")
         opts.rm = True
     spec = fill_spec(call, RUN_TABLE)
     attach = None if opts.detach else make_attach(call, spec)
@@ -29,16 +28,27 @@ def run(call: Call) -> int:
     if opts.tty and opts.interactive and not opts.detach and not os.isatty(0):
         log.warning("The input device is not a TTY. The --tty and --interactive flags might not work properly")
     container = create_container(call, spec)
-    from podlike.engine.start import start
-
-    code = start(call.engine, container, attach=attach, discard=True)
+    if attach is not None and not (attach.stdout or attach.stderr):
+        call.out(container.id)  # nothing else will be seen of it
+        sys.stdout.flush()
+    code = _start(call, container, attach)
     if opts.detach:
         if not spec.log_driver.startswith("passthrough"):
             call.out(container.id)
         return 0
-    if opts.rmi:
-        _remove_image(call, spec.image)
     return code or 0
+
+
+def _start(call: Call, container: "Container", attach: "Attach | None") -> int | None:
+    """Start it. The network and the runtime that fail now are podman's 126, the container cannot run; docker's 125."""
+    from podlike.engine.start import start
+
+    try:
+        return start(call.engine, container, attach=attach, discard=True)
+    except (NetworkError, RuntimeFailure) as e:
+        if e.exit_code == 125 and not call.docker:
+            e.exit_code = CannotExecuteError.exit_code
+        raise
 
 
 def make_attach(call: Call, spec: "ContainerSpec") -> "Attach":
@@ -75,15 +85,6 @@ def _check_descriptors(count: int) -> None:
         except OSError:
             raise UsageError(f"file descriptor {fd} is not available - the preserve-fds option requires that file "
                              "descriptors must be passed") from None
-
-
-def _remove_image(call: Call, name: str) -> None:
-    from podlike.engine.images import remove
-
-    try:
-        remove(call.engine, name)
-    except (ConflictError, NotFoundError) as e:
-        log.warning(f"Failed to remove image: {e.message}")
 
 
 command = Command(

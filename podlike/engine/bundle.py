@@ -8,7 +8,7 @@ from podlike.engine.copyup import copy_up
 from podlike.engine.core import Engine
 from podlike.engine.devices import look_up_devices
 from podlike.engine.network import Network
-from podlike.engine.users import completed_files, lookup_user
+from podlike.engine.users import identify
 from podlike.engine.volumes import ensure_volume
 from podlike.errors import CannotExecuteError, UsageError
 from podlike.files import read_text, write_text
@@ -34,13 +34,10 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
     bundle = engine.roots.bundle(container.id)
     root_fd = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        user = lookup_user(root_fd, spec.user, groups=spec.groups)
-        entries = completed_files(root_fd, spec.user, home=spec.workdir)
-        if "/etc/passwd" in entries:
-            user = user._replace(home=spec.workdir)
+        user, entries = identify(root_fd, spec)
         volumes = [_bound_path(engine, root_fd, m) for m in spec.mounts if m.type in ("bind", "volume")]
         _check_workdir(root_fd, container, volumes)
-        binds = _own_files(engine, container, entries, network)
+        binds = _own_files(engine, container, root_fd, entries, network)
     finally:
         os.close(root_fd)
     is_rootless, table = rootless(), engine.config.containers
@@ -86,8 +83,8 @@ def _bound_path(engine: Engine, root_fd: int, mount: Mount) -> BoundPath:
 def _check_workdir(root_fd: int, container: Container, volumes: list[BoundPath]) -> None:
     """The image's working directory is made when it is missing; one that the user named must be there."""
     path = container.spec.workdir
-    if path == "/" or any(path == v.target or path.startswith(v.target.rstrip("/") + "/") for v in volumes):
-        return
+    if path == "/" or any(_within(path, v.target) or _within(v.target, path) for v in volumes):
+        return  # on a volume, or the runtime makes it on the way to a volume
     try:
         os.close(spawn.open_in_root(root_fd, path, os.O_PATH | os.O_DIRECTORY))
     except spawn.SpawnError as e:
@@ -95,6 +92,10 @@ def _check_workdir(root_fd: int, container: Container, volumes: list[BoundPath])
             raise CannotExecuteError(f'workdir "{path}" does not exist on container {container.id}',
                                      hint="Name a directory of the image, or mount one there.") from e
         _make_in_root(root_fd, path)
+
+
+def _within(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
 def _make_in_root(root_fd: int, path: str) -> None:
@@ -109,7 +110,8 @@ def _make_in_root(root_fd: int, path: str) -> None:
             os.close(parent)
 
 
-def _own_files(engine: Engine, container: Container, entries: dict[str, str], network: Network) -> dict[str, str]:
+def _own_files(engine: Engine, container: Container, root_fd: int, entries: dict[str, str],
+               network: Network) -> dict[str, str]:
     """Make hosts, resolv.conf, hostname and .containerenv; return them by their path in the container.
 
     entries: texts of passwd and group that replace the image's.
@@ -130,7 +132,7 @@ def _own_files(engine: Engine, container: Container, entries: dict[str, str], ne
     for target, text in texts.items():
         out[target] = f"{directory}/{target.rpartition('/')[2]}"
         write_text(out[target], text)
-    if spec.timezone:
+    if spec.timezone and (spec.rootfs or not _link_localtime(root_fd, spec.timezone)):
         out.update(_localtime(spec.timezone, directory))
     covered = {m.target for m in spec.mounts}
     return {target: path for target, path in out.items() if target not in covered}
@@ -161,6 +163,28 @@ def _containerenv(container: Container) -> str:
         return ""
     return (f'engine="podlike"\nname="{container.name}"\nid="{container.id}"\nimage="{container.spec.image_name}"\n'
             f'imageid="{container.spec.image_id}"\nrootless={int(rootless())}\n')
+
+
+def _link_localtime(root_fd: int, zone: str) -> bool:
+    """Point /etc/localtime into the image's own zoneinfo, if it has the zone: programs read the zone's name there."""
+    if zone == "local" or ".." in zone.split("/"):
+        return False
+    try:
+        os.close(spawn.open_in_root(root_fd, f"/usr/share/zoneinfo/{zone}", os.O_PATH))
+        etc = spawn.open_in_root(root_fd, "/etc", os.O_PATH | os.O_DIRECTORY)
+    except spawn.SpawnError:
+        return False
+    try:
+        try:
+            os.unlink("localtime", dir_fd=etc)
+        except FileNotFoundError:
+            pass
+        os.symlink(f"../usr/share/zoneinfo/{zone}", "localtime", dir_fd=etc)
+    except OSError:
+        return False  # a read-only --rootfs, a directory: the host's file is bound there instead
+    finally:
+        os.close(etc)
+    return True
 
 
 def _localtime(zone: str, directory: str) -> dict[str, str]:

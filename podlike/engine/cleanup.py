@@ -7,7 +7,7 @@ import time
 from podlike import log
 from podlike.engine import query
 from podlike.engine.core import Engine
-from podlike.errors import NotFoundError, PodlikeError
+from podlike.errors import InUseError, NotFoundError, PodlikeError
 from podlike.locks import Lock
 from podlike.runtime import cgroup, procs
 from podlike.runtime.oci import OciRuntime, find_runtime
@@ -50,7 +50,19 @@ def cleanup(engine: Engine, container: Container, *, remove: bool = False) -> No
         take_down(engine, fresh)
         if remove:
             delete(engine, fresh, volumes=True)
+            if fresh.spec.remove_image:
+                _remove_image(engine, fresh)  # under the lock: who waits for the container's end finds it gone
             lock.release(remove=True)
+
+
+def _remove_image(engine: Engine, container: Container) -> None:
+    """Remove the image of a --rmi container; one that others use, or that is gone already, is left with a warning."""
+    from podlike.engine.images import remove
+
+    try:
+        remove(engine, container.spec.image_name or container.spec.image_id)
+    except (InUseError, NotFoundError) as e:
+        log.warning(f"Failed to remove image: {e.message}")
 
 
 def take_down(engine: Engine, container: Container) -> None:

@@ -63,7 +63,7 @@ def find_image(engine: Engine, name: str, *, pull_policy: str, progress: "Any" =
             return resolve(engine, name)
         except NotFoundError as e:
             if pull_policy == "never":
-                e.hint = e.hint or f"Pull it (`podlike pull {name}`), or leave --pull=never out."
+                e.hint = None  # who says never to pull has a script that reads the one line
                 raise
     from podlike.engine.pull import pull
 

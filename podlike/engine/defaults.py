@@ -18,21 +18,26 @@ def apply_config(spec: ContainerSpec, config: Config) -> None:
     """Fill what still has its built-in default from the configuration. Raises: UsageError for bad values there."""
     table = config.containers
     for name in _SAME:
-        if getattr(spec, name) == getattr(_UNSET, name):
+        if _silent(spec, name):
             setattr(spec, name, getattr(table, name))
     for key, name in _NAMESPACES:
         if not getattr(spec, name):
             value = getattr(table, key)
             setattr(spec, name, "" if value == "private" else value)
-    if spec.shm_size == _UNSET.shm_size and table.shm_size != "65536k":
+    if _silent(spec, "shm_size") and table.shm_size != "65536k":
         spec.shm_size = parse_size(table.shm_size)
-    if spec.stop_timeout == _UNSET.stop_timeout:
+    if _silent(spec, "stop_timeout"):
         spec.stop_timeout = config.engine.stop_timeout
     if "max-size" not in spec.log_options and table.log_size_max > 0:
         spec.log_options = {**spec.log_options, "max-size": str(table.log_size_max)}
     spec.devices = [*table.devices, *spec.devices]
     taken = {m.target for m in spec.mounts}
     spec.mounts += [m for m in map(parse_volume, table.volumes) if m.target not in taken]
+
+
+def _silent(spec: ContainerSpec, name: str) -> bool:
+    """Whether the command line says nothing about this field."""
+    return name not in spec.given and bool(getattr(spec, name) == getattr(_UNSET, name))
 
 
 def defaults_for(config: Config) -> Defaults:

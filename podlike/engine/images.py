@@ -130,13 +130,28 @@ def untag(engine: Engine, name: str, targets: "Iterable[str]" = ()) -> None:
     Raises: NotFoundError; also for a name that the image does not have, before anything has changed.
     """
     image, _ = find(engine, name)
-    doomed = []
+    names, digests = [], []
     for target in targets:
-        full = next((n for n in _lookup(engine, target)[1] if n in image.names), None)
-        if full is None:
+        tried = _lookup(engine, target)[1]
+        full = next((n for n in tried if n in image.names), None)
+        digest = next((d for d in map(_without_tag, tried) if d in image.digests), None)
+        if full is not None:
+            names.append(full)
+        elif digest is not None:
+            digests.append(digest)
+        else:
             raise NotFoundError(f"{target}: tag not known", hint=f"The image has {', '.join(image.names) or 'no name'}.")
-        doomed.append(full)
-    engine.images.untag(image.id, doomed or image.names)
+    if digests:
+        engine.images.forget_digests(image.id, digests)
+    if names or not digests:
+        engine.images.untag(image.id, names or image.names)
+
+
+def _without_tag(name: str) -> str:
+    """domain/path@digest of domain/path:tag@digest; the tag says nothing more than the digest."""
+    repository, at, digest = name.partition("@")
+    head, slash, last = repository.rpartition("/")
+    return f"{head}{slash}{last.partition(':')[0]}{at}{digest}" if at else name
 
 
 def local_name(text: str) -> str:

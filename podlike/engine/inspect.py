@@ -63,7 +63,7 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "KubeExitCodePropagation": "invalid",
         "lockNumber": 0,
         "Config": _config(c),
-        "HostConfig": _host_config(c),
+        "HostConfig": _host_config(engine, c),
         "UseImageHosts": spec.no_hosts,
         "UseImageHostname": False,
     }
@@ -95,8 +95,8 @@ def _image_digest(engine: Engine, c: Container) -> str:
 
 
 def _runtime_name(engine: Engine, spec: ContainerSpec) -> str:
-    name = spec.runtime or getattr(engine.config, "runtime", "") or "podlike-spawn"
-    return name.rpartition("/")[2]
+    """As the user named it, the path in full; else the configured one."""
+    return spec.runtime or engine.config.engine.runtime or "podlike-spawn"
 
 
 def _capabilities(spec: ContainerSpec) -> "tuple[list[str] | None, list[str]]":
@@ -185,7 +185,7 @@ def _config(c: Container) -> "dict[str, Any]":
         "HealthcheckOnFailureAction": "none", "CreateCommand": spec.create_command}
     if spec.timezone:
         out["Timezone"] = spec.timezone
-    out |= {"Umask": spec.umask, "Timeout": spec.timeout, "StopTimeout": spec.stop_timeout, "Passwd": True,
+    out |= {"Umask": spec.umask, "Timeout": spec.timeout, "StopTimeout": spec.stop_timeout, "Passwd": spec.passwd,
             "sdNotifyMode": spec.sdnotify or "container"}
     if spec.expose:
         out["ExposedPorts"] = {p: {} for p in spec.expose}
@@ -196,6 +196,8 @@ def _annotations(spec: ContainerSpec) -> "dict[str, str] | None":
     out = dict(spec.annotations)
     if spec.remove:
         out["io.podman.annotations.autoremove"] = "TRUE"
+    if spec.remove_image:
+        out["io.podman.annotations.autoremove-image"] = "TRUE"
     if spec.privileged:
         out["io.podman.annotations.privileged"] = "TRUE"
     if spec.init:
@@ -203,19 +205,28 @@ def _annotations(spec: ContainerSpec) -> "dict[str, str] | None":
     return out or None
 
 
-def _host_config(c: Container) -> "dict[str, Any]":
+def _log_config(engine: Engine, c: Container) -> "dict[str, Any]":
+    from podlike.engine.logs import log_path
+    from podlike.spec.sizes import human_size, parse_decimal_size
+
+    spec = c.spec
+    driver, size = spec.log_driver or "k8s-file", spec.log_options.get("max-size", "")
+    path = log_path(engine, c) if driver in ("k8s-file", "json-file") else ""
+    return {"Type": driver, "Config": None, "Path": path, "Tag": spec.log_options.get("tag", ""),
+            "Size": human_size(parse_decimal_size(size) if size else 0)}
+
+
+def _host_config(engine: Engine, c: Container) -> "dict[str, Any]":
     spec = c.spec
     policy, _, retries = spec.restart_policy.partition(":")
     add, drop = _changed_caps(spec)
     return {
         "Binds": [_bind_text(m) for m in spec.mounts if m.type in ("bind", "volume")],
         "CgroupManager": "cgroupfs", "CgroupMode": spec.cgroup_ns or "private", "ContainerIDFile": spec.cidfile,
-        "LogConfig": {"Type": spec.log_driver or "k8s-file", "Config": None,
-                      "Path": spec.log_options.get("path", ""), "Tag": spec.log_options.get("tag", ""),
-                      "Size": spec.log_options.get("max-size", "0B")},
+        "LogConfig": _log_config(engine, c),
         "NetworkMode": spec.network or "pasta", "PortBindings": port_bindings(c),
         "RestartPolicy": {"Name": policy or "no", "MaximumRetryCount": int(retries or 0)},
-        "AutoRemove": spec.remove, "AutoRemoveImage": False, "Annotations": _annotations(spec), "VolumeDriver": "",
+        "AutoRemove": spec.remove, "AutoRemoveImage": spec.remove_image, "Annotations": _annotations(spec), "VolumeDriver": "",
         "VolumesFrom": spec.volumes_from or None, "CapAdd": add, "CapDrop": drop, "Dns": spec.dns,
         "DnsOptions": spec.dns_option, "DnsSearch": spec.dns_search, "ExtraHosts": spec.add_hosts, "HostsFile": "",
         "GroupAdd": spec.groups, "IpcMode": spec.ipc_ns or "shareable", "Cgroup": "",

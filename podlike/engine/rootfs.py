@@ -1,12 +1,14 @@
 """A container's root file system: its layers and its own writable layer, as one overlay."""
 
 import os
+import stat
 
 from podlike.engine.core import Engine
 from podlike.errors import StoreError
 from podlike.runtime import spawn
 from podlike.runtime.session import rootless
 from podlike.store.containers import Container
+from podlike.store.layers import NO_ROOT_ENTRY
 
 
 def mount_rootfs(engine: Engine, container: Container) -> str:
@@ -26,7 +28,7 @@ def mount_rootfs(engine: Engine, container: Container) -> str:
     if not lower:
         os.makedirs(f"{base}/empty", exist_ok=True)  # an image without layers: overlayfs wants one
         lower = [f"{base}/empty"]
-    _copy_root_attributes(lower[0], f"{base}/upper")
+    _copy_root_attributes(lower, f"{base}/upper")
     options = ["userxattr"] if rootless() else []
     if spec.remove:
         # What goes with the container needs no sync when it is unmounted (overlayfs.rst, "Volatile mount").
@@ -39,14 +41,23 @@ def mount_rootfs(engine: Engine, container: Container) -> str:
     return f"{base}/merged"
 
 
-def _copy_root_attributes(layer: str, upper: str) -> None:
-    """The merged root directory shows owner and mode of the writable layer's: they must be the image's."""
-    try:
-        st = os.stat(layer)
-    except OSError:
-        return  # the mount will say what is wrong
-    os.chown(upper, st.st_uid, st.st_gid)
-    os.chmod(upper, st.st_mode & 0o7777)
+def _copy_root_attributes(lower: list[str], upper: str) -> None:
+    """The merged root directory shows owner and mode of the writable layer's: they must be the image's.
+
+    They are those of the topmost layer that has an entry for "/". An image without any gets root's 0555, as with
+    every other engine.
+    """
+    uid, gid, mode = 0, 0, 0o555
+    for layer in lower:
+        try:
+            st = os.stat(layer)
+        except OSError:
+            return  # the mount will say what is wrong
+        if stat.S_IMODE(st.st_mode) != NO_ROOT_ENTRY:
+            uid, gid, mode = st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)
+            break
+    os.chown(upper, uid, gid)
+    os.chmod(upper, mode)
 
 
 def _hint(lower: list[str], code: int) -> str:

@@ -179,12 +179,13 @@ def _log_args(engine: Engine, container: Container) -> list[str]:
     spec = container.spec
     driver = spec.log_driver or "k8s-file"
     if driver in ("k8s-file", "json-file"):
-        args = ["-l", f"{driver}:{log_path(engine, container)}"]
+        # Both names mean the same file, as with podman: `logs` and those who read the file know one format.
+        args = ["-l", f"k8s-file:{log_path(engine, container)}"]
         size = spec.log_options.get("max-size")
         if size:
-            from podlike.spec.sizes import parse_size
+            from podlike.spec.sizes import parse_decimal_size
 
-            args += ["--log-size-max", str(parse_size(size))]
+            args += ["--log-size-max", str(parse_decimal_size(size))]
         return args
     args = ["-l", driver]
     if driver == "journald" and spec.log_options.get("tag"):

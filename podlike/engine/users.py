@@ -2,9 +2,14 @@
 
 import os
 
+from podlike.errors import CannotExecuteError, UsageError
 from podlike.files import TEXT_LIMIT
 from podlike.runtime import spawn
 from podlike.spec import users
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from podlike.spec.container import ContainerSpec
 
 
 def lookup_user(root_fd: int, text: str, *, groups: list[str]) -> users.ResolvedUser:
@@ -16,18 +21,44 @@ def lookup_user(root_fd: int, text: str, *, groups: list[str]) -> users.Resolved
                          groups=groups)
 
 
-def completed_files(root_fd: int, text: str, *, home: str) -> dict[str, str]:
-    """passwd and group with an entry added for a numeric user that has none, by their path; {} when complete.
+def identify(root_fd: int, spec: "ContainerSpec") -> tuple[users.ResolvedUser, dict[str, str]]:
+    """Who the container's process is, and the texts of passwd and group that replace the image's, by their path.
 
-    Images without these files do not get any.
+    Entries are added for --hostuser, and for a numeric user that has none. Images without these files do not get any.
+    Raises: CannotExecuteError (exit code 126) for a user or group that does not exist.
     """
     passwd, group = _read_in_root(root_fd, "/etc/passwd"), _read_in_root(root_fd, "/etc/group")
-    more_passwd, more_group = users.missing_entries(text, passwd=passwd, group=group, home=home)
-    out = {}
-    for path, have, more in (("/etc/passwd", passwd, more_passwd), ("/etc/group", group, more_group)):
-        if have and more:
-            out[path] = (have if have.endswith("\n") else have + "\n") + more
-    return out
+    try:
+        hosted = "".join(host_entry(name) for name in spec.host_users)
+        everyone = _append(passwd, hosted)
+        user = users.resolve(spec.user, passwd=everyone, group=group, groups=spec.groups)
+        entry, group_entry = users.missing_entries(spec.user, passwd=everyone, group=group, home=spec.workdir)
+    except UsageError as e:
+        raise CannotExecuteError(e.message, hint=e.hint) from e
+    if not spec.passwd:
+        return user, {}
+    if entry:
+        user = user._replace(home=spec.workdir)
+        entry = users.fill_entry(spec.passwd_entry, users.PASSWD_FIELDS, entry)
+    group_entry = group_entry and users.fill_entry(spec.group_entry, users.GROUP_FIELDS, group_entry)
+    more = (("/etc/passwd", passwd, hosted + entry), ("/etc/group", group, group_entry))
+    return user, {path: _append(have, add) for path, have, add in more if have and add}
+
+
+def host_entry(name: str) -> str:
+    """The passwd line of one of the host's users, by name or number. Raises: UsageError."""
+    import pwd
+
+    try:
+        found = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
+    except (KeyError, OverflowError):
+        raise UsageError(f"unable to find user {name}: no such user on the host",
+                         hint="Give --hostuser a name or a number of the host's /etc/passwd.") from None
+    return f"{found.pw_name}:*:{found.pw_uid}:{found.pw_gid}:{found.pw_gecos}:{found.pw_dir}:/bin/sh\n"
+
+
+def _append(text: str, more: str) -> str:
+    return (text if not text or text.endswith("\n") else text + "\n") + more
 
 
 def _read_in_root(root_fd: int, path: str) -> str:

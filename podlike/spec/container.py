@@ -55,6 +55,7 @@ class ContainerSpec:
     labels: "dict[str, str]" = field(default_factory=dict)
     annotations: "dict[str, str]" = field(default_factory=dict)
     create_command: "list[str]" = field(default_factory=list)  # argv as typed
+    given: "list[str]" = field(default_factory=list)  # fields that the user set to what is their default anyway
     cidfile: str = ""  # absolute path that --cidfile wrote; goes with the container
 
     # image and root file system
@@ -71,12 +72,18 @@ class ContainerSpec:
     command: "list[str]" = field(default_factory=list)  # after the image, or the image's CMD once resolved
     args: "list[str]" = field(default_factory=list)  # resolved argv
     env: "dict[str, str]" = field(default_factory=dict)
+    unset_env: "list[str]" = field(default_factory=list)  # variables of the image, the configuration or ours to drop
+    unset_env_all: bool = False
     env_host: bool = False
     http_proxy: bool = True
     workdir: str = ""
     workdir_given: bool = False  # by --workdir: must exist; the image's is made when it is missing
     user: str = ""
     groups: "list[str]" = field(default_factory=list)
+    host_users: "list[str]" = field(default_factory=list)  # of the host, to be added to passwd
+    passwd: bool = True  # passwd and group may be completed
+    passwd_entry: str = ""  # templates for what is added
+    group_entry: str = ""
     umask: str = "0022"
     terminal: bool = False
     stdin_open: bool = False
@@ -141,6 +148,7 @@ class ContainerSpec:
 
     # life
     remove: bool = False  # --rm
+    remove_image: bool = False  # --rmi: the image goes with the container, unless others use it
     restart_policy: str = ""  # no, always, on-failure[:n], unless-stopped
     log_driver: str = ""
     log_options: "dict[str, str]" = field(default_factory=dict)

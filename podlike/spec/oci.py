@@ -374,7 +374,8 @@ def _annotations(spec: "ContainerSpec") -> "dict[str, str]":
     }
     if spec.stop_timeout > 0:
         out["org.systemd.property.TimeoutStopUSec"] = f"uint64 {spec.stop_timeout * 1_000_000}"
-    for key, value in (("autoremove", spec.remove), ("privileged", spec.privileged), ("init", spec.init),
+    for key, value in (("autoremove", spec.remove), ("autoremove-image", spec.remove_image),
+                       ("privileged", spec.privileged), ("init", spec.init),
                        ("publish-all", spec.publish_all)):
         if value:
             out[f"io.podman.annotations.{key}"] = "TRUE"

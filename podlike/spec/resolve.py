@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from podlike.errors import PodlikeError, UsageError
+from podlike.errors import CommandNotFoundError, PodlikeError, UsageError
 from podlike.spec import signals
 from podlike.spec.container import ContainerSpec
 
@@ -183,6 +183,10 @@ def _args(spec: ContainerSpec, image: "Mapping[str, Any]", command: "list[str]")
     if entrypoint == [""]:
         entrypoint = []
     args = [*entrypoint, *command]
+    if not args and spec.rootfs:
+        raise CommandNotFoundError("executable file `` not found in $PATH: No such file or directory: "
+                                   "OCI runtime attempted to invoke a command that was not found",
+                                   hint="Add a command after the directory.")
     if not args:
         raise PodlikeError("no command or entrypoint provided, and no CMD or ENTRYPOINT from image",
                            hint="Add a command after the image's name, or give --entrypoint.")
@@ -191,12 +195,17 @@ def _args(spec: ContainerSpec, image: "Mapping[str, Any]", command: "list[str]")
 
 def _env(spec: ContainerSpec, image: "Mapping[str, Any]", defaults: Defaults,
          host_env: "Mapping[str, str]") -> "dict[str, str]":
-    """Weakest first: built in, containers.conf, image, terminal, host or proxies, command line."""
+    """Weakest first: built in, containers.conf, image, terminal, host or proxies, command line.
+
+    --unsetenv and --unsetenv-all take from the first four; what the user asks for stays.
+    """
     env = {"PATH": PATH, "container": "podman"}  # the value that systemd and scripts test for
     env.update(_pairs(defaults.env))
     env.update(_pairs(_list(image, "Env")))
     if spec.terminal:
         env.setdefault("TERM", "xterm")
+    for name in list(env) if spec.unset_env_all else spec.unset_env:
+        env.pop(name, None)
     if spec.env_host:
         env.update(host_env)
     elif spec.http_proxy:

@@ -45,9 +45,9 @@ def parse(text: str) -> "tuple[str, int, int]":
                          f"invalid ulimit type: {name}", hint=f"Use one of {', '.join(NAMES)}.")
     low, high = (UNLIMITED if v in (None, -1) else v for v in values)
     if low > high:
-        raise UsageError(
-            f'ulimit option "{text}": soft limit must be less than or equal to hard limit: {soft} > {hard}'
-        )
+        words = f"soft: -1 (unlimited), hard: {hard}" if low == UNLIMITED else f"{soft} > {hard}"
+        raise UsageError(f'ulimit option "{text}" requires name=SOFT:HARD, failed to be parsed: '
+                         f"ulimit soft limit must be less than or equal to hard limit: {words}")
     return name, low, high
 
 

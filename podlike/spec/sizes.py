@@ -18,13 +18,27 @@ def parse_size(text: str) -> int:
 
     Raises: UsageError.
     """
+    value, unit = _split(text)
+    factor = _FACTORS[unit]
+    return int(value) * factor if "." not in value else int(float(value) * factor)
+
+
+def parse_decimal_size(text: str) -> int:
+    """Bytes from "10m" = 10,000,000: units are powers of 1000, which is how sizes of logs are meant.
+
+    Raises: UsageError.
+    """
+    value, unit = _split(text)
+    factor = int(1000 ** "bkmgtp".index(unit or "b"))
+    return int(value) * factor if "." not in value else round(float(value) * factor)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """(digits, unit in lower case or "")."""
     m = re.fullmatch(r"(\d+(?:\.\d+)?) ?(?:([bkmgtp])(?:i?b)?)?", text, re.I)
     if m is None:
         raise UsageError(f"invalid size: '{text}'", hint="Write a number with a unit: b, k, m or g, for example 512m.")
-    value, unit = m.group(1), (m.group(2) or "").lower()
-    if "." not in value:
-        return int(value) * _FACTORS[unit]
-    return int(float(value) * _FACTORS[unit])
+    return m.group(1), (m.group(2) or "").lower()
 
 
 def human_size(count: float, *, precision: int = 4, blank: str = "") -> str:

@@ -69,6 +69,23 @@ def missing_entries(user: str, *, passwd: str, group: str, home: str) -> "tuple[
     return passwd_line, f"{gid_asked}:x:{gid_asked}:{name}\n"
 
 
+PASSWD_FIELDS = ("USERNAME", "", "UID", "GID", "NAME", "HOME")
+GROUP_FIELDS = ("GROUPNAME", "", "GID", "USERLIST")
+
+
+def fill_entry(template: str, names: "Sequence[str]", line: str) -> str:
+    """--passwd-entry or --group-entry in the place of a line that is added: $UID and the like are taken from it.
+
+    names: of the line's fields. The line itself when the template is empty.
+    """
+    if not template:
+        return line
+    for name, value in zip(names, line.rstrip("\n").split(":"), strict=False):
+        if name:
+            template = template.replace(f"${name}", value)
+    return template.rstrip("\n") + "\n"
+
+
 def is_root(user: str) -> bool:
     """Whether --user names root without a look into the container's files; capabilities depend on it."""
     return user.partition(":")[0] in ("", "root", "0")

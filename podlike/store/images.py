@@ -122,6 +122,15 @@ class ImageStore:
                 if self._db.execute("DELETE FROM image_names WHERE name=? AND image=?", (name, image_id)):
                     self._remember(image_id, name)
 
+    def forget_digests(self, image_id: str, digests: "Iterable[str]") -> None:
+        """The image is no longer found by these repository@digest names."""
+        doomed = set(digests)
+        with self._db.transaction():
+            row = self._db.row("SELECT digests FROM images WHERE id=?", (image_id,))
+            if row:
+                left = [d for d in json.loads(row[0]) if d not in doomed]
+                self._db.execute("UPDATE images SET digests=? WHERE id=?", (json.dumps(left), image_id))
+
     def remove(self, image_id: str) -> None:
         """Forget the image and its names. Its layers and blobs stay until somebody collects them."""
         self._db.execute("DELETE FROM images WHERE id=?", (image_id,))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from podlike.errors import PodlikeError, UsageError
+from podlike.errors import CommandNotFoundError, PodlikeError, UsageError
 from podlike.spec.container import ContainerSpec, Mount
 from podlike.spec.resolve import Defaults, clean, default_hostname, resolve, uses_systemd
 
@@ -205,3 +205,20 @@ def test_hostname() -> None:
 )
 def test_clean(path: str, expected: str) -> None:
     assert clean(path) == expected
+
+
+def test_unset_environment_takes_defaults_only() -> None:
+    spec = {"unset_env": ["LANG", "PATH", "MINE", "NOSUCH"], "env": {"MINE": "1"}}
+    assert done(**spec).env == {"container": "podman", "EMPTY": "", "MINE": "1"}
+    assert done(unset_env_all=True, env={"TERM": "abc"}, terminal=True).env == {"TERM": "abc"}
+    proxied = done(unset_env_all=True, host_env={"http_proxy": "p"})
+    assert proxied.env == {"http_proxy": "p"}
+
+
+def test_a_rootfs_without_a_command_is_a_command_not_found() -> None:
+    with pytest.raises(CommandNotFoundError) as e:
+        done(None, rootfs="/r")
+    assert e.value.exit_code == 127
+    with pytest.raises(PodlikeError) as other:
+        done(None, image="i")
+    assert other.value.exit_code == 125

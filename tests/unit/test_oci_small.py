@@ -244,3 +244,13 @@ def test_masks() -> None:
         p for p in masks.READONLY if p != "/proc/sys"
     ]
     assert masks.readonly_paths(unmask=[], privileged=True) == []
+
+
+def test_ulimit_order_in_podmans_words() -> None:
+    begin = 'ulimit option "{}" requires name=SOFT:HARD, failed to be parsed: '
+    for text, words in (("core=-1:1000", "soft: -1 (unlimited), hard: 1000"), ("nofile=20:10", "20 > 10")):
+        with pytest.raises(UsageError) as e:
+            rlimits.parse(text)
+        assert e.value.message == (begin.format(text) + "ulimit soft limit must be less than or equal to hard limit: "
+                                   + words)
+        assert e.value.hint is None

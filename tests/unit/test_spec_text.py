@@ -104,3 +104,11 @@ def test_docker_style_and_lines_without_cells() -> None:
 def test_a_column_ends_where_a_line_has_no_cell_in_it() -> None:
     wide = "x" * 20
     assert table.align(f"{wide}\ta\nplain\nb\tc\n") == f"{wide}  a\nplain\nb           c\n"
+
+
+@pytest.mark.parametrize(("text", "count"), [("10", 10), ("9.045m", 9_045_000), ("1.001MB", 1_001_000), ("2k", 2000),
+                                             ("1 g", 10**9)])
+def test_parse_decimal_size(text: str, count: int) -> None:
+    assert sizes.parse_decimal_size(text) == count
+    with pytest.raises(UsageError):
+        sizes.parse_decimal_size(text + "x")

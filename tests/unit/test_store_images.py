@@ -86,6 +86,14 @@ def test_by_digest(store: ImageStore) -> None:
     assert store.lookup(["localhost:5000/r/x@" + L2]) is None
 
 
+def test_forget_digests(store: ImageStore) -> None:
+    image = add(store, "a", "r/x:1", digests=("r/x@" + L2, "r/x@" + L3))
+    store.forget_digests(image.id, ["r/x@" + L2, "r/y@" + L3])
+    now = store.get(image.id)
+    assert now is not None and now.digests == ["r/x@" + L3] and now.names == ["r/x:1"]
+    assert store.lookup(["r/x@" + L2]) is None
+
+
 def test_tag_untag_remove(store: ImageStore, db: Database) -> None:
     image = add(store, "a", "r/x:1")
     store.tag(image.id, "r/y:1")

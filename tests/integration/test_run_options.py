@@ -1,0 +1,193 @@
+"""Options of run whose effect is seen from inside the container, or in what is left of it."""
+
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support import oci
+from tests.support.engine import Engine
+from tests.support.oci import Dir, File
+
+
+def run(podlike: Engine, *args: str) -> str:
+    return podlike("run", "--rm", "--network", "none", *args).line
+
+
+# --- the image goes with the container ---
+
+
+def load(podlike: Engine, name: str, *layers: bytes) -> str:
+    archive = f"{podlike.dir}/{name}.tar"
+    oci.write_oci_archive(archive, {f"localhost/{name}:1": oci.Image(layers=[oci.busybox_layer(), *layers], config={})})
+    podlike("load", "-q", "-i", archive)
+    os.unlink(archive)
+    return f"localhost/{name}:1"
+
+
+def exists(podlike: Engine, image: str) -> bool:
+    return podlike("image", "exists", image, check=False).code == 0
+
+
+def test_rmi(podlike: Engine, name: str) -> None:
+    target = load(podlike, name, oci.layer([File("only-here", name.encode())]))
+    podlike("run", "--name", "/" + name, "--network", "none", target, "true")
+    kept = podlike("run", "--rmi", "--network", "none", target, "true")
+    assert "level=warning" in kept.stderr and "image is in use by a container" in kept.stderr
+    assert exists(podlike, target)
+    podlike("rm", "/" + name)
+    assert run(podlike, "--rmi", target, "echo", "last") == "last"
+    assert not exists(podlike, target)
+    refused = podlike("run", "--rmi", "--rm=false", target, "true", check=False)
+    assert (refused.code, refused.stderr) == (125, "Error: the --rmi option does not work without --rm\n")
+
+
+def test_rmi_of_a_detached_container(podlike: Engine, name: str) -> None:
+    target = load(podlike, name, oci.layer([File("only-here", name.encode())]))
+    podlike("run", "-d", "--name", name, "--rmi", "--network", "none", target, "sleep", "100")
+    shown = podlike("inspect", "-f", "{{.HostConfig.AutoRemoveImage}} {{.HostConfig.AutoRemove}}", name).line
+    assert shown == "true true"
+    podlike("stop", "-t", "0", name)
+    assert not exists(podlike, target)
+    target = load(podlike, name, oci.layer([File("only-here", name.encode())]))
+    podlike("run", "-d", "--rmi", "--network", "none", target, "true")
+    deadline = time.monotonic() + 10
+    while exists(podlike, target):
+        assert time.monotonic() < deadline, "the monitor's clean-up left the image"
+        time.sleep(0.1)
+
+
+# --- the root directory ---
+
+
+@pytest.mark.parametrize(("layers", "mode"), [
+    ([], "555"),  # nobody says anything
+    ([[Dir("./", 0o711)]], "711"),
+    ([[Dir("./", 0o750)], [File("above", b"")]], "750"),  # a layer without an entry changes nothing
+    ([[Dir("./", 0o750)], [Dir(".", 0o700)]], "700"),
+])
+def test_mode_of_the_root_directory(podlike: Engine, name: str, layers: list[list[oci.Entry]], mode: str) -> None:
+    target = load(podlike, name, *(oci.layer(entries) for entries in layers))
+    assert run(podlike, target, "stat", "-c", "%a", "/") == mode
+    podlike("rmi", target)
+
+
+# --- environment, working directory, streams ---
+
+
+def test_unset_environment_options(podlike: Engine, image: str) -> None:
+    assert "TERM=" not in run(podlike, "--unsetenv=TERM", "-t=false", image, "env")
+    names = {line.partition("=")[0] for line in run(podlike, "--unsetenv-all", "-e", "A=b", image, "/bin/env").splitlines()}
+    assert names <= {"A", "HOME", "HOSTNAME", "SHLVL", "PWD"} and "A" in names
+
+
+def test_working_directory_above_a_volume(podlike: Engine, image: str, tmp_path: Path) -> None:
+    (tmp_path / "content").write_text("x")
+    os.chmod(tmp_path, 0o755)
+    assert run(podlike, "-w", "/made", "-v", f"{tmp_path}:/made/foo", image, "cat", "foo/content") == "x"
+    missing = podlike("run", "--rm", "-w", "/mad", "-v", f"{tmp_path}:/made/foo", image, "true", check=False)
+    assert missing.code == 126 and 'workdir "/mad" does not exist on container' in missing.stderr
+
+
+def test_attach_stdin_only_prints_the_id(podlike: Engine, image: str, name: str) -> None:
+    out = podlike("run", "--name", name, "--network", "none", "--attach", "stdin", image, "echo", "hello").line
+    assert out == podlike("inspect", "-f", "{{.Id}}", name).line
+
+
+def test_log_of_binary_output(podlike: Engine, image: str, name: str) -> None:
+    count = 200_000
+    podlike("run", "--name", name, "--network", "none", "--attach", "stderr", image,
+            "dd", "if=/dev/zero", f"count={count}", "bs=1")
+    path = podlike("inspect", "-f", "{{.HostConfig.LogConfig.Path}}", name).line
+    assert Path(path).read_bytes().count(b"\0") == count
+    assert podlike("logs", name).stdout.count("\0") == count
+
+
+# --- what inspect says ---
+
+
+def test_log_configuration(podlike: Engine, image: str, name: str) -> None:
+    podlike("create", "--name", name, "--log-opt", "max-size=9.045m", image)
+    form = "{{.HostConfig.LogConfig.Type}} {{.HostConfig.LogConfig.Size}} {{.HostConfig.LogConfig.Path}}"
+    kind, size, path = podlike("inspect", "-f", form, name).line.split(" ")
+    assert (kind, size) == ("k8s-file", "9.045MB") and path.startswith("/")
+    podlike("create", "--replace", "--name", name, "--log-driver", "none", image)
+    assert podlike("inspect", "-f", form, name).stdout == "none 0B \n"
+
+
+def test_runtime_named_by_path(podlike: Engine, image: str, name: str) -> None:
+    path = podlike("info", "-f", "{{.Host.OCIRuntime.Path}}").line
+    podlike("--runtime", path, "create", "--name", name, image)
+    assert podlike("inspect", "-f", "{{.OCIRuntime}}", name).line == path
+
+
+# --- exit codes and exact words ---
+
+
+def test_never_pull_says_one_line(podlike: Engine) -> None:
+    result = podlike("run", "--pull=never", "localhost/no-such:1", "true", check=False)
+    assert (result.code, result.stderr) == (125, "Error: localhost/no-such:1: image not known\n")
+
+
+def test_port_in_use_is_126_and_leaves_nothing(podlike: Engine, image: str, name: str) -> None:
+    podlike("run", "-d", "--name", name, "-p", "127.0.0.1::80", image, "sleep", "100")
+    port = re.search(r":(\d+)", podlike("port", name).stdout)
+    assert port is not None
+    failed = podlike("run", "-d", "-p", f"127.0.0.1:{port.group(1)}:80", image, "sleep", "100", check=False)
+    assert failed.code == 126 and "ddress already in use" in failed.stderr
+    assert podlike("ps", "-aq").stdout.split() == [podlike("inspect", "-f", "{{slice .Id 0 12}}", name).line]
+
+
+def test_host_cgroup_namespace_is_read_only(podlike: Engine, image: str) -> None:
+    for mode in ("host", "private"):
+        mounts = podlike("run", "--rm", "--network=host", f"--cgroupns={mode}", image, "cat", "/proc/self/mountinfo").stdout
+        last = [line.split() for line in mounts.splitlines() if line.split()[4] == "/sys/fs/cgroup"][-1]
+        assert last[3] == "/" and last[5].split(",")[0] == "ro", last
+
+
+def test_json_file_is_the_same_log(podlike: Engine, image: str, name: str) -> None:
+    podlike("run", "--name", name, "--network", "none", "--log-driver", "json-file", image, "echo", "line")
+    kind, path = podlike("inspect", "-f", "{{.HostConfig.LogConfig.Type}} {{.HostConfig.LogConfig.Path}}", name).line.split(" ")
+    assert kind == "json-file" and re.fullmatch(r"[0-9T:.+-]+ stdout F line\n", Path(path).read_text())
+    assert podlike("logs", name).stdout == "line\n"
+
+
+# --- users of the host ---
+
+
+def test_host_users(podlike: Engine, image: str) -> None:
+    import grp
+    import pwd
+
+    me = pwd.getpwuid(os.getuid())
+    group = grp.getgrgid(me.pw_gid).gr_name
+    assert me.pw_name not in run(podlike, image, "cat", "/etc/passwd")
+    added = [line for line in run(podlike, f"--hostuser={me.pw_name}", image, "cat", "/etc/passwd").splitlines()
+             if line.startswith(me.pw_name + ":")]
+    assert added == [f"{me.pw_name}:*:{me.pw_uid}:{me.pw_gid}:{me.pw_gecos}:{me.pw_dir}:/bin/sh"]
+    both = ("--hostuser", str(me.pw_uid), "--user", f"{me.pw_name}:{me.pw_gid}")
+    assert run(podlike, *both, image, "sh", "-c", "echo $(id -un):$(id -g)") == f"{me.pw_name}:{me.pw_gid}"
+    assert run(podlike, *both, f"--group-entry={group}:x:$GID:", image, "id", "-gn") == group
+    for flags in (["--hostuser=nosuchuser"], [*both[:3], f"{me.pw_name}:nosuchgroup"]):
+        failed = podlike("run", "--rm", *flags, image, "true", check=False)
+        assert failed.code == 126, failed
+    assert "no matching entries in group file" in failed.stderr
+
+
+def test_passwd_of_a_numeric_user(podlike: Engine, image: str) -> None:
+    def last(*flags: str) -> str:
+        return run(podlike, "-u", "4321", *flags, image, "cat", "/etc/passwd").splitlines()[-1]
+
+    assert last() == "4321:*:4321:0:container user:/:/bin/sh"
+    assert last("--passwd-entry", "me:x:$UID:$GID::/me:/bin/sh") == "me:x:4321:0::/me:/bin/sh"
+    assert not last("--passwd=false").startswith("4321")
+
+
+def test_time_zone_of_the_image_is_linked(podlike: Engine, image: str, name: str) -> None:
+    zone = oci.layer([Dir("usr/share/zoneinfo/Europe"), File("usr/share/zoneinfo/Europe/Berlin", b"TZif2"),
+                      Dir("etc"), File("etc/localtime", b"old")])
+    target = load(podlike, name, zone)
+    assert run(podlike, "--tz", "Europe/Berlin", target, "readlink", "/etc/localtime") == "../usr/share/zoneinfo/Europe/Berlin"
+    podlike("rmi", target)
