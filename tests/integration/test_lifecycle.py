@@ -525,7 +525,7 @@ def test_detach_and_attach(podlike: Engine, image: str, name: str) -> None:
         t.expect("22 77")
         t.send("exit 8\n")
         assert t.wait() == 8 or podlike.is_podman  # podman 4.3 loses it now and then
-    assert status(podlike, name) == "exited"
+    wait_for(lambda: status(podlike, name) == "exited", "the clean-up")
 
 
 def test_own_detach_keys(podlike: Engine, image: str, name: str) -> None:
