@@ -14,12 +14,16 @@ import socket
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
-def option(name):
+
+def option(name: str) -> str | None:
     return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else None
 
 
-def open_fds():
+def open_fds() -> dict[int, str]:
     found = {}
     for fd in map(int, os.listdir("/proc/self/fd")):
         try:
@@ -29,7 +33,7 @@ def open_fds():
     return found
 
 
-def send_terminal(path):
+def send_terminal(path: str) -> int:
     import termios
 
     master, slave = os.openpty()
@@ -43,7 +47,7 @@ def send_terminal(path):
     return slave
 
 
-def run(spec, slave, go):
+def run(spec: "dict[str, Any]", slave: int | None, go: str) -> "NoReturn":
     os.setsid()
     if slave is not None:
         import fcntl
@@ -63,7 +67,7 @@ def run(spec, slave, go):
     os.execvp(spec["argv"][0], spec["argv"])
 
 
-def main():
+def main() -> "NoReturn":
     bundle = option("--bundle")
     path = option("--process") or f"{bundle}/fake.json"
     with open(path) as f:
@@ -92,7 +96,9 @@ def main():
             run(spec, slave, f"{directory}/go")
         if spec.get("reap_first"):
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        with open(option("--pid-file"), "w") as f:
+        pid_file = option("--pid-file")
+        assert pid_file is not None
+        with open(pid_file, "w") as f:
             f.write(str(pid))
     os._exit(spec.get("status", 0))
 

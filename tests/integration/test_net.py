@@ -15,15 +15,19 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import pytest
 
 from podlike.config import Config
 from podlike.errors import NetworkError
 from podlike.net import helper
-from podlike.net.driver import check_ports, prepare, start, teardown
+from podlike.net.driver import NoHelper, check_ports, prepare, start, teardown
 from podlike.net.files import host_addresses
+from podlike.net.pasta import PastaPending
 from podlike.net.ports import choose_ports
+from podlike.net.slirp4netns import SlirpPending
 from podlike.spec.container import ContainerSpec, PortMapping
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x20000, 0x10000000, 0x40000000
@@ -35,7 +39,7 @@ WAIT_S = 5
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def missing():
+def missing() -> str:
     if os.geteuid() == 0:
         return "it must run as an ordinary user"
     if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
@@ -49,17 +53,17 @@ pytestmark = pytest.mark.skipif(bool(missing()) and not MUST_WORK, reason=missin
 needs_pasta = pytest.mark.skipif(not helper.find("pasta") and not MUST_WORK, reason="pasta is not installed")
 
 
-def checked(name, *args):
+def checked(name: str, *args: int | bytes | None) -> None:
     if getattr(libc, name)(*args) != 0:
         code = ctypes.get_errno()
         raise OSError(code, f"{name}: {os.strerror(code)}")
 
 
-def mount(source, target, flags):
+def mount(source: str, target: str, flags: int) -> None:
     checked("mount", source.encode(), target.encode(), None, flags, None)
 
 
-def forked(function):
+def forked(function: Callable[[], bytes | None]) -> bytes:
     """Run function in a child; its result is bytes, its failure fails the test."""
     r, w = os.pipe()
     pid = os.fork()
@@ -86,17 +90,17 @@ def forked(function):
 class Session:
     """A directory, and namespaces pinned in it."""
 
-    def __init__(self, directory):
+    def __init__(self, directory: str) -> None:
         self.run = directory
         self.count = 0
 
-    def pin(self):
+    def pin(self) -> str:
         """A network namespace with loopback up, kept by a bind mount; its path."""
         self.count += 1
         path = f"{self.run}/ns{self.count}"
         open(path, "w").close()
 
-        def make():
+        def make() -> None:
             checked("unshare", CLONE_NEWNET)
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
                 fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
@@ -105,18 +109,26 @@ class Session:
         forked(make)
         return path
 
-    def start(self, network="slirp4netns", ports=(), run_dir=None, **kw):
+    def start(
+        self,
+        network: str = "slirp4netns",
+        ports: Sequence[PortMapping] = (),
+        run_dir: str | None = None,
+        **kw: Any,
+    ) -> tuple[SlirpPending | PastaPending, str]:
         plan = prepare(ContainerSpec(network=network, ports=list(ports)), Config())
         check_ports(plan.ports)
-        given = {"netns_path": self.pin(), "cache_dir": self.run} | kw
-        return start(plan, run_dir=run_dir or self.run, **given), given["netns_path"]
+        given: dict[str, Any] = {"netns_path": self.pin(), "cache_dir": self.run} | kw
+        pending = start(plan, run_dir=run_dir or self.run, **given)
+        assert not isinstance(pending, NoHelper)
+        return pending, given["netns_path"]
 
 
-def in_session(test):
+def in_session(test: Callable[[Session], None]) -> Callable[[], None]:
     """The test gets a Session; it runs as uid 0 of a user namespace of its own."""
 
     @functools.wraps(test)
-    def wrapper():
+    def wrapper() -> None:
         base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
         with tempfile.TemporaryDirectory(dir=base, prefix="podlike-net-") as directory:
             forked(lambda: enter(test, directory))
@@ -125,7 +137,7 @@ def in_session(test):
     return wrapper
 
 
-def enter(test, directory):
+def enter(test: Callable[[Session], None], directory: str) -> None:
     uid, gid = os.getuid(), os.getgid()
     # Helpers that a failed test leaves behind become ours.
     checked("prctl", 36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
@@ -145,12 +157,12 @@ def enter(test, directory):
             os.waitpid(pid, 0)
 
 
-def children():
+def children() -> list[int]:
     with open(f"/proc/self/task/{os.getpid()}/children") as f:
         return [int(p) for p in f.read().split()]
 
 
-def no_children():
+def no_children() -> bool:
     """Reap what was killed; a helper that was forgotten stays."""
     for _ in range(100):
         try:
@@ -161,10 +173,10 @@ def no_children():
     return False
 
 
-def in_netns(path, function):
+def in_netns(path: str, function: Callable[[], bytes]) -> bytes:
     """Run function inside the pinned namespace; its bytes come back."""
 
-    def enter_netns():
+    def enter_netns() -> bytes:
         with open(path) as f:
             checked("setns", f.fileno(), CLONE_NEWNET)
         return function()
@@ -172,7 +184,7 @@ def in_netns(path, function):
     return forked(enter_netns)
 
 
-def serve_in(path, port, kind=socket.SOCK_STREAM):
+def serve_in(path: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
     """A server in the namespace that answers one request with "PEER got REQUEST"; its pid."""
     r, w = os.pipe()
     pid = os.fork()
@@ -200,7 +212,7 @@ def serve_in(path, port, kind=socket.SOCK_STREAM):
     return pid
 
 
-def ask(address, port, kind=socket.SOCK_STREAM):
+def ask(address: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bytes:
     with socket.socket(socket.AF_INET, kind) as s:
         s.settimeout(WAIT_S)
         s.connect((address, port))
@@ -208,10 +220,10 @@ def ask(address, port, kind=socket.SOCK_STREAM):
         return s.recv(100)
 
 
-def reach(netns, address, port):
+def reach(netns: str, address: str, port: int) -> bytes:
     """From the namespace: connect and read. b"" when that fails."""
 
-    def client():
+    def client() -> bytes:
         with socket.socket() as s:
             s.settimeout(2)
             try:
@@ -226,13 +238,13 @@ def reach(netns, address, port):
 class HostServer:
     """Accepts on the host in a child, and says welcome."""
 
-    def __init__(self, address):
+    def __init__(self, address: str) -> None:
         self.socket = socket.socket()
         self.socket.bind((address, 0))
         self.socket.listen()
         self.port = self.socket.getsockname()[1]
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self.pid = os.fork()
         if self.pid == 0:
             while True:
@@ -241,13 +253,13 @@ class HostServer:
                 conn.close()
         return self
 
-    def __exit__(self, *exc):
+    def __exit__(self, *exc: object) -> None:
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         self.socket.close()
 
 
-def gone(record):
+def gone(record: Mapping[str, Any]) -> bool:
     """Wait for a helper to end; reap it if it is our child."""
     for _ in range(WAIT_S * 100):
         if helper.start_time(record["pid"]) is None:
@@ -260,12 +272,12 @@ def gone(record):
     return False
 
 
-def port(container_port, **kw):
+def port(container_port: int, **kw: Any) -> PortMapping:
     return choose_ports([PortMapping(host_ip="127.0.0.1", container_port=container_port, **kw)])[0]
 
 
 @in_session
-def test_a_container_reaches_a_server_on_a_host_address(session):
+def test_a_container_reaches_a_server_on_a_host_address(session: Session) -> None:
     addresses = host_addresses()
     if not addresses:
         return  # this host has loopback only
@@ -279,7 +291,7 @@ def test_a_container_reaches_a_server_on_a_host_address(session):
 
 
 @in_session
-def test_host_loopback_is_shut_unless_asked_for(session):
+def test_host_loopback_is_shut_unless_asked_for(session: Session) -> None:
     with HostServer("127.0.0.1") as server:
         for network, answer in (("slirp4netns", b""), ("slirp4netns:allow_host_loopback=true", b"welcome")):
             pending, netns = session.start(network)
@@ -290,7 +302,7 @@ def test_host_loopback_is_shut_unless_asked_for(session):
 
 
 @in_session
-def test_published_ports_and_a_range(session):
+def test_published_ports_and_a_range(session: Session) -> None:
     wanted = [port(80), port(8000, count=3)]
     pending, netns = session.start(ports=wanted)
     setup = pending.wait_ready()
@@ -303,7 +315,7 @@ def test_published_ports_and_a_range(session):
     check_ports(setup.ports)  # free again
 
 
-def ask_udp(session, network, address):
+def ask_udp(session: Session, network: str, address: str) -> bytes:
     wanted = choose_ports([PortMapping(container_port=53, protocol="udp")])
     pending, netns = session.start(network, ports=wanted)
     setup = pending.wait_ready()
@@ -318,7 +330,7 @@ def ask_udp(session, network, address):
 
 
 @in_session
-def test_published_udp(session):
+def test_published_udp(session: Session) -> None:
     """A libslirp that answers loopback clients makes the second line fail: drop check()'s refusal then."""
     assert ask_udp(session, "slirp4netns:allow_host_loopback=true", "127.0.0.1") == b"10.0.2.2 got hello"
     assert ask_udp(session, "slirp4netns", "127.0.0.1") == b""
@@ -327,7 +339,7 @@ def test_published_udp(session):
 
 
 @in_session
-def test_a_client_keeps_its_address(session):
+def test_a_client_keeps_its_address(session: Session) -> None:
     addresses = host_addresses()
     if not addresses:
         return
@@ -341,7 +353,7 @@ def test_a_client_keeps_its_address(session):
 
 
 @in_session
-def test_a_port_taken_after_the_check_kills_the_helper_and_names_the_holder(session):
+def test_a_port_taken_after_the_check_kills_the_helper_and_names_the_holder(session: Session) -> None:
     wanted = port(80)
     pending, _ = session.start(ports=[wanted])
     with socket.socket() as s:
@@ -356,7 +368,7 @@ def test_a_port_taken_after_the_check_kills_the_helper_and_names_the_holder(sess
 
 
 @in_session
-def test_a_privileged_port_is_told_before_anything_is_made(session):
+def test_a_privileged_port_is_told_before_anything_is_made(session: Session) -> None:
     with open("/proc/sys/net/ipv4/ip_unprivileged_port_start") as f:
         lowest = int(f.read())
     if lowest < 2:
@@ -367,7 +379,7 @@ def test_a_privileged_port_is_told_before_anything_is_made(session):
 
 
 @in_session
-def test_a_helper_that_dies_at_once_is_quoted(session):
+def test_a_helper_that_dies_at_once_is_quoted(session: Session) -> None:
     path = f"{session.run}/no-netns"
     open(path, "w").close()
     pending, _ = session.start(netns_path=path)
@@ -380,7 +392,7 @@ def test_a_helper_that_dies_at_once_is_quoted(session):
 
 
 @in_session
-def test_without_the_tun_device_the_hint_is_to_load_it(session):
+def test_without_the_tun_device_the_hint_is_to_load_it(session: Session) -> None:
     mount("/dev/null", "/dev/net/tun", MS_BIND)
     pending, _ = session.start()
     with pytest.raises(NetworkError, match="start slirp4netns: ") as e:
@@ -391,11 +403,11 @@ def test_without_the_tun_device_the_hint_is_to_load_it(session):
     pending, _ = session.start()
     with pytest.raises(NetworkError, match="/dev/net/tun") as e:
         pending.wait_ready()
-    assert "modprobe tun" in e.value.hint
+    assert e.value.hint and "modprobe tun" in e.value.hint
 
 
 @in_session
-def test_the_helper_ends_with_the_monitor(session):
+def test_the_helper_ends_with_the_monitor(session: Session) -> None:
     r, w = os.pipe()
     pending, _ = session.start(exit_read_fd=r)
     setup = pending.wait_ready()
@@ -408,8 +420,8 @@ def test_the_helper_ends_with_the_monitor(session):
 
 
 @in_session
-def test_mtu_and_cidr_are_really_set(session):
-    def mtu():
+def test_mtu_and_cidr_are_really_set(session: Session) -> None:
+    def mtu() -> bytes:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             raw = fcntl.ioctl(s, SIOCGIFMTU, struct.pack("16sI20x", b"tap0", 0))
             s.connect(("192.0.2.1", 9))
@@ -426,13 +438,13 @@ def test_mtu_and_cidr_are_really_set(session):
         teardown(setup.helpers)
 
 
-def status(pid):
+def status(pid: int) -> dict[str, str]:
     with open(f"/proc/{pid}/status") as f:
         return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
 
 
 @in_session
-def test_the_sandbox_is_on(session):
+def test_the_sandbox_is_on(session: Session) -> None:
     pending, _ = session.start()
     setup = pending.wait_ready()
     assert setup.warnings == []
@@ -445,7 +457,7 @@ def test_the_sandbox_is_on(session):
 
 
 @in_session
-def test_without_a_sandbox_it_works_and_says_so(session):
+def test_without_a_sandbox_it_works_and_says_so(session: Session) -> None:
     with open("/proc/sys/user/max_mnt_namespaces", "w") as f:
         f.write("0")
     pending, netns = session.start(ports=[port(80)])
@@ -461,7 +473,7 @@ def test_without_a_sandbox_it_works_and_says_so(session):
 
 
 @in_session
-def test_a_long_run_directory(session):
+def test_a_long_run_directory(session: Session) -> None:
     run_dir = f"{session.run}/{'x' * 100}"
     os.mkdir(run_dir)
     pending, netns = session.start(ports=[port(80)], run_dir=run_dir)
@@ -473,7 +485,7 @@ def test_a_long_run_directory(session):
 
 
 @in_session
-def test_cancel_before_ready(session):
+def test_cancel_before_ready(session: Session) -> None:
     pending, _ = session.start()
     pending.cancel()
     pending.cancel()
@@ -481,7 +493,7 @@ def test_cancel_before_ready(session):
 
 
 @in_session
-def test_removing_a_pin_frees_it_in_the_sandbox_of_another_helper(session):
+def test_removing_a_pin_frees_it_in_the_sandbox_of_another_helper(session: Session) -> None:
     """Its sandbox has a copy of all mounts below /run; a namespace must not live on in there."""
     first = session.pin()
     pending, _ = session.start()
@@ -498,7 +510,7 @@ def test_removing_a_pin_frees_it_in_the_sandbox_of_another_helper(session):
 
 @needs_pasta
 @in_session
-def test_pasta_publishes_and_ends_with_its_pin(session):
+def test_pasta_publishes_and_ends_with_its_pin(session: Session) -> None:
     wanted = [port(80), port(8000, count=2)]
     pending, netns = session.start("pasta", ports=wanted)
     setup = pending.wait_ready()
@@ -514,7 +526,7 @@ def test_pasta_publishes_and_ends_with_its_pin(session):
 
 @needs_pasta
 @in_session
-def test_pasta_teardown(session):
+def test_pasta_teardown(session: Session) -> None:
     pending, _ = session.start("pasta")
     setup = pending.wait_ready()
     teardown(setup.helpers)
@@ -524,7 +536,7 @@ def test_pasta_teardown(session):
 
 @needs_pasta
 @in_session
-def test_pasta_that_fails_is_quoted_and_gone(session):
+def test_pasta_that_fails_is_quoted_and_gone(session: Session) -> None:
     pending, _ = session.start("pasta:--no-such-option")
     with pytest.raises(NetworkError, match="start pasta: .*no-such-option"):
         pending.wait_ready()
@@ -535,23 +547,23 @@ def test_pasta_that_fails_is_quoted_and_gone(session):
         s.bind(("127.0.0.1", wanted.host_port))
         s.listen()
         plan = prepare(ContainerSpec(network="pasta", ports=[wanted]), Config())
-        pending = start(plan, netns_path=session.pin(), run_dir=session.run, cache_dir=session.run)
+        late = start(plan, netns_path=session.pin(), run_dir=session.run, cache_dir=session.run)
         with pytest.raises(NetworkError, match="already in use by"):
-            pending.wait_ready()
+            late.wait_ready()
 
 
 @in_session
-def test_networks_without_a_helper(session):
+def test_networks_without_a_helper(session: Session) -> None:
     for network in ("host", "none", "container:x"):
         plan = prepare(ContainerSpec(network=network), Config())
         setup = start(plan, netns_path="", run_dir=session.run).wait_ready()
         assert setup.helpers == [] and setup.ip == ""
 
 
-def test_missing_programs_are_named(monkeypatch):
+def test_missing_programs_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("podlike.paths.HELPER_DIRS", ())
     with pytest.raises(NetworkError, match="slirp4netns is not installed") as e:
         prepare(ContainerSpec(), Config())
-    assert "Install" in e.value.hint
+    assert e.value.hint and "Install" in e.value.hint
     assert shutil.which("slirp4netns") is None

@@ -4,6 +4,7 @@ import os
 import random
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from podlike.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No file of this machine is read: the system directories and the home are below tmp_path."""
     for name in ("CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF", "STORAGE_DRIVER"):
         monkeypatch.delenv(name, raising=False)
@@ -24,14 +25,14 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def write(root, path, text):
+def write(root: Path, path: str, text: str) -> str:
     target = root / path
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text)
     return str(target)
 
 
-def test_no_file_gives_the_defaults():
+def test_no_file_gives_the_defaults() -> None:
     c = load_config()
     assert c.files == [] and c.unknown == []
     assert c.engine.stop_timeout == 10
@@ -42,7 +43,7 @@ def test_no_file_gives_the_defaults():
     assert c.network.default_rootless_network_cmd == "slirp4netns"
 
 
-def test_search_order_later_files_win(home):
+def test_search_order_later_files_win(home: Path) -> None:
     order = [
         "usr/containers.conf",
         "etc/containers.conf",
@@ -62,14 +63,14 @@ def test_search_order_later_files_win(home):
     assert c.containers.tz == str(len(order) - 1)
 
 
-def test_root_reads_the_rootful_drop_ins(home, monkeypatch):
+def test_root_reads_the_rootful_drop_ins(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 0)
     write(home, "etc/containers.rootless.conf", '[containers]\ntz = "rootless"\n')
     write(home, "etc/containers.rootful.conf.d/a.conf", '[containers]\ntz = "rootful"\n')
     assert load_config().containers.tz == "rootful"
 
 
-def test_containers_conf_names_the_only_file_and_override_comes_last(home, monkeypatch):
+def test_containers_conf_names_the_only_file_and_override_comes_last(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(home, "usr/containers.conf", "[engine]\nretry = 7\n")
     monkeypatch.setenv("CONTAINERS_CONF", write(home, "only.conf", "[engine]\nstop_timeout = 3\n"))
     c = load_config()
@@ -82,18 +83,18 @@ def test_containers_conf_names_the_only_file_and_override_comes_last(home, monke
 
 
 @pytest.mark.parametrize("name", ["CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE"])
-def test_a_named_file_must_exist(name, monkeypatch):
+def test_a_named_file_must_exist(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "/nonexistent/x.conf")
     with pytest.raises(ConfigError, match="read /nonexistent/x.conf: no such file"):
         load_config()
 
 
-def test_dev_null_is_an_empty_configuration(monkeypatch):
+def test_dev_null_is_an_empty_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONTAINERS_CONF", "/dev/null")
     assert load_config().engine.stop_timeout == 10
 
 
-def test_arrays_replace_unless_append(home):
+def test_arrays_replace_unless_append(home: Path) -> None:
     write(home, "usr/containers.conf", '[containers]\nenv = ["A=1"]\nvolumes = ["/a:/a"]\n')
     write(home, "etc/containers.conf", '[containers]\nenv = ["B=2", {append=true}]\nvolumes = ["/b:/b"]\n')
     c = load_config()
@@ -101,7 +102,7 @@ def test_arrays_replace_unless_append(home):
     assert c.containers.volumes == ("/b:/b",)
 
 
-def test_append_holds_for_later_files_until_it_is_unset(home):
+def test_append_holds_for_later_files_until_it_is_unset(home: Path) -> None:
     write(home, "usr/containers.conf", '[containers]\nenv = ["A=1", {append=true}]\n')
     write(home, "etc/containers.conf", '[containers]\nenv = ["B=2"]\n')
     default = config_module.ContainersTable.env
@@ -110,7 +111,7 @@ def test_append_holds_for_later_files_until_it_is_unset(home):
     assert load_config().containers.env == ("C=3",)
 
 
-def test_files_do_not_change_the_defaults(home):
+def test_files_do_not_change_the_defaults(home: Path) -> None:
     write(
         home,
         "etc/containers.conf",
@@ -121,13 +122,13 @@ def test_files_do_not_change_the_defaults(home):
     assert "X=1" not in fresh.containers.env and fresh.engine.runtimes == {}
 
 
-def test_tables_merge_key_by_key(home):
+def test_tables_merge_key_by_key(home: Path) -> None:
     write(home, "usr/containers.conf", '[engine.runtimes]\na = ["/a"]\nb = ["/b"]\n')
     write(home, "etc/containers.conf", '[engine.runtimes]\nb = ["/b2", "/b3"]\n')
     assert load_config().engine.runtimes == {"a": ("/a",), "b": ("/b2", "/b3")}
 
 
-def test_capabilities_get_their_prefix(home):
+def test_capabilities_get_their_prefix(home: Path) -> None:
     write(
         home,
         "etc/containers.conf",
@@ -136,7 +137,7 @@ def test_capabilities_get_their_prefix(home):
     assert load_config().containers.default_capabilities == ("CAP_CHOWN", "CAP_KILL", "CAP_SETUID")
 
 
-def test_unknown_keys_are_collected_with_their_file(home):
+def test_unknown_keys_are_collected_with_their_file(home: Path) -> None:
     path = write(
         home,
         "etc/containers.conf",
@@ -164,7 +165,7 @@ def test_unknown_keys_are_collected_with_their_file(home):
         ("engine = 3\n", "engine", "a table"),
     ],
 )
-def test_wrong_type_names_file_and_key(home, text, dotted, what):
+def test_wrong_type_names_file_and_key(home: Path, text: str, dotted: str, what: str) -> None:
     path = write(home, "etc/containers.conf", text)
     with pytest.raises(ConfigError) as e:
         load_config()
@@ -173,7 +174,7 @@ def test_wrong_type_names_file_and_key(home, text, dotted, what):
     assert e.value.hint
 
 
-def test_bad_toml_and_bad_utf8(home):
+def test_bad_toml_and_bad_utf8(home: Path) -> None:
     path = write(home, "etc/containers.conf", "[engine\nx=")
     with pytest.raises(ConfigError, match=f"read {path}:"):
         load_config()
@@ -183,7 +184,7 @@ def test_bad_toml_and_bad_utf8(home):
         load_config()
 
 
-def test_every_numeric_and_special_key_is_taken(home):
+def test_every_numeric_and_special_key_is_taken(home: Path) -> None:
     write(
         home,
         "etc/containers.conf",
@@ -214,7 +215,7 @@ def test_every_numeric_and_special_key_is_taken(home):
     assert c.network.default_subnet_pools == ({"base": "10.89.0.0/16", "size": 24},)
 
 
-def test_storage_conf_is_read_lazily_and_first_found(home, monkeypatch):
+def test_storage_conf_is_read_lazily_and_first_found(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(
         home, "etc/storage.conf", '[storage]\ndriver = "overlay"\ngraphroot = "/g"\n[storage.options]\nx=1\n'
     )
@@ -254,13 +255,13 @@ empty = []
 """
 
 
-def test_plain_toml_reads_what_distributions_ship():
+def test_plain_toml_reads_what_distributions_ship() -> None:
     assert _plain_toml(SHIPPED) == tomllib.loads(SHIPPED)
     assert _plain_toml(SHIPPED.replace("\n", "\r\n")) == tomllib.loads(SHIPPED)
     assert _plain_toml("# only\n\n  # comments\n[containers]\n") == {"containers": {}}
 
 
-def test_plain_files_do_not_import_tomllib(home, monkeypatch):
+def test_plain_files_do_not_import_tomllib(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(home, "etc/containers.conf", SHIPPED)
     monkeypatch.delitem(sys.modules, "tomllib")
     load_config()
@@ -307,11 +308,11 @@ def test_plain_files_do_not_import_tomllib(home, monkeypatch):
         "a = 2020-01-01",
     ],
 )
-def test_plain_toml_leaves_the_rest_to_tomllib(text):
+def test_plain_toml_leaves_the_rest_to_tomllib(text: str) -> None:
     assert _plain_toml(text) is None
 
 
-def test_plain_toml_never_disagrees_with_tomllib():
+def test_plain_toml_never_disagrees_with_tomllib() -> None:
     """Random documents of likely pieces: what the plain reader reads, tomllib reads alike."""
     rng = random.Random(20260101)
     pieces = [

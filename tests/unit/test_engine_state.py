@@ -4,6 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,8 @@ def test_running_needs_pid_start_time_and_boot(engine: Engine, process: tuple[in
     boot = query.this_boot()
     running = add(engine, phase="started", pid=pid, start_time=started, boot_id=boot, started_at=5.0)
     assert query.status(engine, running).state == "running"
-    for change in ({"start_time": started + 1}, {"boot_id": "another"}, {"pid": 2**22 - 1}):
+    changes: list[dict[str, Any]] = [{"start_time": started + 1}, {"boot_id": "another"}, {"pid": 2**22 - 1}]
+    for change in changes:
         state = RunState(**{"phase": "started", "pid": pid, "start_time": started, "boot_id": boot, **change})
         other = Container(id="ee" * 32, name="e", image=None, created=1.0, spec=ContainerSpec(), state=state)
         now = query.status(engine, other)

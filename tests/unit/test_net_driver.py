@@ -1,6 +1,9 @@
 """Choosing a driver, its options and its command line; no helper is started."""
 
 import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,17 +14,18 @@ from podlike.net.driver import parse_network, prepare
 from podlike.net.plan import NetworkPlan
 from podlike.spec.container import ContainerSpec, PortMapping
 
+Programs = Callable[..., Path]
 ALL_SLIRP = frozenset(slirp4netns.SWITCHES)
 ALL_PASTA = frozenset(pasta.SWITCHES)
 
 
 @pytest.fixture
-def programs(tmp_path, monkeypatch):
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
     """A directory that is the only place where helpers are found."""
     monkeypatch.setattr("podlike.paths.HELPER_DIRS", ())
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    def install(*names):
+    def install(*names: str) -> Path:
         for name in names:
             (tmp_path / name).write_text("#!/bin/sh\n")
             (tmp_path / name).chmod(0o755)
@@ -31,7 +35,7 @@ def programs(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def config():
+def config() -> Config:
     c = Config()
     c.engine.helper_binaries_dir = ()
     return c
@@ -52,27 +56,27 @@ def config():
         ("ns:/run/netns/x", "join", "ns:/run/netns/x"),
     ],
 )
-def test_parse_network(text, kind, argument):
+def test_parse_network(text: str, kind: str, argument: str) -> None:
     assert parse_network(text) == (kind, argument)
 
 
 @pytest.mark.parametrize(
     "text", ["bridge", "mynet", "host:x", "none:x", "bridge:ip=1.2.3.4", "private:x", "podman"]
 )
-def test_named_networks_are_refused_in_words(text):
+def test_named_networks_are_refused_in_words(text: str) -> None:
     with pytest.raises(NetworkError, match="named networks are not supported by this version") as e:
         parse_network(text)
-    assert "slirp4netns" in e.value.hint
+    assert e.value.hint and "slirp4netns" in e.value.hint
 
 
 @pytest.mark.parametrize("text", ["container:", "ns:", "ns:relative", "slirp4netns:"])
-def test_incomplete_networks_are_refused(text):
+def test_incomplete_networks_are_refused(text: str) -> None:
     with pytest.raises(NetworkError) as e:
         parse_network(text)
     assert e.value.hint
 
 
-def test_the_default_helper_and_how_to_change_it(programs, config):
+def test_the_default_helper_and_how_to_change_it(programs: Programs, config: Config) -> None:
     programs("slirp4netns", "pasta")
     assert prepare(ContainerSpec(), config).kind == "slirp4netns"
     config.network.default_rootless_network_cmd = "pasta"
@@ -85,27 +89,27 @@ def test_the_default_helper_and_how_to_change_it(programs, config):
         prepare(ContainerSpec(network="private"), config)
 
 
-def test_a_missing_default_gives_way_but_a_named_one_does_not(programs, config):
+def test_a_missing_default_gives_way_but_a_named_one_does_not(programs: Programs, config: Config) -> None:
     where = programs("pasta")
     plan = prepare(ContainerSpec(), config)
     assert (plan.kind, plan.program) == ("pasta", f"{where}/pasta")
     with pytest.raises(NetworkError, match="set up the network: slirp4netns is not installed") as e:
         prepare(ContainerSpec(network="slirp4netns"), config)
-    assert "package slirp4netns" in e.value.hint
+    assert e.value.hint and "package slirp4netns" in e.value.hint
 
 
-def test_no_helper_at_all(programs, config):
+def test_no_helper_at_all(programs: Programs, config: Config) -> None:
     with pytest.raises(NetworkError, match="slirp4netns is not installed") as e:
         prepare(ContainerSpec(), config)
-    assert "Install" in e.value.hint
+    assert e.value.hint and "Install" in e.value.hint
     with pytest.raises(NetworkError, match="pasta is not installed") as e:
         prepare(ContainerSpec(network="pasta"), config)
-    assert "passt" in e.value.hint
+    assert e.value.hint and "passt" in e.value.hint
     assert prepare(ContainerSpec(network="host"), config).needs_netns is False
     assert prepare(ContainerSpec(network="none"), config).needs_netns is True
 
 
-def test_helper_directories_of_the_configuration_come_first(programs, config, tmp_path):
+def test_helper_directories_of_the_configuration_come_first(programs: Programs, config: Config, tmp_path: Path) -> None:
     programs("slirp4netns")
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -116,13 +120,13 @@ def test_helper_directories_of_the_configuration_come_first(programs, config, tm
 
 
 @pytest.mark.parametrize("network", ["host", "none", "container:x", "ns:/x"])
-def test_ports_of_a_container_without_its_own_network_are_ignored_aloud(network, config):
+def test_ports_of_a_container_without_its_own_network_are_ignored_aloud(network: str, config: Config) -> None:
     plan = prepare(ContainerSpec(network=network, ports=[PortMapping(container_port=80)]), config)
     assert plan.ports == []
     assert "published ports are ignored" in plan.warnings[0]
 
 
-def test_default_host_ips(programs, config):
+def test_default_host_ips(programs: Programs, config: Config) -> None:
     programs("slirp4netns")
     config.network.default_host_ips = ("127.0.0.1", "127.0.0.2")
     asked = [
@@ -133,7 +137,7 @@ def test_default_host_ips(programs, config):
     assert [p.host_ip for p in plan.ports] == ["127.0.0.1", "127.0.0.2", "127.0.0.9"]
 
 
-def test_slirp_cannot_publish_on_ipv6(programs, config):
+def test_slirp_cannot_publish_on_ipv6(programs: Programs, config: Config) -> None:
     programs("slirp4netns")
     asked = [PortMapping(container_port=80, host_port=8080, host_ip="::1")]
     with pytest.raises(
@@ -142,22 +146,22 @@ def test_slirp_cannot_publish_on_ipv6(programs, config):
         prepare(ContainerSpec(ports=asked), config)
 
 
-def test_slirp_and_udp_clients_on_loopback(programs, config):
+def test_slirp_and_udp_clients_on_loopback(programs: Programs, config: Config) -> None:
     """What libslirp cannot answer is refused or told; tests/integration shows that it really cannot."""
     programs("slirp4netns")
 
-    def made(ip, network="slirp4netns"):
+    def made(ip: str, network: str = "slirp4netns") -> NetworkPlan:
         asked = [PortMapping(container_port=53, host_port=5353, host_ip=ip, protocol="udp")]
         return prepare(ContainerSpec(ports=asked, network=network), config)
 
     assert "but those that use 127.0.0.1" in made("").warnings[0]
     with pytest.raises(NetworkError, match="drops UDP answers") as e:
         made("127.0.0.1")
-    assert "allow_host_loopback=true" in e.value.hint
+    assert e.value.hint and "allow_host_loopback=true" in e.value.hint
     assert made("127.0.0.1", "slirp4netns:allow_host_loopback=true").warnings == []
 
 
-def test_slirp_options_of_the_command_line_win_over_the_configuration(programs, config):
+def test_slirp_options_of_the_command_line_win_over_the_configuration(programs: Programs, config: Config) -> None:
     programs("slirp4netns")
     config.engine.network_cmd_options = ("mtu=1500", "enable_ipv6=false")
     o = prepare(ContainerSpec(network="slirp4netns:mtu=9000,allow_host_loopback=true"), config).slirp
@@ -188,19 +192,19 @@ def test_slirp_options_of_the_command_line_win_over_the_configuration(programs, 
         "mtu=٦٨٠",
     ],
 )
-def test_bad_slirp_options(word):
+def test_bad_slirp_options(word: str) -> None:
     with pytest.raises(NetworkError) as e:
         slirp4netns.parse_options([word])
     assert e.value.message.startswith(f"read slirp4netns option {word!r}: ") and e.value.hint
 
 
-def test_outbound_addr6_needs_ipv6():
+def test_outbound_addr6_needs_ipv6() -> None:
     with pytest.raises(NetworkError, match="IPv6 is switched off"):
         slirp4netns.parse_options(["outbound_addr6=::1", "enable_ipv6=false"])
 
 
-def test_slirp_addresses_follow_the_cidr():
-    def three(*words):
+def test_slirp_addresses_follow_the_cidr() -> None:
+    def three(*words: str) -> list[str]:
         o = slirp4netns.parse_options(list(words))
         return [slirp4netns.address(o, n) for n in (2, 3, 100)]
 
@@ -209,13 +213,13 @@ def test_slirp_addresses_follow_the_cidr():
     assert three("cidr=10.0.0.128/25") == ["10.0.0.130", "10.0.0.131", "10.0.0.228"]
 
 
-def slirp_argv(*words, have=ALL_SLIRP, **kw):
+def slirp_argv(*words: str, have: frozenset[str] = ALL_SLIRP, **kw: Any) -> list[str]:
     plan = NetworkPlan("slirp4netns", program="/s", slirp=slirp4netns.parse_options(list(words)))
-    given = {"netns_path": "/ns", "api_socket": "", "exit_fd": True, "sandbox": True} | kw
+    given: dict[str, Any] = {"netns_path": "/ns", "api_socket": "", "exit_fd": True, "sandbox": True} | kw
     return slirp4netns.arguments(plan, have, **given)
 
 
-def test_slirp_command_line():
+def test_slirp_command_line() -> None:
     assert slirp_argv(api_socket="/a") == [
         "/s",
         "--disable-host-loopback",
@@ -262,22 +266,24 @@ def test_slirp_command_line():
         ("--exit-fd", ()),
     ],
 )
-def test_an_old_slirp_is_refused_where_a_wish_needs_the_switch(gone, words):
+def test_an_old_slirp_is_refused_where_a_wish_needs_the_switch(gone: str, words: tuple[str, ...]) -> None:
     with pytest.raises(NetworkError, match=f"has no {gone}"):
         slirp_argv(*words, have=ALL_SLIRP - {gone})
 
 
-def test_an_old_slirp_goes_without_what_is_only_nice():
+def test_an_old_slirp_goes_without_what_is_only_nice() -> None:
     argv = slirp_argv(have=ALL_SLIRP - {"--enable-sandbox", "--enable-seccomp", "--enable-ipv6", "--mtu"})
     assert not {"--enable-sandbox", "--enable-seccomp", "--enable-ipv6"} & set(argv)
 
 
-def pasta_argv(*words, have=ALL_PASTA, ports=()):
+def pasta_argv(
+    *words: str, have: frozenset[str] = ALL_PASTA, ports: Sequence[PortMapping] = ()
+) -> list[str]:
     plan = NetworkPlan("pasta", program="/p", ports=list(ports), pasta=pasta.PastaOptions(list(words)))
     return pasta.arguments(plan, have, netns_path="/ns", pid_file="/pid")
 
 
-def test_pasta_command_line():
+def test_pasta_command_line() -> None:
     assert pasta_argv() == [
         "/p",
         "--config-net",
@@ -334,7 +340,7 @@ def test_pasta_command_line():
     ]
 
 
-def test_pasta_options_values():
+def test_pasta_options_values() -> None:
     o = pasta.PastaOptions(["-a", "10.0.0.1", "--dns-forward=9.9.9.9", "-g"])
     assert (o.value("-a", "--address"), o.value("--dns-forward"), o.value("-g")) == (
         "10.0.0.1",
@@ -343,12 +349,12 @@ def test_pasta_options_values():
     )
 
 
-def test_an_old_pasta_without_config_net_is_refused():
+def test_an_old_pasta_without_config_net_is_refused() -> None:
     with pytest.raises(NetworkError, match="no --config-net"):
         pasta_argv(have=frozenset())
 
 
-def test_supported_is_asked_once_until_the_program_changes(tmp_path):
+def test_supported_is_asked_once_until_the_program_changes(tmp_path: Path) -> None:
     program, calls = tmp_path / "prog", tmp_path / "calls"
     program.write_text(
         f'#!/bin/sh\necho x >> {calls}\necho "  -m, --mtu=MTU  ... [--one|--two] --three-probe" >&2\nexit 1\n'
@@ -356,7 +362,7 @@ def test_supported_is_asked_once_until_the_program_changes(tmp_path):
     program.chmod(0o755)
     switches = ("--mtu", "--three", "--one")
 
-    def ask():
+    def ask() -> frozenset[str]:
         return helper.supported(str(program), switches, str(tmp_path))
 
     assert ask() == ask() == {"--mtu"}
@@ -372,7 +378,7 @@ def test_supported_is_asked_once_until_the_program_changes(tmp_path):
     assert not (tmp_path / "prog.switches").exists()
 
 
-def test_spawn_passes_only_the_named_fds(tmp_path):
+def test_spawn_passes_only_the_named_fds(tmp_path: Path) -> None:
     """Run ls in place of a helper: what it sees is what a helper would inherit."""
     r, w = os.pipe()
     leak = os.open("/dev/null", os.O_RDONLY)
@@ -387,27 +393,27 @@ def test_spawn_passes_only_the_named_fds(tmp_path):
     assert seen == ["0", "1", "2", "3", "4", "5"]  # 5 is the listing's own
 
 
-def test_spawn_keeps_the_environment_to_itself(tmp_path, monkeypatch):
+def test_spawn_keeps_the_environment_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "x")
     pid = helper.spawn(["/usr/bin/env"], log=str(tmp_path / "log"), fds={})
     os.waitpid(pid, 0)
     assert [line.partition("=")[0] for line in (tmp_path / "log").read_text().splitlines()] == ["PATH"]
 
 
-def test_spawn_leads_a_session_of_its_own(tmp_path):
+def test_spawn_leads_a_session_of_its_own(tmp_path: Path) -> None:
     pid = helper.spawn(["/bin/sleep", "60"], log=str(tmp_path / "log"), fds={})
     assert os.getsid(pid) == os.getpgid(pid) == pid
     helper.kill(helper.record(pid, "sleep"))
 
 
-def test_spawn_of_nothing(tmp_path):
+def test_spawn_of_nothing(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(NetworkError, match="start /nonexistent/x: No such file"):
         helper.spawn(["/nonexistent/x"], log=str(tmp_path / "log"), fds={3: 0})
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_teardown_kills_only_the_recorded_process(tmp_path):
+def test_teardown_kills_only_the_recorded_process(tmp_path: Path) -> None:
     pid = helper.spawn(["/bin/sleep", "60"], log=str(tmp_path / "log"), fds={})
     record = helper.record(pid, "sleep")
     driver.teardown([record | {"start_time": record["start_time"] + 1}])
@@ -418,10 +424,10 @@ def test_teardown_kills_only_the_recorded_process(tmp_path):
     driver.teardown([record, {"pid": 0, "start_time": 0, "name": "gone"}])
 
 
-def test_teardown_goes_on_and_collects(monkeypatch):
-    tried = []
+def test_teardown_goes_on_and_collects(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
 
-    def fail(h, *, wait):
+    def fail(h: Mapping[str, Any], *, wait: bool) -> None:
         tried.append(h["pid"])
         raise NetworkError(f"stop {h['pid']}: no", hint="x")
 
@@ -431,7 +437,7 @@ def test_teardown_goes_on_and_collects(monkeypatch):
     assert tried == [1, 2] and len(e.value.exceptions) == 2
 
 
-def test_read_log_quotes_the_cause(tmp_path):
+def test_read_log_quotes_the_cause(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("WARNING: Support for x\n\n" + "\n".join(f"line {i}" for i in range(9)))
     assert helper.read_log(str(log), without=("WARNING",)) == "line 0; line 1; line 2; line 3"

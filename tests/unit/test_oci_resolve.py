@@ -208,7 +208,7 @@ def test_clean(path: str, expected: str) -> None:
 
 
 def test_unset_environment_takes_defaults_only() -> None:
-    spec = {"unset_env": ["LANG", "PATH", "MINE", "NOSUCH"], "env": {"MINE": "1"}}
+    spec: dict[str, Any] = {"unset_env": ["LANG", "PATH", "MINE", "NOSUCH"], "env": {"MINE": "1"}}
     assert done(**spec).env == {"container": "podman", "EMPTY": "", "MINE": "1"}
     assert done(unset_env_all=True, env={"TERM": "abc"}, terminal=True).env == {"TERM": "abc"}
     proxied = done(unset_env_all=True, host_env={"http_proxy": "p"})
