@@ -151,7 +151,7 @@ int op_filesystem(const struct op *op, struct builder *b, spawn_error *e)
                 data = NULL; /* options of cgroup v1 (name=systemd) mean nothing to cgroup2 */
         if (strcmp(type, "tmpfs") == 0 || strcmp(type, "devpts") == 0)
                 data = lsm_mount_data(b->config->mount_label, data, labelled, sizeof(labelled));
-        if (m->options.tmpcopyup)
+        if (m->options.tmpcopyup || plan_locks_late(m))
                 flags &= ~(unsigned long) MS_RDONLY;
         _cleanup_close_ int target = open_target(op, b, type, e);
         if (target < 0)
@@ -288,6 +288,14 @@ int op_readonly(const struct op *op, struct builder *b, spawn_error *e)
         r = tree < 0 ? tree : tree_setattr(tree, true, MOUNT_ATTR_RDONLY, 0, 0);
         if (r >= 0)
                 r = tree_attach(tree, target);
+        return r < 0 ? fail_code(e, r, "mounts", "make `%s` read-only", op->target) : 0;
+}
+
+int op_lock(const struct op *op, struct builder *b, spawn_error *e)
+{
+        _cleanup_close_ int fd = root_open(b->root_fd, op->target, O_PATH | O_DIRECTORY);
+        int r = fd < 0 ? fd : tree_setattr(fd, false, MOUNT_ATTR_RDONLY, 0, 0);
+
         return r < 0 ? fail_code(e, r, "mounts", "make `%s` read-only", op->target) : 0;
 }
 

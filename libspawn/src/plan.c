@@ -18,6 +18,7 @@ static const struct {
         [OP_SYMLINK] = {"link", op_symlink},
         [OP_MASK] = {"mask", op_mask},
         [OP_READONLY] = {"make read-only", op_readonly},
+        [OP_LOCK] = {"lock", op_lock},
         [OP_ROOT_READONLY] = {"make the root read-only", op_root_readonly},
         [OP_HOSTNAME] = {"set hostname", op_hostname},
         [OP_DOMAINNAME] = {"set domainname", op_domainname},
@@ -62,9 +63,35 @@ static bool has_device(const struct config *c, const char *path)
         return false;
 }
 
+/* The host's /dev is complete, and nothing of ours belongs there. */
+static bool binds_dev(const struct config *c)
+{
+        for (size_t i = 0; i < c->n_mounts; i++)
+                if (c->mounts[i].options.bind && strcmp(c->mounts[i].destination, "/dev") == 0)
+                        return true;
+        return false;
+}
+
+bool plan_locks_late(const struct oci_mount *m)
+{
+        return !m->options.bind && !m->options.tmpcopyup && strcmp(m->type, "tmpfs") == 0 && (m->options.ms_flags & MS_RDONLY);
+}
+
+static void add_devices(struct plan *p, const struct config *c)
+{
+        for (size_t i = 0; i < n_default_devices; i++)
+                if (!has_device(c, default_devices[i].path))
+                        add(p, (struct op){.kind = OP_DEVICE, .target = default_devices[i].path, .device = &default_devices[i]});
+        for (size_t i = 0; i < c->n_devices; i++)
+                add(p, (struct op){.kind = OP_DEVICE, .target = c->devices[i].path, .device = &c->devices[i]});
+        for (size_t i = 0; i < ELEMENTSOF(default_links); i++)
+                if (!has_device(c, default_links[i].target))
+                        add(p, (struct op){.kind = OP_SYMLINK, .target = default_links[i].target, .text = default_links[i].text});
+}
+
 int plan_make(struct config *c, struct plan *ret, spawn_error *e)
 {
-        size_t room = c->n_mounts + c->n_devices + n_default_devices + ELEMENTSOF(default_links) + c->masked_paths.n +
+        size_t room = 2 * c->n_mounts + c->n_devices + n_default_devices + ELEMENTSOF(default_links) + c->masked_paths.n +
                       c->readonly_paths.n + c->sysctl.n + 3;
 
         ret->ops = arena_alloc(&c->arena, room, sizeof(*ret->ops));
@@ -82,14 +109,11 @@ int plan_make(struct config *c, struct plan *ret, spawn_error *e)
 
                 add(ret, (struct op){.kind = m->options.bind ? OP_BIND : OP_FILESYSTEM, .target = m->destination, .mount = m});
         }
-        for (size_t i = 0; i < n_default_devices; i++)
-                if (!has_device(c, default_devices[i].path))
-                        add(ret, (struct op){.kind = OP_DEVICE, .target = default_devices[i].path, .device = &default_devices[i]});
-        for (size_t i = 0; i < c->n_devices; i++)
-                add(ret, (struct op){.kind = OP_DEVICE, .target = c->devices[i].path, .device = &c->devices[i]});
-        for (size_t i = 0; i < ELEMENTSOF(default_links); i++)
-                if (!has_device(c, default_links[i].target))
-                        add(ret, (struct op){.kind = OP_SYMLINK, .target = default_links[i].target, .text = default_links[i].text});
+        if (!binds_dev(c))
+                add_devices(ret, c);
+        for (size_t i = 0; i < c->n_mounts; i++)
+                if (plan_locks_late(&c->mounts[i]))
+                        add(ret, (struct op){.kind = OP_LOCK, .target = c->mounts[i].destination, .mount = &c->mounts[i]});
         for (size_t i = 0; i < c->readonly_paths.n; i++)
                 add(ret, (struct op){.kind = OP_READONLY, .target = c->readonly_paths.v[i]});
         for (size_t i = 0; i < c->masked_paths.n; i++)

@@ -11,6 +11,7 @@ enum op_kind {
         OP_SYMLINK,    /* text: what it points to */
         OP_MASK,       /* hide a file or directory; missing is fine */
         OP_READONLY,   /* make a subtree read-only; missing is fine */
+        OP_LOCK,       /* mount: a read-only tmpfs that had to be filled first */
         OP_ROOT_READONLY,
         OP_HOSTNAME,   /* text */
         OP_DOMAINNAME, /* text */
@@ -51,6 +52,8 @@ struct builder {
 /* Clone the sources that must be taken before the host's mounts are cut off. */
 int plan_preopen(struct plan *p, const struct config *c, spawn_error *e);
 int plan_execute(const struct plan *p, struct builder *b, spawn_error *e);
+/* Whether a mount must stay writable until the others and the devices are in it: a read-only tmpfs on /dev. */
+bool plan_locks_late(const struct oci_mount *m);
 
 /* The kinds, one function each. */
 int op_filesystem(const struct op *op, struct builder *b, spawn_error *e);
@@ -60,6 +63,7 @@ int op_device(const struct op *op, struct builder *b, spawn_error *e);
 int op_symlink(const struct op *op, struct builder *b, spawn_error *e);
 int op_mask(const struct op *op, struct builder *b, spawn_error *e);
 int op_readonly(const struct op *op, struct builder *b, spawn_error *e);
+int op_lock(const struct op *op, struct builder *b, spawn_error *e);
 int op_root_readonly(const struct op *op, struct builder *b, spawn_error *e);
 int op_hostname(const struct op *op, struct builder *b, spawn_error *e);
 int op_domainname(const struct op *op, struct builder *b, spawn_error *e);

@@ -195,6 +195,37 @@ TEST(plan_order)
         config_free(&c);
 }
 
+static size_t count_kind(const struct plan *p, enum op_kind kind)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < p->n; i++)
+                n += p->ops[i].kind == kind;
+        return n;
+}
+
+/* A read-only tmpfs on /dev is filled before it is locked; the host's own /dev gets nothing of ours. */
+TEST(plan_dev)
+{
+        struct config c;
+        struct plan p = {0};
+        spawn_error e = {0};
+
+        expect_ok(MOUNT("{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"options\":[\"ro\"]},"
+                        "{\"destination\":\"/t\",\"type\":\"tmpfs\",\"options\":[\"rw\"]}"), &c);
+        CHECK(plan_make(&c, &p, &e) == 0);
+        CHECK(count_kind(&p, OP_LOCK) == 1 && count_kind(&p, OP_DEVICE) == n_default_devices);
+        for (size_t i = 0, locked = 0; i < p.n; i++) {
+                locked += p.ops[i].kind == OP_LOCK;
+                CHECK(!locked || (p.ops[i].kind != OP_DEVICE && p.ops[i].kind != OP_SYMLINK && p.ops[i].kind != OP_FILESYSTEM));
+        }
+        config_free(&c);
+        expect_ok(MOUNT("{\"destination\":\"/dev\",\"type\":\"bind\",\"source\":\"/dev\",\"options\":[\"ro\"]}"), &c);
+        CHECK(plan_make(&c, &p, &e) == 0);
+        CHECK(count_kind(&p, OP_LOCK) == 0 && count_kind(&p, OP_DEVICE) == 0 && count_kind(&p, OP_SYMLINK) == 0);
+        config_free(&c);
+}
+
 TEST(caps_names)
 {
         CHECK(cap_from_name("CAP_CHOWN") == 0);

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from podlike.engine.core import Engine
 
-# Row: (module below podlike.cli, summary). "" as module: a group, whose rows are in COMMANDS[its name].
+# Row: (module below podlike.cli, summary). "" as module: a group, whose rows are in COMMANDS[its path].
 # A row whose name begins with "." is hidden from help.
 _LIST = ("ps", "List containers")
 
@@ -61,6 +61,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "tag": ("tag", "Add an additional name to a local image"),
         "top": ("top", "Display the running processes of a container"),
         "unpause": ("pause:unpause", "Unpause the processes in one or more containers"),
+        "unshare": ("unshare", "Run a command in a modified user namespace"),
         "untag": ("untag", "Remove a name from a local image"),
         "version": ("version", "Display the podlike version information"),
         "wait": ("wait", "Block on one or more containers"),
@@ -99,13 +100,17 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "untag": ("untag", "Remove a name from a local image"),
     },
     "system": {
+        "connection": ("", "Manage remote service destinations"),
         "info": ("info", "Display podlike system information"),
+    },
+    "system connection": {
+        "list": ("connection", "List destination for the podlike service(s)"),
     },
 }
 
 # Other spellings of a row in the same group; podman shows them in the row's help only.
 ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container", "remove"): "rm",
-           ("image", "ls"): "list", ("image", "remove"): "rm"}
+           ("system connection", "ls"): "list", ("image", "ls"): "list", ("image", "remove"): "rm"}
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
 
@@ -115,6 +120,7 @@ GLOBAL_FLAGS = (
     Flag("conmon", "", "string", "Path of the conmon binary"),
     Flag("connection", "c", "string", "Connection to use for remote podlike service", hidden=True),
     Flag("debug", "D", "bool", "Docker compatibility, force setting of log-level", hidden=True),
+    Flag("default-mounts-file", "", "string", "Path to default mounts file", hidden=True),
     Flag("events-backend", "", "string", 'Events backend to use ("file"|"journald"|"none")'),
     Flag("hooks-dir", "", "array", "Set the OCI hooks directory path (may be set multiple times)"),
     Flag("host", "H", "string", "Used for Docker compatibility", hidden=True),
@@ -146,11 +152,10 @@ _REFUSED = {
     "host": "podlike runs containers on this host only",
     "url": "podlike runs containers on this host only",
     "remote": "podlike runs containers on this host only",
-    "hooks_dir": "OCI hook directories are not read",
     "syslog": "messages go to standard error only",
 }
 _GROUP_ABOUT = {"": "Manage pods, containers and images", "container": "Manage containers", "image": "Manage images",
-                "system": "Manage podlike"}
+                "system": "Manage podlike", "system connection": "Manage remote service destinations"}
 
 
 class App(click.Group):
@@ -170,7 +175,7 @@ class App(click.Group):
         if row is None:
             return None
         if not row[0]:
-            return App(name)
+            return App(f"{self.level} {name}" if self.level else name)
         module, _, attribute = row[0].partition(":")
         loaded: Any = __import__(f"podlike.cli.{module}", fromlist=("command",))
         found = getattr(loaded, attribute or "command")
@@ -237,7 +242,7 @@ class App(click.Group):
 
 
 def _path(ctx: click.Context) -> str:
-    return f"{ctx.parent.info_name} {ctx.info_name}" if ctx.parent else str(ctx.info_name)
+    return f"{_path(ctx.parent)} {ctx.info_name}" if ctx.parent else str(ctx.info_name)
 
 
 def _remote(ctx: click.Context) -> bool:

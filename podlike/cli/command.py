@@ -431,8 +431,9 @@ class Parser:
 
 # Global options that may stand behind the command's name too.
 PERSISTENT = frozenset((
-    "cgroup_manager", "conmon", "events_backend", "hooks_dir", "log_level", "network_cmd_path", "network_config_dir",
-    "root", "runroot", "runtime", "runtime_flag", "storage_driver", "storage_opt", "syslog", "tmpdir", "volumepath"))
+    "cgroup_manager", "conmon", "default_mounts_file", "events_backend", "hooks_dir", "log_level", "network_cmd_path",
+    "network_config_dir", "root", "runroot", "runtime", "runtime_flag", "storage_driver", "storage_opt", "syslog", "tmpdir",
+    "volumepath"))
 
 
 def as_click_option(flag: Flag) -> click.Option:

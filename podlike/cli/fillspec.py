@@ -378,8 +378,11 @@ def _life(call: "Call", spec: ContainerSpec) -> None:
     if opts.sdnotify not in ("container", "conmon", "healthy", "ignore"):
         raise UsageError(f'invalid sdnotify value "{opts.sdnotify}": must be container, conmon, healthy or ignore')
     spec.sdnotify = opts.sdnotify if call.changed("sdnotify") else ""
-    spec.runtime = call.session.options["runtime"]
-    spec.runtime_flags = call.session.options["runtime_flag"]
+    world = call.session.options
+    spec.runtime = world["runtime"]
+    spec.runtime_flags = world["runtime_flag"]
+    spec.hooks_dirs = [os.path.abspath(path) for path in world["hooks_dir"]]
+    spec.mounts_file = os.path.abspath(world["default_mounts_file"]) if world["default_mounts_file"] else ""
 
 
 def _log_options(call: "Call", spec: ContainerSpec) -> None:

@@ -99,7 +99,7 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
                                             "be killed automatically after the time expires."),
     ("init", "", "bool", None, "init", "Run an init binary inside the container that forwards signals and reaps "
                                       "processes"),
-    ("init-path", "", "string", None, "!", "Path to the container-init binary"),
+    ("init-path", "", "string", None, "init_path", "Path to the container-init binary"),
     ("systemd", "", "string", "true", "*", 'Run container in systemd mode ("true"|"false"|"always")'),
     ("personality", "", "string", None, "!", "Configure execution domain using personality (e.g., LINUX/LINUX32)"),
     ("secret", "", "array", None, "!", "Add secret to container"),

@@ -7,12 +7,15 @@ from podlike.engine import query
 from podlike.engine.copyup import copy_up
 from podlike.engine.core import Engine
 from podlike.engine.devices import look_up_devices
+from podlike.engine.hooks import hooks_of
+from podlike.engine.hostfiles import copied_mounts
 from podlike.engine.network import Network
 from podlike.engine.users import identify
 from podlike.engine.volumes import ensure_volume
 from podlike.errors import CannotExecuteError, UsageError
 from podlike.files import read_text, write_text
 from podlike.net import files
+from podlike.paths import libexec
 from podlike.runtime import cgroup, hostfacts, spawn
 from podlike.runtime.session import rootless
 from podlike.spec import oci, resolve, sysctls
@@ -38,6 +41,7 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         volumes = [_bound_path(engine, root_fd, m) for m in spec.mounts if m.type in ("bind", "volume")]
         _check_workdir(root_fd, container, volumes)
         binds = _own_files(engine, container, root_fd, entries, network)
+        _add_copied_mounts(spec, binds, bundle)
     finally:
         os.close(root_fd)
     is_rootless, table = rootless(), engine.config.containers
@@ -46,16 +50,38 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         spec, cid=container.id, rootfs=rootfs, user=user, host=_host_facts(container), rootless=is_rootless,
         binds=binds, volumes=volumes, device_nodes=look_up_devices(spec.devices),
         host_devices=list(hostfacts.all_devices()) if spec.privileged else (), netns_path=network.netns or None,
-        ns_paths=_shared_namespaces(engine, spec), cgroups_path=container.state.cgroup or None,
-        seccomp_profile=_seccomp_profile(spec, table.seccomp_profile),
+        ns_paths=_shared_namespaces(engine, spec), init_path=_init_path(engine, spec),
+        cgroups_path=container.state.cgroup or None, seccomp_profile=_seccomp_profile(spec, table.seccomp_profile),
         default_capabilities=table.default_capabilities, default_pids_limit=table.pids_limit,
         default_sysctls=_default_sysctls(table.default_sysctls), warnings=warnings)
+    hooks = hooks_of(engine, spec)
+    if hooks:
+        config["hooks"] = hooks
     if warnings:
         from podlike import log
 
         for text in warnings:
             log.warning(text)
     write_text(f"{bundle}/config.json", json.dumps(config), mode=0o600)
+
+
+def _add_copied_mounts(spec: ContainerSpec, binds: dict[str, str], bundle: str) -> None:
+    taken = {m.target for m in spec.mounts}
+    for target, path in copied_mounts(spec, bundle).items():
+        if target not in taken:
+            binds.setdefault(target, path)
+
+
+def _init_path(engine: Engine, spec: ContainerSpec) -> str:
+    """The program of --init. Raises: UsageError when it cannot be executed."""
+    if not spec.init:
+        return ""
+    table = engine.config
+    path = spec.init_path or table.containers.init_path or table.engine.init_path or libexec("podlike-init")
+    if not os.access(path, os.X_OK):
+        raise UsageError(f"container-init binary not found on the host: stat {path}: no such program",
+                         hint="Leave --init-path and init_path of containers.conf away to use podlike's own.")
+    return path
 
 
 def _host_facts(container: Container) -> oci.HostFacts:

@@ -91,6 +91,7 @@ class ContainerSpec:
     stop_timeout: int = 10  # seconds
     timeout: int = 0  # seconds the container may run; 0: no limit
     init: bool = False
+    init_path: str = ""  # "": the configured one, else podlike-init
     systemd: str = ""
 
     # isolation
@@ -117,6 +118,7 @@ class ContainerSpec:
     # files
     mounts: "list[Mount]" = field(default_factory=list)
     tmpfs: "dict[str, str]" = field(default_factory=dict)  # target -> options
+    mounts_file: str = ""  # --default-mounts-file, instead of the usual mounts.conf
     shm_size: int = 65536 * 1024  # bytes
     volumes_from: "list[str]" = field(default_factory=list)
     image_volumes: "list[str]" = field(default_factory=list)  # resolved from the image's VOLUME
@@ -153,6 +155,7 @@ class ContainerSpec:
     log_driver: str = ""
     log_options: "dict[str, str]" = field(default_factory=dict)
     runtime: str = ""  # "" = podlike-spawn, a name on PATH, or a path
+    hooks_dirs: "list[str]" = field(default_factory=list)  # --hooks-dir, instead of the configured ones
     runtime_flags: "list[str]" = field(default_factory=list)  # without the leading dashes
     conmon_pidfile: str = ""
     pidfile: str = ""

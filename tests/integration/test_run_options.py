@@ -191,3 +191,89 @@ def test_time_zone_of_the_image_is_linked(podlike: Engine, image: str, name: str
     target = load(podlike, name, zone)
     assert run(podlike, "--tz", "Europe/Berlin", target, "readlink", "/etc/localtime") == "../usr/share/zoneinfo/Europe/Berlin"
     podlike("rmi", target)
+
+
+# --- what the host adds ---
+
+
+def test_init(podlike: Engine, image: str, name: str) -> None:
+    assert run(podlike, "--init", image, "cat", "/proc/1/comm") == "podman-init"
+    assert run(podlike, "--init", image, "sh", "-c", "echo $$") == "2"
+    for command, code in ((["sh", "-c", "exit 7"], 7), (["sh", "-c", "kill -9 $$"], 137), (["nosuch"], 127), (["/etc"], 126)):
+        assert podlike("run", "--rm", "--network", "none", "--init", image, *command, check=False).code == code
+    # An orphan that ends is taken: no zombie is left.
+    orphan = "(sleep 0.1 & ) ; sleep 0.5; grep -l '^State:.*Z' /proc/[0-9]*/status | wc -l"
+    assert run(podlike, "--init", image, "sh", "-c", orphan) == "0"
+    podlike("run", "-d", "--name", name, "--network", "none", "--init", image, "sh", "-c",
+            "trap 'echo got; exit 3' USR1; echo ready; while :; do sleep 0.1; done")
+    deadline = time.monotonic() + 10
+    while podlike("logs", name).stdout != "ready\n" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    podlike("kill", "-s", "USR1", name)
+    assert podlike("wait", name).line == "3" and podlike("logs", name).stdout == "ready\ngot\n"
+
+
+def test_init_on_a_terminal(podlike: Engine, image: str) -> None:
+    with podlike.terminal("run", "--rm", "-it", "--init", "--network", "none", image, "sh", "-c",
+                          "trap 'echo one; ' INT; echo ready; n=0; while [ $n -lt 20 ]; do sleep 0.1; n=$((n+1)); done") as t:
+        t.expect(b"ready")
+        t.send(b"\x03")
+        t.expect(b"one")
+        assert t.wait() == 0
+        assert t.output.count(b"one\r\n") == 1
+
+
+def test_hooks(podlike: Engine, image: str, name: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    script = tmp_path / "hook.sh"
+    script.write_text(f'#!/bin/sh\ngrep -o \'"status": *"[a-z]*"\' | tr -d " " >> {log}\n')
+    os.chmod(script, 0o755)
+    os.chmod(tmp_path, 0o777)
+    (tmp_path / "h.json").write_text('{"version": "1.0.0", "when": {"always": true}, "stages": ["prestart", "poststop"], '
+                                     f'"hook": {{"path": "{script}", "env": ["PATH=/usr/bin:/bin"]}}}}')
+    podlike("--hooks-dir", str(tmp_path), "run", "--name", name, "--network", "none", image, "true")
+    assert len(log.read_text().splitlines()) == 2
+    podlike("start", "-a", name)
+    assert len(log.read_text().splitlines()) == 4, "a later start has forgotten the hooks"
+
+
+def test_mounts_conf(podlike: Engine, image: str, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("secret")
+    conf = tmp_path / "mounts.conf"
+    os.chmod(tmp_path, 0o755)
+
+    def key(*flags: str) -> str:
+        return podlike("run", "--rm", "--network", "none", f"--default-mounts-file={conf}", *flags, image, "sh", "-c",
+                       "cat /run/secrets/key 2>/dev/null; true").line
+
+    assert key() == ""
+    conf.write_text(f"/no/such:/x\n{tmp_path}:/run/secrets\n")
+    assert key() == "secret"
+    assert key("--tmpfs", "/run/secrets") == ""
+
+
+def test_read_only_everywhere(podlike: Engine, image: str) -> None:
+    files = ["/tmp/a", "/dev/c", "/dev/shm/d", "/run/e"]
+    assert run(podlike, "--read-only", image, "touch", *files) == ""
+    failed = podlike("run", "--rm", "--read-only", "--read-only-tmpfs=false", image, "touch", *files, check=False)
+    assert failed.code == 1 and failed.stderr.count("Read-only file system") == len(files)
+
+
+def test_the_hosts_dev(podlike: Engine, image: str) -> None:
+    assert run(podlike, "-v", "/dev:/dev", image, "sh", "-c", "test -c /dev/null && echo ok") == "ok"
+
+
+def test_unshare(podlike: Engine) -> None:
+    assert podlike("unshare", "id", "-u").line == "0"
+    assert len(podlike("unshare", "cat", "/proc/self/uid_map").stdout.splitlines()) >= 2
+    assert podlike("unshare", "sh", "-c", "exit 9", check=False).code == 9
+    assert podlike("unshare", "nosuch-command", check=False).code == 127
+    assert podlike("unshare", "/etc", check=False).code == 126
+    inner = podlike("unshare", podlike.bin, "images", "-q").stdout
+    assert inner and inner == podlike("images", "-q").stdout
+    assert podlike("--noout", "unshare", "id").stdout == ""
+
+
+def test_system_connection_list(podlike: Engine) -> None:
+    assert podlike("system", "connection", "ls").stdout.split() == ["Name", "URI", "Identity", "Default", "ReadWrite"]
+    assert podlike("system", "connection", "list", "-q").stdout == ""
