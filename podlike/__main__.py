@@ -27,10 +27,10 @@ def program_name(argv0: str) -> str:
 def main(argv: list[str] | None = None) -> "NoReturn":
     """Entry point of the program `podlike`."""
     argv = sys.argv if argv is None else argv
-    for fd, name in ((1, "stdout"), (2, "stderr")):
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:  # closed by the caller: `podlike ps >&-`
-            os.open("/dev/null", os.O_WRONLY)
-            setattr(sys, name, open(fd, "w", closefd=False))
+            os.open("/dev/null", os.O_RDWR)  # becomes fd: the lowest that is free, and those below it are open by now
+            setattr(sys, name, open(fd, "w" if fd else "r", closefd=False))
     code = run(argv[1:], program_name(argv[0]))
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -126,11 +126,11 @@ def _report(text: str) -> None:
     """Write to standard error, after what is buffered for standard output."""
     try:
         sys.stdout.flush()
-    except (BrokenPipeError, ValueError):
+    except (OSError, ValueError):
         _silence()
     try:
         sys.stderr.write(text)
-    except (BrokenPipeError, ValueError):
+    except (OSError, ValueError):
         pass
 
 
