@@ -36,7 +36,7 @@ def stored(podlike: Engine) -> set[str]:
     for top in ("blobs/sha256", "layers/sha256", "containers", "tmp", "volumes"):
         path = f"{podlike.data}/{top}"
         if os.path.isdir(path):
-            found |= {f"{top}/{n}" for n in os.listdir(path)}
+            found |= {f"{top}/{n}" for n in os.listdir(path) if n[0] != "."}  # hidden: lock files
     return found
 
 
@@ -289,6 +289,19 @@ def test_broken_configuration_is_named(strict: Engine, image: str, tmp_path: Pat
     conf = tmp_path / "containers.conf"
     conf.write_text('[engine]\nruntime = "unterminated\n')
     refused(strict("run", "--rm", "--network", "none", image, "true", env={"CONTAINERS_CONF": str(conf)}, check=False), str(conf))
+
+
+FIRST = [["ps"], ["load", "-i", "IMAGE"], ["pull", "--tls-verify=false", "127.0.0.1:1/x"]]
+
+
+@pytest.mark.parametrize("args", FIRST, ids=lambda args: args[0])
+def test_new_directories_are_private(strict: Engine, tmp_path: Path, args: list[str]) -> None:
+    """Whichever command comes first: nobody else may look into the data or the volatile directory."""
+    oci.write_oci_archive(tmp_path / "i.tar", {"localhost/x:latest": oci.Image(layers=[])})
+    env = {"PODLIKE_ROOT": str(tmp_path / "data"), "PODLIKE_RUNROOT": str(tmp_path / "run")}
+    strict(*(str(tmp_path / "i.tar") if a == "IMAGE" else a for a in args), env=env, check=False)
+    modes = {name: os.stat(tmp_path / name).st_mode & 0o777 for name in ("data", "run") if (tmp_path / name).exists()}
+    assert modes and set(modes.values()) == {0o700}, modes
 
 
 def test_broken_database_is_named(strict: Engine, tmp_path: Path) -> None:
