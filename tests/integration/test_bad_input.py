@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -300,6 +301,9 @@ def test_new_directories_are_private(strict: Engine, tmp_path: Path, args: list[
     oci.write_oci_archive(tmp_path / "i.tar", {"localhost/x:latest": oci.Image(layers=[])})
     env = {"PODLIKE_ROOT": str(tmp_path / "data"), "PODLIKE_RUNROOT": str(tmp_path / "run")}
     strict(*(str(tmp_path / "i.tar") if a == "IMAGE" else a for a in args), env=env, check=False)
+    for pid, command in strict.processes().items():
+        if str(tmp_path) in command:  # this test's own session
+            os.kill(pid, signal.SIGKILL)
     modes = {name: os.stat(tmp_path / name).st_mode & 0o777 for name in ("data", "run") if (tmp_path / name).exists()}
     assert modes and set(modes.values()) == {0o700}, modes
 

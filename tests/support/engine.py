@@ -221,7 +221,7 @@ class Leftovers(NamedTuple):
         new += [f"file {f}" for f in sorted(self.files - before.files)]
         new += [f"cgroup {c}" for c in sorted(self.cgroups - before.cgroups)]
         holders = [pid for pid, cmd in self.processes.items() if _is_holder(cmd)]
-        if len(holders) > 1:
+        if len(holders) > max(1, sum(_is_holder(cmd) for cmd in before.processes.values())):
             new.append(f"{len(holders)} session holders: {holders}")
         return new
 
