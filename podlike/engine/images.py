@@ -193,12 +193,20 @@ def remove_image(engine: Engine, image: Image, *, force: bool = False) -> Remove
         raise InUseError(f"image used by {users[0].id}: image is in use by a container: consider listing external "
                          "containers and force-removing image",
                          hint=f"Remove the container first (`podlike rm {users[0].name}`), or use --force.")
-    for container in users:
+    for container in _with_dependents(engine, users):
         _remove_container(engine, container)
     blobs = _blobs_of(engine, image)
     engine.images.remove(image.id)
     collect_garbage(engine, Garbage(set(image.layers), blobs))
     return Removed(image.names, image.id)
+
+
+def _with_dependents(engine: Engine, users: "list[Container]") -> "list[Container]":
+    if not users:
+        return []
+    from podlike.engine.dependents import dependents, dependents_first
+
+    return dependents_first(engine, [*users, *(d for user in users for d in dependents(engine, user))])
 
 
 def _remove_container(engine: Engine, container: "Container") -> None:
