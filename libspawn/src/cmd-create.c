@@ -76,6 +76,8 @@ static int run_foreground(const struct runtime *rt, struct create_args *a, spawn
                 master = terminal_receive_fd(relay[0]); /* -ENOMSG: no terminal was made */
                 (void) close(relay[0]);
         }
+        if (!a->detach)
+                wait_hold_signals();
         r = container_start(rt, a->o.id, e);
         if (r < 0) {
                 (void) container_delete(rt, a->o.id, true, NULL);
