@@ -6,6 +6,7 @@
 
 struct create_options {
         const char *id, *bundle, *pid_file, *console_socket;
+        const char *config; /* file instead of config.json, beneath the bundle or absolute; NULL: none */
         int preserve_fds;
         bool no_pivot, no_new_keyring;
         int console_fd; /* connected socket instead of console_socket; -1: none */

@@ -26,7 +26,7 @@ static int run_hooks(int dir_fd, const struct state *s, int kind, const char *st
 
         if (!s->hooks)
                 return 0;
-        r = config_read(dir_fd, "config.json", &c, e);
+        r = config_read(dir_fd, "config.json", "config.json", &c, e);
         if (r == 0 && c.hooks.n[kind] > 0) {
                 json = state_oci_json(s, status, kind == HOOK_POSTSTOP ? 0 : s->pid, false);
                 r = json == NULL ? -ENOMEM : hooks_run(&c.hooks, kind, json, NULL, e);

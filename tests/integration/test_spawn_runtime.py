@@ -19,7 +19,10 @@ from podlike import paths
 from tests.support.need import need
 
 BUSYBOX = shutil.which("busybox", path="/bin:/usr/bin")
-APPLETS = "sh cat ls sleep true false id echo mkdir touch pwd readlink tty stty kill hostname grep trap env head ln stat mount wc cut sort".split()
+APPLETS = (
+    "sh cat ls sleep true false id echo mkdir touch pwd readlink tty stty kill hostname "
+    "grep env head ln stat mount wc cut sort"
+).split()
 CAPS = ["CAP_CHOWN", "CAP_KILL", "CAP_SETUID", "CAP_SETGID", "CAP_DAC_OVERRIDE"]
 Config = dict[str, Any]
 
@@ -37,11 +40,30 @@ def base_config() -> Config:
         "root": {"path": "rootfs"},
         "hostname": "boxed",
         "mounts": [
-            {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]},
-            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=64k"]},
-            {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
-             "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]},
-            {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
+            {
+                "destination": "/proc",
+                "type": "proc",
+                "source": "proc",
+                "options": ["nosuid", "noexec", "nodev"],
+            },
+            {
+                "destination": "/dev",
+                "type": "tmpfs",
+                "source": "tmpfs",
+                "options": ["nosuid", "strictatime", "mode=755", "size=64k"],
+            },
+            {
+                "destination": "/dev/pts",
+                "type": "devpts",
+                "source": "devpts",
+                "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"],
+            },
+            {
+                "destination": "/sys",
+                "type": "sysfs",
+                "source": "sysfs",
+                "options": ["nosuid", "noexec", "nodev", "ro"],
+            },
         ],
         "linux": {"namespaces": [{"type": t} for t in ("pid", "network", "ipc", "uts", "mount", "cgroup")]},
     }
@@ -75,7 +97,14 @@ class Box:
 
     def __call__(self, *args: str, pass_fds: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
         """Call the runtime; whoever inherits its output must have ended too."""
-        return subprocess.run(self.argv(*args), capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL, pass_fds=pass_fds)
+        return subprocess.run(
+            self.argv(*args),
+            capture_output=True,
+            text=True,
+            timeout=10,
+            stdin=subprocess.DEVNULL,
+            pass_fds=pass_fds,
+        )
 
     def ok(self, *args: str) -> str:
         p = self(*args)
@@ -96,9 +125,17 @@ class Box:
         """Create; the container's output goes to DIR/out. Returns its pid."""
         self.write(*args)
         pid_file = f"{self.dir}/{name}.pid"
-        with open(f"{self.dir}/out", "a") as out, open(f"{self.dir}/err", "w+") as err:  # no pipes: it keeps them open
-            p = subprocess.run(self.argv("create", "-b", self.bundle, "--pid-file", pid_file, *options, name),
-                               stdout=out, stderr=err, stdin=subprocess.DEVNULL, timeout=30)
+        with (
+            open(f"{self.dir}/out", "a") as out,
+            open(f"{self.dir}/err", "w+") as err,
+        ):  # no pipes: it keeps them open
+            p = subprocess.run(
+                self.argv("create", "-b", self.bundle, "--pid-file", pid_file, *options, name),
+                stdout=out,
+                stderr=err,
+                stdin=subprocess.DEVNULL,
+                timeout=30,
+            )
             err.seek(0)
             assert p.returncode == 0, err.read()
         with open(pid_file) as f:
@@ -138,7 +175,11 @@ def holder() -> Iterator[int]:
     need(BUSYBOX, "no busybox: install busybox-static")
     need(os.geteuid() != 0, "run as an ordinary user with subordinate ids")
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
-    p = subprocess.Popen(["unshare", "-Urm", "--map-auto", "sh", "-c", "echo ready; exec sleep 100000"], stdout=subprocess.PIPE, text=True)
+    p = subprocess.Popen(
+        ["unshare", "-Urm", "--map-auto", "sh", "-c", "echo ready; exec sleep 100000"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert p.stdout is not None
     need(p.stdout.readline() == "ready\n", "unshare -Urm --map-auto fails: no subordinate ids for this user")
     yield p.pid
@@ -198,7 +239,9 @@ def test_lifecycle(box: Box) -> None:
 
 @pytest.mark.parametrize(("sig", "number"), [("TERM", 15), ("SIGUSR1", 10), ("9", 9), ("rtmin+1", 35)])
 def test_kill_signals(box: Box, sig: str, number: int) -> None:
-    pid = box.start("sh", "-c", f"trap 'exit {40 + number}' {number}; echo ready; while true; do sleep 0.01; done")
+    pid = box.start(
+        "sh", "-c", f"trap 'exit {40 + number}' {number}; echo ready; while true; do sleep 0.01; done"
+    )
     while "ready" not in box.output():
         time.sleep(0.005)
     box.ok("kill", "c", sig)
@@ -226,17 +269,30 @@ def test_bad_ids(box: Box, bad: str) -> None:
         assert p.returncode == 1 and "invalid container id" in p.stderr
 
 
-@pytest.mark.parametrize(("args", "code", "words"), [
-    (["nope"], 127, "executable file `nope` not found in $PATH: No such file or directory"),
-    (["/no/such"], 127, "executable file `/no/such` not found in $PATH: No such file or directory"),
-    (["/etc"], 126, "open executable: Permission denied"),
-    (["/plain"], 126, "open executable: Permission denied"),
-])
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["nope"], 127, "executable file `nope` not found in $PATH: No such file or directory"),
+        (["/no/such"], 127, "executable file `/no/such` not found in $PATH: No such file or directory"),
+        (["/etc"], 126, "open executable: Permission denied"),
+        (["/plain"], 126, "open executable: Permission denied"),
+    ],
+)
 def test_command_that_cannot_run(box: Box, args: list[str], code: int, words: str) -> None:
     with open(f"{box.rootfs}/plain", "w") as f:
         f.write("text")
     box.write(*args)
-    p = box("--log", f"{box.dir}/log", "--log-format=json", "create", "--bundle", box.bundle, "--pid-file", f"{box.dir}/pid", "c")
+    p = box(
+        "--log",
+        f"{box.dir}/log",
+        "--log-format=json",
+        "create",
+        "--bundle",
+        box.bundle,
+        "--pid-file",
+        f"{box.dir}/pid",
+        "c",
+    )
     assert p.returncode == code and words in p.stderr
     with open(f"{box.dir}/log") as f:
         entry = json.loads(f.read())
@@ -251,7 +307,9 @@ def test_missing_interpreter_is_told_by_start(box: Box) -> None:
     pid = box.create("/script")
     p = box("start", "c")
     assert p.returncode == 127
-    assert p.stderr == "exec container process (missing dynamic library?) `/script`: No such file or directory\n"
+    assert (
+        p.stderr == "exec container process (missing dynamic library?) `/script`: No such file or directory\n"
+    )
     assert reap(pid) == 127
 
 
@@ -285,7 +343,9 @@ def test_working_directory_outside(box: Box) -> None:
                 here, root = p.stdout.split()
                 assert here == root, n
             else:
-                assert p.stderr.startswith((f"chdir to `/proc/self/fd/{n}`: ", f"create working directory `/proc/self/fd/{n}`: "))
+                assert p.stderr.startswith(
+                    (f"chdir to `/proc/self/fd/{n}`: ", f"create working directory `/proc/self/fd/{n}`: ")
+                )
                 outside = outside or "the directory is outside of the container" in p.stderr
         assert outside
     finally:
@@ -311,22 +371,37 @@ def status_field(text: str, name: str) -> str:
 
 def test_capabilities(box: Box) -> None:
     caps = box.spec["process"]["capabilities"]
-    caps.update(bounding=["CAP_CHOWN", "CAP_KILL"], effective=["CAP_KILL"], permitted=["CAP_KILL", "CAP_CHOWN"])
+    caps.update(
+        bounding=["CAP_CHOWN", "CAP_KILL"], effective=["CAP_KILL"], permitted=["CAP_KILL", "CAP_CHOWN"]
+    )
     text = box.sh("cat /proc/self/status")
-    assert [int(status_field(text, f), 16) for f in ("CapBnd", "CapEff", "CapPrm", "CapInh", "CapAmb")] == [0x21, 0x21, 0x21, 0, 0]
+    assert [int(status_field(text, f), 16) for f in ("CapBnd", "CapEff", "CapPrm", "CapInh", "CapAmb")] == [
+        0x21,
+        0x21,
+        0x21,
+        0,
+        0,
+    ]
     box.spec["process"]["user"] = {"uid": 33, "gid": 34, "additionalGids": [5, 6]}
     text = box.sh("cat /proc/self/status")
     assert [int(status_field(text, f), 16) for f in ("CapBnd", "CapEff", "CapPrm")] == [0x21, 0, 0]
-    assert status_field(text, "Uid").split() == ["33"] * 4 and status_field(text, "Groups").split() == ["5", "6"]
+    assert status_field(text, "Uid").split() == ["33"] * 4 and status_field(text, "Groups").split() == [
+        "5",
+        "6",
+    ]
     caps.update(inheritable=["CAP_KILL"], ambient=["CAP_KILL"])
     text = box.sh("cat /proc/self/status")
     assert [int(status_field(text, f), 16) for f in ("CapEff", "CapPrm", "CapInh", "CapAmb")] == [0x20] * 4
 
 
 def test_process_attributes(box: Box) -> None:
-    box.spec["process"].update(noNewPrivileges=True, oomScoreAdj=500, rlimits=[{"type": "RLIMIT_NOFILE", "soft": 10, "hard": 20}])
+    box.spec["process"].update(
+        noNewPrivileges=True, oomScoreAdj=500, rlimits=[{"type": "RLIMIT_NOFILE", "soft": 10, "hard": 20}]
+    )
     box.spec["process"]["user"]["umask"] = 0o027
-    out = box.sh("grep NoNewPrivs /proc/self/status; cat /proc/self/oom_score_adj; ulimit -Sn; ulimit -Hn; umask; hostname; echo $A;")
+    out = box.sh(
+        "grep NoNewPrivs /proc/self/status; cat /proc/self/oom_score_adj; ulimit -Sn; ulimit -Hn; umask; hostname; echo $A;"
+    )
     assert out.split() == ["NoNewPrivs:", "1", "500", "10", "20", "0027", "boxed", "base"]
 
 
@@ -338,9 +413,18 @@ def test_rlimit_that_is_refused(box: Box) -> None:
 
 
 def test_devices_and_links(box: Box) -> None:
-    out = box.sh("cd /dev; for d in null zero full random urandom tty; do [ -c $d ] || echo no $d; done; "
-                 "for l in fd stdin stdout stderr ptmx; do readlink $l; done; echo x > /dev/null; head -c 2 /dev/zero | wc -c")
-    assert out.split() == ["/proc/self/fd", "/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2", "pts/ptmx", "2"]
+    out = box.sh(
+        "cd /dev; for d in null zero full random urandom tty; do [ -c $d ] || echo no $d; done; "
+        "for l in fd stdin stdout stderr ptmx; do readlink $l; done; echo x > /dev/null; head -c 2 /dev/zero | wc -c"
+    )
+    assert out.split() == [
+        "/proc/self/fd",
+        "/proc/self/fd/0",
+        "/proc/self/fd/1",
+        "/proc/self/fd/2",
+        "pts/ptmx",
+        "2",
+    ]
 
 
 def test_home(box: Box) -> None:
@@ -361,16 +445,38 @@ def test_mounts(box: Box) -> None:
     with open(f"{box.rootfs}/var/seed/a", "w") as f:
         f.write("seeded")
     box.spec["mounts"] += [
-        {"destination": "/mnt/vol", "type": "bind", "source": f"{box.dir}/vol", "options": ["rbind", "rprivate", "ro", "nosuid"]},
+        {
+            "destination": "/mnt/vol",
+            "type": "bind",
+            "source": f"{box.dir}/vol",
+            "options": ["rbind", "rprivate", "ro", "nosuid"],
+        },
         {"destination": "/mnt/rw", "type": "bind", "source": f"{box.dir}/vol", "options": ["rbind", "rw"]},
         {"destination": "/a/b/file", "source": f"{box.dir}/file", "options": ["bind", "ro"]},
-        {"destination": "/var", "type": "tmpfs", "source": "tmpfs", "options": ["size=128k", "mode=711", "tmpcopyup", "nodev"]},
+        {
+            "destination": "/var",
+            "type": "tmpfs",
+            "source": "tmpfs",
+            "options": ["size=128k", "mode=711", "tmpcopyup", "nodev"],
+        },
         {"destination": "/tmp/ro", "type": "tmpfs", "source": "tmpfs", "options": ["ro"]},
     ]
-    out = box.sh("touch /mnt/vol/x 2>/dev/null || echo vol-ro; touch /mnt/rw/y && echo rw; cat /a/b/file; echo; "
-                 "echo z 2>/dev/null > /a/b/file || echo file-ro; cat /var/seed/a; echo; touch /var/new && echo var; touch /tmp/ro/x 2>/dev/null || echo tmp-ro; "
-                 "grep ' /var ' /proc/self/mountinfo | cut -d' ' -f6")
-    assert out.split() == ["vol-ro", "rw", "content", "file-ro", "seeded", "var", "tmp-ro", "rw,nodev,relatime"]
+    out = box.sh(
+        "touch /mnt/vol/x 2>/dev/null || echo vol-ro; touch /mnt/rw/y && echo rw; cat /a/b/file; echo; "
+        "echo z 2>/dev/null > /a/b/file || echo file-ro; cat /var/seed/a; echo; touch /var/new && echo var; "
+        "touch /tmp/ro/x 2>/dev/null || echo tmp-ro; "
+        "grep ' /var ' /proc/self/mountinfo | cut -d' ' -f6"
+    )
+    assert out.split() == [
+        "vol-ro",
+        "rw",
+        "content",
+        "file-ro",
+        "seeded",
+        "var",
+        "tmp-ro",
+        "rw,nodev,relatime",
+    ]
     assert os.path.exists(f"{box.dir}/vol/y")
     missing = {"destination": "/m", "type": "bind", "source": "/no/such/thing", "options": ["bind"]}
     box.spec["mounts"].append(missing)
@@ -387,7 +493,9 @@ def test_mount_targets_stay_beneath_the_root(box: Box) -> None:
     with open(f"{box.dir}/file", "w") as f:
         f.write("bound")
     for destination in ("/abs/x", "/rel/y", "/../../../outside/z", "/etc/resolv.conf"):
-        box.spec["mounts"].append({"destination": destination, "type": "bind", "source": f"{box.dir}/file", "options": ["bind"]})
+        box.spec["mounts"].append(
+            {"destination": destination, "type": "bind", "source": f"{box.dir}/file", "options": ["bind"]}
+        )
     out = box.sh("cat /abs/x /rel/y /outside/z /run/resolve/stub.conf /etc/resolv.conf")
     assert out == "bound" * 5
     assert os.listdir(f"{box.dir}/outside") == []
@@ -397,15 +505,23 @@ def test_proc_must_not_be_a_link(box: Box) -> None:
     os.rmdir(f"{box.rootfs}/proc")
     os.symlink("/tmp", f"{box.rootfs}/proc")
     p = box.run("true")
-    assert p.returncode == 1 and p.stderr == "mount `proc` to `/proc`: the target must not be a symbolic link\n"
+    assert (
+        p.returncode == 1 and p.stderr == "mount `proc` to `/proc`: the target must not be a symbolic link\n"
+    )
 
 
 def test_masked_and_readonly_paths(box: Box) -> None:
     with open(f"{box.rootfs}/secret/key", "w") as f:
         f.write("key")
-    box.spec["linux"].update(maskedPaths=["/secret", "/proc/keys", "/proc/timer_list", "/no/such"], readonlyPaths=["/proc/sys", "/tmp", "/no/such"])
-    out = box.sh("ls /secret; touch /secret/x 2>/dev/null || echo locked; [ -c /proc/timer_list ] && cat /proc/timer_list; touch /tmp/x 2>/dev/null || echo tmp-ro; "
-                 "echo 1 2>/dev/null >/proc/sys/net/ipv4/ip_forward || echo sys-ro")
+    box.spec["linux"].update(
+        maskedPaths=["/secret", "/proc/keys", "/proc/timer_list", "/no/such"],
+        readonlyPaths=["/proc/sys", "/tmp", "/no/such"],
+    )
+    out = box.sh(
+        "ls /secret; touch /secret/x 2>/dev/null || echo locked; [ -c /proc/timer_list ] && cat /proc/timer_list; "
+        "touch /tmp/x 2>/dev/null || echo tmp-ro; "
+        "echo 1 2>/dev/null >/proc/sys/net/ipv4/ip_forward || echo sys-ro"
+    )
     assert out.split() == ["locked", "tmp-ro", "sys-ro"]
 
 
@@ -418,7 +534,14 @@ def test_readonly_root(box: Box) -> None:
 def test_root_is_all_there_is(box: Box) -> None:
     """Nothing of the host's mounts is left in the container."""
     points = box.sh("cut -d' ' -f5 /proc/self/mountinfo").split()
-    assert points[0] == "/" and set(points) == {"/", "/proc", "/dev", "/dev/pts", "/sys", *(f"/dev/{d}" for d in "null zero full random urandom tty".split())}
+    assert points[0] == "/" and set(points) == {
+        "/",
+        "/proc",
+        "/dev",
+        "/dev/pts",
+        "/sys",
+        *(f"/dev/{d}" for d in "null zero full random urandom tty".split()),
+    }
 
 
 def test_sysctl_and_hostname(box: Box) -> None:
@@ -437,10 +560,24 @@ def test_loopback_is_up(box: Box) -> None:
     assert box.sh("cat /sys/class/net/lo/operstate; cat /sys/class/net/lo/flags").split()[1] == "0x9"
 
 
-SECCOMP = {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"],
-           "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]}
+SECCOMP = {
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"],
+    "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}],
+}
 MKDIR = "mkdir /tmp/d 2>&1; grep Seccomp: /proc/self/status"
-FILTERED = ["mkdir:", "can't", "create", "directory", "'/tmp/d':", "Operation", "not", "supported", "Seccomp:", "2"]
+FILTERED = [
+    "mkdir:",
+    "can't",
+    "create",
+    "directory",
+    "'/tmp/d':",
+    "Operation",
+    "not",
+    "supported",
+    "Seccomp:",
+    "2",
+]
 
 
 @pytest.mark.parametrize("no_new_privileges", [False, True])
@@ -509,8 +646,12 @@ def test_terminal(box: Box) -> None:
     box.spec["process"].update(terminal=True, consoleSize={"height": 33, "width": 99})
     box.spec["process"]["user"] = {"uid": 5, "gid": 5}
     console = Console(f"{box.dir}/console.sock")
-    pid = box.create("sh", "-c", "tty; stty size; [ -c /dev/console ] && echo console; echo x > /dev/tty; stat -c %u /dev/pts/0",
-                     options=("--console-socket", console.path))
+    pid = box.create(
+        "sh",
+        "-c",
+        "tty; stty size; [ -c /dev/console ] && echo console; echo x > /dev/tty; stat -c %u /dev/pts/0",
+        options=("--console-socket", console.path),
+    )
     master = console.master()
     box.ok("start", "c")
     assert read_all(master).split() == ["/dev/pts/0", "33", "99", "console", "x", "5"]
@@ -527,14 +668,24 @@ def test_terminal_without_a_socket(box: Box) -> None:
 def test_exec_terminal(box: Box) -> None:
     box.start("sleep", "100")
     console = Console(f"{box.dir}/console.sock")
-    box.ok("exec", "--tty", "--detach", "--console-socket", console.path, "--pid-file", f"{box.dir}/x.pid", "c", "tty")
+    box.ok(
+        "exec",
+        "--tty",
+        "--detach",
+        "--console-socket",
+        console.path,
+        "--pid-file",
+        f"{box.dir}/x.pid",
+        "c",
+        "tty",
+    )
     assert read_all(console.master()) == "/dev/pts/0\n"
     with open(f"{box.dir}/x.pid") as f:
         assert reap(int(f.read())) == 0
 
 
 def hook(box: Box, name: str, extra: str = "") -> Config:
-    script = f"echo {name} $(sed 's/.*\"status\":\"\\([a-z]*\\)\".*/\\1/') >> {box.dir}/hooks; {extra}"
+    script = f'echo {name} $(sed \'s/.*"status":"\\([a-z]*\\)".*/\\1/\') >> {box.dir}/hooks; {extra}'
     return {"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}
 
 
@@ -542,10 +693,18 @@ def test_hooks(box: Box) -> None:
     names = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"]
     box.spec["hooks"] = {n: [hook(box, n)] for n in names}
     # This one runs in the container, which has no sed.
-    box.spec["hooks"]["startContainer"] = [{"path": "/bin/sh", "args": ["sh", "-c", "cat > /tmp/state"], "env": ["PATH=/bin"]}]
+    box.spec["hooks"]["startContainer"] = [
+        {"path": "/bin/sh", "args": ["sh", "-c", "cat > /tmp/state"], "env": ["PATH=/bin"]}
+    ]
     assert json.loads(box.sh("cat /tmp/state"))["id"] == "c"
     with open(f"{box.dir}/hooks") as f:
-        assert f.read().split("\n")[:-1] == ["prestart creating", "createRuntime creating", "createContainer created", "poststart running", "poststop stopped"]
+        assert f.read().split("\n")[:-1] == [
+            "prestart creating",
+            "createRuntime creating",
+            "createContainer created",
+            "poststart running",
+            "poststop stopped",
+        ]
 
 
 @pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer"])
@@ -557,7 +716,15 @@ def test_failing_hook_aborts(box: Box, kind: str) -> None:
 
 
 def test_killed_creator_leaves_nothing_in_the_way(box: Box) -> None:
-    box.spec["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", f"echo $PPID > {box.dir}/creator; sleep 100"], "env": ["PATH=/bin:/usr/bin"]}]}
+    box.spec["hooks"] = {
+        "createRuntime": [
+            {
+                "path": "/bin/sh",
+                "args": ["sh", "-c", f"echo $PPID > {box.dir}/creator; sleep 100"],
+                "env": ["PATH=/bin:/usr/bin"],
+            }
+        ]
+    }
     box.write("sleep", "100")
     p = subprocess.Popen(box.argv("create", "-b", box.bundle, "c"), stderr=subprocess.DEVNULL)
     while not os.path.exists(f"{box.dir}/creator") or not os.path.getsize(f"{box.dir}/creator"):
@@ -602,23 +769,54 @@ def test_reused_pid_is_not_the_container(box: Box) -> None:
 
 def test_exec(box: Box) -> None:
     box.start("sleep", "100")
-    p = box("exec", "c", "sh", "-c", "id -u; echo $A $B; pwd; readlink /proc/self/ns/pid; readlink /proc/1/ns/pid; exit 7")
+    p = box(
+        "exec",
+        "c",
+        "sh",
+        "-c",
+        "id -u; echo $A $B; pwd; readlink /proc/self/ns/pid; readlink /proc/1/ns/pid; exit 7",
+    )
     lines = p.stdout.split("\n")
     assert p.returncode == 7 and lines[:3] == ["0", "base", "/"] and lines[3] == lines[4]
-    p = box("exec", "--env", "A=new", "-eB=b", "--cwd", "/tmp", "--user=5:6", "c", "sh", "-c", "id -u; id -g; echo $A $B; pwd")
+    p = box(
+        "exec",
+        "--env",
+        "A=new",
+        "-eB=b",
+        "--cwd",
+        "/tmp",
+        "--user=5:6",
+        "c",
+        "sh",
+        "-c",
+        "id -u; id -g; echo $A $B; pwd",
+    )
     assert p.stdout.split() == ["5", "6", "new", "b", "/tmp"]
     assert box("exec", "c", "sh", "-c", "kill -9 $$").returncode == 137
-    assert box("exec", "-c", "CAP_SYS_CHROOT", "c", "grep", "CapEff", "/proc/self/status").stdout.split()[1] == "00000000000400e3"
+    assert (
+        box("exec", "-c", "CAP_SYS_CHROOT", "c", "grep", "CapEff", "/proc/self/status").stdout.split()[1]
+        == "00000000000400e3"
+    )
     assert box("exec", "c", "ls", "/proc/self/fd").stdout.split() == ["0", "1", "2", "3"]
 
 
 def test_exec_process_file(box: Box) -> None:
     box.start("sleep", "100")
-    process = {"args": ["sh", "-c", "id -u; pwd; env; grep NoNew /proc/self/status"], "cwd": "/bin", "env": ["PATH=/bin", "X=1"], "user": {"uid": 7, "gid": 7}, "noNewPrivileges": True}
+    process = {
+        "args": ["sh", "-c", "id -u; pwd; env; grep NoNew /proc/self/status"],
+        "cwd": "/bin",
+        "env": ["PATH=/bin", "X=1"],
+        "user": {"uid": 7, "gid": 7},
+        "noNewPrivileges": True,
+    }
     with open(f"{box.dir}/p.json", "w") as f:
         json.dump(process, f)
     words = box("exec", "--process", f"{box.dir}/p.json", "c").stdout.split()
-    assert words[:2] == ["7", "/bin"] and {"PATH=/bin", "X=1"} <= set(words) and words[-2:] == ["NoNewPrivs:", "1"]
+    assert (
+        words[:2] == ["7", "/bin"]
+        and {"PATH=/bin", "X=1"} <= set(words)
+        and words[-2:] == ["NoNewPrivs:", "1"]
+    )
     process["args"] = [7]
     with open(f"{box.dir}/p.json", "w") as f:
         json.dump(process, f)
@@ -626,10 +824,13 @@ def test_exec_process_file(box: Box) -> None:
     assert p.returncode == 1 and p.stderr == "args[0]: expected a string, found int\n"
 
 
-@pytest.mark.parametrize(("command", "code", "words"), [
-    ("nope", 127, "executable file `nope` not found in $PATH: No such file or directory"),
-    ("/etc", 126, "open executable: Permission denied"),
-])
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("nope", 127, "executable file `nope` not found in $PATH: No such file or directory"),
+        ("/etc", 126, "open executable: Permission denied"),
+    ],
+)
 def test_exec_of_what_cannot_run(box: Box, command: str, code: int, words: str) -> None:
     box.start("sleep", "100")
     for options in ((), ("--detach", "--pid-file", f"{box.dir}/x.pid")):
@@ -641,7 +842,13 @@ def test_exec_of_what_cannot_run(box: Box, command: str, code: int, words: str) 
 def test_exec_detached(box: Box) -> None:
     box.start("sleep", "100")
     with open(f"{box.dir}/out", "w") as out:
-        p = subprocess.run(box.argv("exec", "-d", "--pid-file", f"{box.dir}/x.pid", "c", "sh", "-c", "echo up; sleep 0.1; exit 9"), stdout=out, timeout=10)
+        p = subprocess.run(
+            box.argv(
+                "exec", "-d", "--pid-file", f"{box.dir}/x.pid", "c", "sh", "-c", "echo up; sleep 0.1; exit 9"
+            ),
+            stdout=out,
+            timeout=10,
+        )
     assert p.returncode == 0
     with open(f"{box.dir}/x.pid") as f:
         pid = int(f.read())
@@ -656,7 +863,10 @@ def test_run_forwards_signals(box: Box) -> None:
     assert p.communicate(timeout=10)[0] == "got\n" and p.returncode == 23
 
 
-@pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 200", 200), ("kill -15 $$; sleep 1", 0), ("sh -c 'kill -9 $$'; exit $?", 137)])
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [("exit 0", 0), ("exit 200", 200), ("kill -15 $$; sleep 1", 0), ("sh -c 'kill -9 $$'; exit $?", 137)],
+)
 def test_run_exit_codes(box: Box, script: str, code: int) -> None:
     # Process 1 of a pid namespace does not die of a signal that it does not handle (pid_namespaces(7)).
     assert box.run("sh", "-c", script).returncode == code
@@ -672,7 +882,12 @@ def test_new_user_namespace(box: Box) -> None:
     assert out.split() == ["0", "100", "50", "0", "0"]
     assert box.inside("stat", "-c", "%u", f"{box.rootfs}/tmp/x").stdout == "100\n"
     box.start("sleep", "100")
-    assert box("exec", "--user", "3", "c", "sh", "-c", "id -u; cat /proc/self/uid_map").stdout.split() == ["3", "0", "100", "50"]
+    assert box("exec", "--user", "3", "c", "sh", "-c", "id -u; cat /proc/self/uid_map").stdout.split() == [
+        "3",
+        "0",
+        "100",
+        "50",
+    ]
 
 
 def test_namespaces_by_path(box: Box) -> None:
@@ -687,7 +902,10 @@ def test_namespaces_by_path(box: Box) -> None:
     assert box.sh(links) == box("exec", "a", "sh", "-c", links).stdout
     box.spec["linux"]["namespaces"][0] = {"type": "pid", "path": f"/proc/{first}/ns/net"}
     p = box.run("true")
-    assert p.returncode == 1 and p.stderr == f"join pid namespace: `/proc/{first}/ns/net` is not a pid namespace\n"
+    assert (
+        p.returncode == 1
+        and p.stderr == f"join pid namespace: `/proc/{first}/ns/net` is not a pid namespace\n"
+    )
 
 
 def test_program_file_cannot_be_written(box: Box) -> None:
@@ -744,14 +962,17 @@ def test_missing_container(box: Box) -> None:
     box.ok("delete", "--force", "none")
 
 
-@pytest.mark.parametrize(("args", "words"), [
-    (["frob"], "unknown command `frob`"),
-    (["create"], "usage: podlike-spawn create"),
-    (["create", "--nope", "c"], "unknown option --nope"),
-    (["--cgroup-manager", "x", "list"], "unknown cgroup manager `x`"),
-    (["--root"], "option --root needs a value"),
-    (["create", "-b", "/no/such", "c"], "open bundle `/no/such`: No such file or directory"),
-])
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["frob"], "unknown command `frob`"),
+        (["create"], "usage: podlike-spawn create"),
+        (["create", "--nope", "c"], "unknown option --nope"),
+        (["--cgroup-manager", "x", "list"], "unknown cgroup manager `x`"),
+        (["--root"], "option --root needs a value"),
+        (["create", "-b", "/no/such", "c"], "open bundle `/no/such`: No such file or directory"),
+    ],
+)
 def test_usage_errors(box: Box, args: list[str], words: str) -> None:
     p = box(*args)
     assert p.returncode == 1 and words in p.stderr and p.stderr.count("\n") == 1
@@ -760,7 +981,9 @@ def test_usage_errors(box: Box, args: list[str], words: str) -> None:
 def test_version_help_features_spec(box: Box) -> None:
     version = box.ok("--version")
     assert version.startswith("podlike-spawn version ") and "spec: 1.2.0\n" in version
-    commands = [line.split()[0] for line in box.ok("--help").split("Commands:\n")[1].split("\n\n")[0].splitlines()]
+    commands = [
+        line.split()[0] for line in box.ok("--help").split("Commands:\n")[1].split("\n\n")[0].splitlines()
+    ]
     assert {"create", "start", "exec", "delete"} <= set(commands)
     for c in commands:
         assert box.ok(c, "--help").startswith(f"Usage: podlike-spawn {c}")
@@ -782,8 +1005,13 @@ def own_cgroup() -> str:
 
 def test_cgroup(box: Box) -> None:
     parent = os.path.dirname(own_cgroup())
-    need(os.path.exists("/sys/fs/cgroup/cgroup.controllers") and parent not in ("", "/") and os.access(f"/sys/fs/cgroup{parent}", os.W_OK),
-         "optional: no cgroup v2 subtree that belongs to this user", optional=True)
+    need(
+        os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+        and parent not in ("", "/")
+        and os.access(f"/sys/fs/cgroup{parent}", os.W_OK),
+        "optional: no cgroup v2 subtree that belongs to this user",
+        optional=True,
+    )
     path = f"{parent}/podlike-test-{os.getpid()}"
     box.spec["linux"]["cgroupsPath"] = path
     pid = box.start("sh", "-c", "sleep 100 & sleep 100")
@@ -812,22 +1040,32 @@ def test_cgroup(box: Box) -> None:
 
 def test_limits_without_a_cgroup_are_refused(box: Box) -> None:
     """A limit that cannot be had is an error; no limit and no cgroup is fine."""
-    need(os.path.exists("/sys/fs/cgroup/cgroup.controllers"), "optional: /sys/fs/cgroup is not cgroup v2", optional=True)
+    need(
+        os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
+        "optional: /sys/fs/cgroup is not cgroup v2",
+        optional=True,
+    )
     box.spec["linux"]["cgroupsPath"] = "/podlike-not-ours"
     assert box.sh("echo fine") == "fine\n"
     box.spec["linux"]["resources"] = {"pids": {"limit": 20}}
     p = box.run("true")
-    assert p.returncode == 1 and p.stderr == "create cgroup `/sys/fs/cgroup/podlike-not-ours`: Permission denied\n"
+    assert (
+        p.returncode == 1
+        and p.stderr == "create cgroup `/sys/fs/cgroup/podlike-not-ours`: Permission denied\n"
+    )
     assert box.ids() == []
 
 
-@pytest.mark.parametrize("script", [
-    "grep -E '^(Cap|Uid|Gid|Groups|NoNewPrivs|Seccomp:|SigIgn|SigBlk)' /proc/self/status",
-    "ulimit -a; umask; pwd; env; hostname; id",
-    "ls /dev; ls -d /proc/self/fd; readlink /dev/fd; readlink /dev/ptmx; cat /proc/self/limits",
-    "cut -d' ' -f5 /proc/self/mountinfo | sort; touch /x && echo rw",
-    "cat /proc/self/uid_map /proc/self/setgroups; cat /proc/self/oom_score_adj",
-])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "grep -E '^(Cap|Uid|Gid|Groups|NoNewPrivs|Seccomp:|SigIgn|SigBlk)' /proc/self/status",
+        "ulimit -a; umask; pwd; env; hostname; id",
+        "ls /dev; ls -d /proc/self/fd; readlink /dev/fd; readlink /dev/ptmx; cat /proc/self/limits",
+        "cut -d' ' -f5 /proc/self/mountinfo | sort; touch /x && echo rw",
+        "cat /proc/self/uid_map /proc/self/setgroups; cat /proc/self/oom_score_adj",
+    ],
+)
 def test_same_as_crun(box: Box, script: str) -> None:
     crun = shutil.which("crun")
     need(crun, "optional: no crun to compare with", optional=True)
