@@ -194,11 +194,6 @@ static int json_sync(void *state)
         return logfile_sync(&((struct json_log *)state)->file);
 }
 
-static int json_fd(void *state)
-{
-        return ((struct json_log *)state)->file.fd;
-}
-
 static void json_close(void *state)
 {
         logfile_close(&((struct json_log *)state)->file);
@@ -213,6 +208,5 @@ const struct log_driver log_driver_json = {
         .reopen = json_reopen,
         .trim = json_trim,
         .sync = json_sync,
-        .fd = json_fd,
         .close = json_close,
 };

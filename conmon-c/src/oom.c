@@ -88,8 +88,10 @@ static bool read_counts(const struct oom *oom, struct oom_counts *ret)
         char text[1024];
         ssize_t n = pread(oom->events, text, sizeof(text) - 1, 0);
 
-        if (n < 0)
-                return false; /* ENODEV: the cgroup is gone */
+        if (n < 0) {
+                msg_debug("Cgroup appears to have been removed: %s", strerror(errno)); /* ENODEV */
+                return false;
+        }
         text[n] = '\0';
         *ret = oom_parse_events(text);
         return true;

@@ -295,5 +295,6 @@ int startup_runtime(struct monitor *m)
                 return m->runtime_pid;
         }
         m->started = true;
+        relay_prepare(&m->relay);
         return m->log.passthrough ? disconnect_stdio() : 0;
 }
