@@ -39,8 +39,7 @@ static void kill_container(const struct monitor *m)
         (void)kill(group > 1 ? -group : m->container_pid, SIGKILL);
 }
 
-/* The runtime's stdio may still be held by the exit command's users: close what is not ours, so that ports are free
- * before anybody learns that the container has ended. */
+/* Close what was left open for the container, so that its ports are free before anybody learns that it has ended. */
 static void close_inherited(struct monitor *m)
 {
         for (size_t i = 0; i < m->n_inherited; i++)
@@ -78,7 +77,7 @@ static _Noreturn void exit_command_child(const struct monitor *m)
         argv[0] = opt->exit_command;
         for (size_t i = 0; i < opt->exit_args.n; i++)
                 argv[i + 1] = opt->exit_args.v[i];
-        close_fds_except(NULL, 0);
+        (void)close_range(STDERR_FILENO + 1, ~0U, 0);
         if (opt->exit_delay > 0)
                 (void)sleep((unsigned int)opt->exit_delay);
         if (m->oom_score_adj != OOM_SCORE_KEPT)

@@ -237,16 +237,10 @@ static void journal_flush(void *state)
                         send_line(j, &j->partial[i], j->partial[i].buf, j->partial[i].len, i ? 3 : 6, false);
 }
 
-static int journal_fd(void *state)
-{
-        return ((struct journal *)state)->fd;
-}
-
 const struct log_driver log_driver_journald = {
         .name = "journald",
         .open = journal_open,
         .write = journal_write,
         .flush = journal_flush,
-        .fd = journal_fd,
         .close = journal_close,
 };

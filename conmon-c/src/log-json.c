@@ -36,8 +36,16 @@ static int json_open(void **ret_state, const char *path, const struct options *o
 /* Length of the character at s, 0 if it is not UTF-8, -1 if it may become UTF-8 with more bytes. Source: RFC 3629. */
 static int character(const unsigned char *s, size_t len)
 {
-        int n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+        int n = 0;
 
+        if (s[0] < 0x80)
+                n = 1;
+        else if (s[0] >= 0xc2 && s[0] < 0xe0)
+                n = 2;
+        else if ((s[0] & 0xf0) == 0xe0)
+                n = 3;
+        else if (s[0] >= 0xf0 && s[0] < 0xf5)
+                n = 4;
         for (int i = 1; i < n; i++) {
                 unsigned char low = 0x80, high = 0xbf;
 
@@ -194,11 +202,6 @@ static int json_sync(void *state)
         return logfile_sync(&((struct json_log *)state)->file);
 }
 
-static int json_fd(void *state)
-{
-        return ((struct json_log *)state)->file.fd;
-}
-
 static void json_close(void *state)
 {
         logfile_close(&((struct json_log *)state)->file);
@@ -213,6 +216,5 @@ const struct log_driver log_driver_json = {
         .reopen = json_reopen,
         .trim = json_trim,
         .sync = json_sync,
-        .fd = json_fd,
         .close = json_close,
 };

@@ -105,11 +105,6 @@ static int k8s_sync(void *state)
         return logfile_sync(&((struct k8s_log *)state)->file);
 }
 
-static int k8s_fd(void *state)
-{
-        return ((struct k8s_log *)state)->file.fd;
-}
-
 static void k8s_close(void *state)
 {
         logfile_close(&((struct k8s_log *)state)->file);
@@ -124,6 +119,5 @@ const struct log_driver log_driver_k8s = {
         .reopen = k8s_reopen,
         .trim = k8s_trim,
         .sync = k8s_sync,
-        .fd = k8s_fd,
         .close = k8s_close,
 };

@@ -164,12 +164,3 @@ void log_close(struct log *log)
                 free(s);
         }
 }
-
-size_t log_fds(const struct log *log, int *ret_fds, size_t max)
-{
-        size_t n = 0;
-
-        for (struct log_sink *s = log->sinks; s && n < max; s = s->next)
-                ret_fds[n++] = s->driver->fd(s->state);
-        return n;
-}

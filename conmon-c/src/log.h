@@ -24,7 +24,6 @@ struct log_driver {
         void (*reopen)(void *state); /* NULL: nothing to reopen */
         void (*trim)(void *state);   /* no output for a while: give memory back; NULL: nothing to give */
         int (*sync)(void *state);    /* NULL: nothing to sync */
-        int (*fd)(void *state);
         void (*close)(void *state);
 };
 
@@ -51,9 +50,6 @@ void log_reopen(struct log *log);
 void log_trim(struct log *log);
 void log_sync(struct log *log);
 void log_close(struct log *log);
-
-/* Store the fds of open logs; how many there are (at most max). */
-size_t log_fds(const struct log *log, int *ret_fds, size_t max);
 
 /* Split one --log-path into driver and path (either may be empty); the sentence that refuses it, or NULL.
  * ret_driver: NULL for the drivers that keep nothing. */

@@ -31,7 +31,8 @@ static uint64_t counter(const char *text, const char *name)
 struct oom_counts oom_parse_events(const char *text)
 {
         /* memory.events has "oom"; v1's memory.oom_control has "under_oom", which is 1 while a process waits. */
-        return (struct oom_counts){.oom = counter(text, "oom") + counter(text, "under_oom"), .oom_kill = counter(text, "oom_kill")};
+        return (struct oom_counts){.oom = counter(text, "oom") + counter(text, "under_oom"),
+                                   .oom_kill = counter(text, "oom_kill")};
 }
 
 /* Whether a comma-separated list of controllers has this one. */
@@ -88,8 +89,10 @@ static bool read_counts(const struct oom *oom, struct oom_counts *ret)
         char text[1024];
         ssize_t n = pread(oom->events, text, sizeof(text) - 1, 0);
 
-        if (n < 0)
-                return false; /* ENODEV: the cgroup is gone */
+        if (n < 0) {
+                msg_debug("Cgroup appears to have been removed: %s", strerror(errno)); /* ENODEV */
+                return false;
+        }
         text[n] = '\0';
         *ret = oom_parse_events(text);
         return true;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "message.h"
 #include "util.h"
@@ -121,9 +122,44 @@ static void stream_event(struct source *source, uint32_t events)
         }
 }
 
+static size_t holds(const struct stream *s)
+{
+        int size = s->source.fd < 0 ? 0 : fcntl(s->source.fd, F_GETPIPE_SZ);
+
+        return size > 0 ? (size_t)size : TTY_HOLDS;
+}
+
+static void filling_event(struct source *source, uint32_t events)
+{
+        const struct stream *s = source->data;
+        int n = 0;
+
+        (void)events;
+        /* Half, because a pipe's pages need not be full: a write that does not fit in one takes the next. */
+        if (ioctl(source->fd, FIONREAD, &n) == 0 && (size_t)n >= holds(s) / 2)
+                relay_start(s->relay);
+}
+
+static void prepare_stream(struct stream *s)
+{
+        if (s->source.fd < 0)
+                return;
+        s->source.handle = filling_event;
+        (void)loop_add(s->relay->loop, &s->source, EPOLLIN | EPOLLET);
+}
+
+void relay_prepare(struct relay *relay)
+{
+        prepare_stream(&relay->out);
+        prepare_stream(&relay->err);
+}
+
 void relay_start(struct relay *relay)
 {
+        if (relay->started)
+                return;
         relay->started = true;
+        relay->out.source.handle = relay->err.source.handle = stream_event;
         stream_watch(&relay->out);
         stream_watch(&relay->err);
 }
@@ -174,13 +210,6 @@ static void send_leftovers(struct relay *r)
                 free(l);
         }
         r->drained = !r->paused;
-}
-
-static size_t holds(const struct stream *s)
-{
-        int size = s->source.fd < 0 ? 0 : fcntl(s->source.fd, F_GETPIPE_SZ);
-
-        return size > 0 ? (size_t)size : TTY_HOLDS;
 }
 
 void relay_drain(struct relay *relay)

@@ -47,6 +47,10 @@ void relay_init(struct relay *relay, struct loop *loop, struct log *log, struct 
 /* fd: non-blocking, owned from here on. */
 void relay_set(struct relay *relay, enum stream_id id, int fd, bool tty);
 
+/* The runtime is starting: what it says on stderr is left in the pipe, for an error message. But a pipe that is half full
+ * (a talkative hook, a command in a hurry) is read at once, or its writer would wait for us and we for the runtime. */
+void relay_prepare(struct relay *relay);
+
 /* Begin to read: the runtime is done, what comes now is the container's. */
 void relay_start(struct relay *relay);
 

@@ -92,27 +92,6 @@ char *format(const char *fmt, ...)
         return n < 0 ? NULL : s;
 }
 
-static int by_number(const void *a, const void *b)
-{
-        return *(const int *)a - *(const int *)b;
-}
-
-void close_fds_except(int *keep, size_t n)
-{
-        unsigned int from = 3;
-
-        if (n > 1)
-                qsort(keep, n, sizeof(*keep), by_number);
-        for (size_t i = 0; i < n; i++) {
-                if (keep[i] < (int)from)
-                        continue;
-                if (keep[i] > (int)from)
-                        (void)close_range(from, (unsigned int)keep[i] - 1, 0);
-                from = (unsigned int)keep[i] + 1;
-        }
-        (void)close_range(from, ~0U, 0);
-}
-
 uint64_t now_ms(void)
 {
         struct timespec ts;

@@ -59,9 +59,6 @@ int set_nonblock(int fd, bool on);
 /* printf into fresh memory; NULL when there is none. */
 char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Close every fd from 3 up, apart from the n ones in keep (which is sorted in place). */
-void close_fds_except(int *keep, size_t n);
-
 /* Milliseconds of CLOCK_MONOTONIC. */
 uint64_t now_ms(void);
 

@@ -18,6 +18,7 @@ static int parse(const struct command *cmd, int argc, char **argv, struct create
 {
         const struct option_def table[] = {
                 {"bundle", 'b', OPT_STRING, &a->o.bundle, "directory with config.json (default: here)"},
+                {"config", 'f', OPT_STRING, &a->o.config, "file in the bundle to read instead of config.json"},
                 {"pid-file", 0, OPT_STRING, &a->o.pid_file, "write the pid of the container's first process there"},
                 {"console-socket", 0, OPT_STRING, &a->o.console_socket, "socket that gets the terminal's master"},
                 {"preserve-fds", 0, OPT_NUMBER, &a->o.preserve_fds, "pass this many descriptors from 3 on"},
@@ -76,6 +77,8 @@ static int run_foreground(const struct runtime *rt, struct create_args *a, spawn
                 master = terminal_receive_fd(relay[0]); /* -ENOMSG: no terminal was made */
                 (void) close(relay[0]);
         }
+        if (!a->detach)
+                wait_hold_signals();
         r = container_start(rt, a->o.id, e);
         if (r < 0) {
                 (void) container_delete(rt, a->o.id, true, NULL);

@@ -38,6 +38,8 @@ CMD(cmd_exec)
         o.n_env = env.n;
         o.caps = caps.v;
         o.n_caps = caps.n;
+        if (!o.detach)
+                wait_hold_signals();
         r = container_exec(rt, &o, &pid, &master, e);
         if (r < 0 || o.detach)
                 return r;

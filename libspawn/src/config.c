@@ -257,13 +257,13 @@ int config_parse(const char *text, size_t len, struct config *c, spawn_error *e)
         return r < 0 ? r : parse_all(c, e);
 }
 
-int config_read(int bundle_fd, const char *name, struct config *c, spawn_error *e)
+int config_read(int dir_fd, const char *path, const char *name, struct config *c, spawn_error *e)
 {
         int r;
 
         memset(c, 0, sizeof(*c));
         c->personality = -1;
-        r = jv_parse_file(bundle_fd, "config.json", name, &c->json, &c->text, &c->text_len, e);
+        r = jv_parse_file(dir_fd, path, name, &c->json, &c->text, &c->text_len, e);
         return r < 0 ? r : parse_all(c, e);
 }
 

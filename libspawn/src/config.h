@@ -124,8 +124,8 @@ struct config {
         int64_t personality; /* -1: not given */
 };
 
-/* Read BUNDLE/config.json. *c is filled and must be freed with config_free() in any case. */
-int config_read(int bundle_fd, const char *name, struct config *c, spawn_error *e);
+/* Read a config.json; name is what errors call it. *c is filled and must be freed with config_free() in any case. */
+int config_read(int dir_fd, const char *path, const char *name, struct config *c, spawn_error *e);
 /* The same from text that has been read (tests). */
 int config_parse(const char *text, size_t len, struct config *c, spawn_error *e);
 void config_free(struct config *c);

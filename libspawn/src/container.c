@@ -68,17 +68,18 @@ static int make_absolute(struct creation *c, spawn_error *e)
 
 static int read_bundle(struct creation *c, spawn_error *e)
 {
-        char name[PATH_MAX + 16];
+        const char *file = c->o->config != NULL ? c->o->config : "config.json";
+        char name[2 * PATH_MAX];
         int r;
         const char *bundle = c->o->bundle != NULL ? c->o->bundle : ".";
 
         if (realpath(bundle, c->bundle) == NULL)
                 return fail_errno(e, "bundle", "open bundle `%s`", bundle);
-        (void) snprintf(name, sizeof(name), "%s/config.json", c->bundle);
+        (void) snprintf(name, sizeof(name), "%s%s%s", file[0] == '/' ? "" : c->bundle, file[0] == '/' ? "" : "/", file);
         _cleanup_close_ int fd = open(c->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return fail_errno(e, "bundle", "open bundle `%s`", c->bundle);
-        r = config_read(fd, name, &c->config, e);
+        r = config_read(fd, file, name, &c->config, e);
         return r < 0 ? r : make_absolute(c, e);
 }
 

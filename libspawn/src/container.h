@@ -6,6 +6,7 @@
 
 struct create_options {
         const char *id, *bundle, *pid_file, *console_socket;
+        const char *config; /* file instead of config.json, beneath the bundle or absolute; NULL: none */
         int preserve_fds;
         bool no_pivot, no_new_keyring;
         int console_fd; /* connected socket instead of console_socket; -1: none */
@@ -36,6 +37,8 @@ int container_exec(const struct runtime *rt, const struct exec_options *o, pid_t
 int write_pid_file(const char *path, pid_t pid, spawn_error *e);
 
 /* lifecycle.c: wait for a child as its shell would: signals are passed on, exit code or 128 + signal is returned. */
+/* Keep signals for wait_child() from before the program runs: none may kill us and leave it alone. */
+void wait_hold_signals(void);
 int wait_child(pid_t pid, int master, spawn_error *e);
 
 #endif

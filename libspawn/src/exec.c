@@ -125,7 +125,7 @@ static int read_process(struct joining *j, spawn_error *e)
         int r;
 
         if (j->o->process_file == NULL) {
-                r = config_read(j->dir_fd, "config.json", &j->config, e);
+                r = config_read(j->dir_fd, "config.json", "config.json", &j->config, e);
         } else {
                 j->config.personality = -1;
                 r = jv_parse_file(AT_FDCWD, j->o->process_file, j->o->process_file, &j->config.json, NULL, NULL, e);
@@ -156,7 +156,7 @@ static int get_filter(struct joining *j, spawn_error *e)
                 j->filter.metadata = j->state.metadata;
                 return 0;
         }
-        r = config_read(j->dir_fd, "config.json", &c, e);
+        r = config_read(j->dir_fd, "config.json", "config.json", &c, e);
         if (r == 0)
                 r = seccomp_prepare(c.seccomp, cache, &j->filter, e);
         j->filter.listener = j->state.listener;

@@ -92,6 +92,9 @@ static int stage_terminal(struct init *i, spawn_error *e)
 
         if (!i->config->process.terminal) {
                 process_own_stdio(&i->config->process);
+                /* Whoever waits at the other end is to see that no terminal comes. */
+                if (i->console_fd >= 0)
+                        (void) close(i->console_fd);
                 return 0;
         }
         r = terminal_setup(i->build.root_fd, &i->config->process, i->console_fd, true, e);
@@ -241,8 +244,13 @@ int init_become(const struct oci_process *p, const struct seccomp_filter *f, con
                 int preserve_fds, const char *state_json, spawn_error *e)
 {
         _cleanup_close_ int notify = -1;
+        _cleanup_free_ const char **env = calloc(p->env.n + 2, sizeof(*env));
+        char home[PATH_MAX];
         int r;
 
+        if (env == NULL)
+                return spawn_err(e, ENOMEM, "exec", "out of memory");
+        process_home(p, home, env);
         (void) umask(p->has_umask ? (mode_t) p->umask : 0022);
         if ((r = lsm_apply(host->proc_fd, &host->label, e)) < 0)
                 return r;
@@ -267,7 +275,7 @@ int init_become(const struct oci_process *p, const struct seccomp_filter *f, con
                 return r;
         if (p->no_new_privileges && (r = load_seccomp(f, notify, state_json, e)) < 0)
                 return r;
-        return process_exec(p, exe, e);
+        return process_exec(p, exe, env, e);
 }
 
 /* Does: startContainer hooks, then become the program. Needs: to have been started. */

@@ -26,7 +26,7 @@ static int run_hooks(int dir_fd, const struct state *s, int kind, const char *st
 
         if (!s->hooks)
                 return 0;
-        r = config_read(dir_fd, "config.json", &c, e);
+        r = config_read(dir_fd, "config.json", "config.json", &c, e);
         if (r == 0 && c.hooks.n[kind] > 0) {
                 json = state_oci_json(s, status, kind == HOOK_POSTSTOP ? 0 : s->pid, false);
                 r = json == NULL ? -ENOMEM : hooks_run(&c.hooks, kind, json, NULL, e);
@@ -179,6 +179,23 @@ static void forward_signal(int signal_fd, int pidfd)
                 (void) syscall(SYS_pidfd_send_signal, pidfd, (int) si.ssi_signo, NULL, 0);
 }
 
+static void forwarded_signals(sigset_t *ret)
+{
+        (void) sigfillset(ret);
+        /* Those that stop us are meant for us. */
+        (void) sigdelset(ret, SIGTSTP);
+        (void) sigdelset(ret, SIGTTIN);
+        (void) sigdelset(ret, SIGTTOU);
+}
+
+void wait_hold_signals(void)
+{
+        sigset_t all;
+
+        forwarded_signals(&all);
+        (void) sigprocmask(SIG_BLOCK, &all, NULL);
+}
+
 int wait_child(pid_t pid, int master, spawn_error *e)
 {
         sigset_t all;
@@ -187,12 +204,7 @@ int wait_child(pid_t pid, int master, spawn_error *e)
         _cleanup_close_ int pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
         if (pidfd < 0)
                 return fail_errno(e, "wait", "watch process %d", (int) pid);
-        (void) sigfillset(&all);
-        /* Those that stop or continue us are meant for us. */
-        (void) sigdelset(&all, SIGTSTP);
-        (void) sigdelset(&all, SIGTTIN);
-        (void) sigdelset(&all, SIGTTOU);
-        (void) sigprocmask(SIG_BLOCK, &all, NULL);
+        forwarded_signals(&all);
         _cleanup_close_ int signals = signalfd(-1, &all, SFD_CLOEXEC);
         if (signals < 0)
                 return fail_errno(e, "wait", "signalfd");

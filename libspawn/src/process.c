@@ -208,9 +208,46 @@ int process_find_executable(const struct oci_process *p, char ret[PATH_MAX], spa
         return executable_error(name, worst, e);
 }
 
-int process_exec(const struct oci_process *p, const char *path, spawn_error *e)
+/* Home directory of uid in /etc/passwd, which is the container's: any text may be in it. */
+static void find_home(uint32_t uid, char *ret, size_t size)
 {
-        (void) execve(path, (char *const *) p->args.v, p->env.v != NULL ? (char *const *) p->env.v : (char *const[]){NULL});
+        _cleanup_free_ char *text = NULL;
+        char *line, *save = NULL;
+
+        (void) snprintf(ret, size, "HOME=/");
+        if (read_file_at(AT_FDCWD, "/etc/passwd", 1024 * 1024, &text) < 0)
+                return;
+        for (line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+                char *field[7], *rest = line, *end;
+                size_t n = 0;
+
+                while (n < ELEMENTSOF(field) && (field[n] = strsep(&rest, ":")) != NULL)
+                        n++;
+                if (n < 6 || field[2][0] == '\0' || strtoul(field[2], &end, 10) != uid || *end != '\0')
+                        continue;
+                if (field[5][0] == '/')
+                        (void) snprintf(ret, size, "HOME=%s", field[5]);
+                return;
+        }
+}
+
+void process_home(const struct oci_process *p, char buf[PATH_MAX], const char **ret_env)
+{
+        size_t n = p->env.n;
+
+        if (n > 0)
+                memcpy(ret_env, p->env.v, n * sizeof(*ret_env));
+        ret_env[n] = ret_env[n + 1] = NULL;
+        for (size_t i = 0; i < n; i++)
+                if (strncmp(p->env.v[i], "HOME=", 5) == 0)
+                        return;
+        find_home(p->uid, buf, PATH_MAX);
+        ret_env[n] = buf;
+}
+
+int process_exec(const struct oci_process *p, const char *path, const char *const *env, spawn_error *e)
+{
+        (void) execve(path, (char *const *) p->args.v, (char *const *) env);
         if (errno == ENOENT)
                 return fail_errno(e, "exec", "exec container process (missing dynamic library?) `%s`", path);
         return fail_errno(e, "exec", "exec container process `%s`", path);

@@ -53,6 +53,16 @@ static int open_root(const struct runtime *rt, bool create, spawn_error *e)
         return fd < 0 ? fail_errno(e, "state", "open state directory `%s`", rt->root) : fd;
 }
 
+/* The creation was completed, whatever became of the process since. */
+static bool has_process(int dir_fd, const char *id)
+{
+        struct state s = {0};
+        bool has = state_read(dir_fd, id, &s, NULL) == 0 && s.pid > 0;
+
+        state_free(&s);
+        return has;
+}
+
 int state_create_dir(const struct runtime *rt, const char *id, spawn_error *e)
 {
         _cleanup_close_ int root = open_root(rt, true, e);
@@ -65,19 +75,15 @@ int state_create_dir(const struct runtime *rt, const char *id, spawn_error *e)
         _cleanup_close_ int fd = openat(root, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
                 return fail_errno(e, "state", "open `%s/%s`", rt->root, id);
-        /* Held until the state is complete. A directory that nobody holds and that says nothing of a process is
+        if (made == -EEXIST && has_process(fd, id))
+                return spawn_err(e, EEXIST, "state", "container with id `%s` already exists", id);
+        /* Held until the state is complete, by the creator and the process that it makes. A directory that nobody holds and that says nothing of a process is
          * what a killed creator has left: it is taken over. */
         if (flock(fd, LOCK_EX | LOCK_NB) < 0)
                 return spawn_err(e, EEXIST, "state", "container with id `%s` is being created already", id);
-        if (made == -EEXIST) {
-                struct state old = {0};
-                int r = state_read(fd, id, &old, NULL);
-                bool taken = r == 0 && old.pid > 0;
-
-                state_free(&old);
-                if (taken)
-                        return spawn_err(e, EEXIST, "state", "container with id `%s` already exists", id);
-        }
+        /* Again: it may have been completed and its process have died meanwhile. */
+        if (made == -EEXIST && has_process(fd, id))
+                return spawn_err(e, EEXIST, "state", "container with id `%s` already exists", id);
         return steal_fd(&fd);
 }
 

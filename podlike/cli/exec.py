@@ -6,7 +6,7 @@ from podlike import log
 from podlike.cli.command import Call, Command, Flag
 from podlike.cli.options import DETACH_KEYS, LATEST, latest_container, one_container
 from podlike.cli.run import check_detach_keys
-from podlike.errors import UsageError
+from podlike.errors import RuntimeFailure, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,12 @@ def exec_(call: Call) -> int:
                     interactive=opts.interactive and not opts.detach, privileged=opts.privileged,
                     preserve_fds=opts.preserve_fds, detach=opts.detach)
     if opts.detach:
-        call.out(str(run_exec(call.engine, container, spec, attach=None)))
+        try:
+            call.out(str(run_exec(call.engine, container, spec, attach=None)))
+        except RuntimeFailure as e:
+            if not call.docker:
+                e.exit_code = RuntimeFailure.exit_code  # podman keeps 126 and 127 for those that wait for the command
+            raise
         return 0
     attach = Attach(stdin=opts.interactive, tty=opts.tty, sig_proxy=True, detach_keys=opts.detach_keys)
     code = run_exec(call.engine, container, spec, attach=attach)

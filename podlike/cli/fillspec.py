@@ -365,8 +365,7 @@ def _life(call: "Call", spec: ContainerSpec) -> None:
             raise UsageError(f"parse restart policy {opts.restart}: only on-failure takes a number of retries")
         spec.restart_policy = "no" if policy == "never" else opts.restart
     if opts.log_driver and opts.log_driver not in LOG_DRIVERS:
-        raise UsageError("running container create option: invalid log driver: invalid argument",
-                         hint=f"Drivers are {', '.join(LOG_DRIVERS)}.")
+        raise UsageError("running container create option: invalid log driver: invalid argument")
     if opts.log_driver == "passthrough" and any(os.isatty(fd) for fd in (0, 1, 2)):
         raise UsageError("the '--log-driver passthrough' option cannot be used on a TTY.  If you really want it, use "
                          "'--log-driver passthrough-tty'")

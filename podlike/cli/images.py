@@ -50,7 +50,7 @@ def _rows(found: "list[Image]", pattern: str, sort: str) -> "list[tuple[Image, s
             if not pattern or name_matches_reference(name, pattern)]
     keys: "dict[str, Any]" = {
         "created": lambda r: -r[0].created, "id": lambda r: r[0].id, "size": lambda r: -r[0].size,
-        "repository": lambda r: r[1].rpartition(":")[0], "tag": lambda r: r[1].rpartition(":")[2]}
+        "repository": lambda r: r[1].rpartition(":")[::2], "tag": lambda r: r[1].rpartition(":")[2]}
     return sorted(rows, key=keys[sort])
 
 

@@ -26,7 +26,7 @@ def logs(call: Call) -> None:
     if not opts.latest and not call.args:
         raise UsageError("specify at least one container name or ID to log")
     since = parse_time(opts.since) if opts.since else 0.0
-    until = parse_time(opts.until) if opts.until else 0.0
+    until = parse_time(opts.until, ahead=True) if opts.until else 0.0
     containers = [latest_container(call)] if opts.latest else [one_container(call, a) for a in call.args]
     writer = _Writer(call, containers)
     from podlike.engine.logs import logs as read_logs

@@ -56,8 +56,7 @@ def _platform(call: Call) -> str | None:
     if not (o.arch or o.os or o.variant):
         return str(o.platform) or None
     if o.platform:
-        raise UsageError("--platform option can not be specified with --arch or --os",
-                         hint="Use --platform OS/ARCH/VARIANT alone.")
+        raise UsageError("--platform option can not be specified with --arch or --os")
     host = host_platform()
     parts = [o.os or host.os, o.arch or host.architecture, o.variant or ("" if o.arch else host.variant)]
     return "/".join(p for p in parts if p)

@@ -17,10 +17,9 @@ def rm(call: Call) -> int:
     opts = call.opts
     opts.ignore = opts.ignore or opts.force
     codes: list[int] = []
-    for typed, container in _chosen(call, codes):
+    for typed, container in _in_order(call, _chosen(call, codes)):
         try:
-            for one in _with_dependents(call, container) if opts.depend else [container]:
-                _remove(call, one)
+            _remove(call, container)
         except NotFoundError:
             continue  # somebody else removed it meanwhile
         except PodlikeError as e:
@@ -29,6 +28,19 @@ def rm(call: Call) -> int:
         else:
             call.out(typed)
     return max((c for c in codes if c != 1), default=1 if codes else 0)
+
+
+def _in_order(call: Call, chosen: "list[tuple[str, Container]]") -> "list[tuple[str, Container]]":
+    """Each before what it needs; with --depend also those that were not named, printed by their id."""
+    from podlike.engine.dependents import dependents, dependents_first
+
+    typed = {c.id: name for name, c in chosen}
+    every = [c for _, c in chosen]
+    if call.opts.depend:
+        every += [other for c in every for other in dependents(call.engine, c)]
+    elif len(every) < 2:
+        return chosen
+    return [(typed.get(c.id, c.id), c) for c in dependents_first(call.engine, every)]
 
 
 def _chosen(call: Call, codes: list[int]) -> "list[tuple[str, Container]]":
@@ -41,7 +53,8 @@ def _chosen(call: Call, codes: list[int]) -> "list[tuple[str, Container]]":
         try:
             found.append((name, find(call.engine, container_name(name))))
         except NotFoundError as e:
-            if not call.opts.ignore:
+            if not (call.opts.ignore or call.opts.force):
+                e.message = e.message.replace("name or ID", "ID or name")  # as podman's rm says it
                 print_error(e)
                 codes.append(1)
         except PodlikeError as e:
@@ -61,32 +74,6 @@ def _remove(call: Call, container: "Container") -> None:
             os.unlink(container.spec.cidfile)
         except OSError:
             pass  # it was a copy of the id for scripts; they may have removed or moved it
-
-
-def _with_dependents(call: Call, container: "Container") -> "list[Container]":
-    """Containers that live in this one's namespaces or on its volumes, each before what it needs."""
-    from podlike.engine.query import all_containers
-
-    everyone = all_containers(call.engine)
-    out: list[Container] = []
-
-    def visit(one: "Container") -> None:
-        for other in everyone:
-            if other.id != one.id and other not in out and _needs(other, one):
-                visit(other)
-        if one not in out:
-            out.append(one)
-
-    visit(container)
-    return out
-
-
-def _needs(one: "Container", other: "Container") -> bool:
-    spec = one.spec
-    joined = [v.partition(":")[2] for v in (spec.network, spec.pid_ns, spec.ipc_ns, spec.uts_ns, spec.cgroup_ns, spec.user_ns)
-              if v.startswith("container:")]
-    joined += [v.partition(":")[0] for v in spec.volumes_from]
-    return any(name and (name == other.name or other.id.startswith(name)) for name in joined)
 
 
 command = Command(

@@ -1,7 +1,7 @@
 """podlike start: start containers that exist."""
 
 from podlike.cli.command import Call, Command, Flag
-from podlike.cli.options import DETACH_KEYS, FILTER, LATEST, select, select_each
+from podlike.cli.options import DETACH_KEYS, FILTER, LATEST, container_name, select, select_each
 from podlike.cli.run import check_detach_keys
 from podlike.errors import UsageError
 
@@ -17,9 +17,31 @@ def start(call: Call) -> int:
         return _start_attached(call)
     from podlike.engine.start import start as start_container
 
+    if opts.filter:
+        return call.each(_filtered(call), lambda pair: _start_printing(call, *pair))
     # --all leaves those alone that a restart policy would bring up by itself
     states = ("created", "exited", "stopped", "initialized") if opts.all else ()
     return select_each(call, lambda c: start_container(call.engine, c), default_states=states)
+
+
+def _filtered(call: Call) -> "list[tuple[str, Container]]":
+    """(what to print, container) of those that pass --filter, among the named ones if there are any."""
+    from podlike.engine.psrows import filtered
+    from podlike.engine.query import find
+
+    found = filtered(call.engine, call.opts.filter)
+    if not call.args:
+        return [(c.id, c) for c in found]
+    passed = {c.id for c in found}
+    named = [(name, find(call.engine, container_name(name))) for name in call.args]
+    return [(name, c) for name, c in named if c.id in passed]
+
+
+def _start_printing(call: Call, typed: str, container: "Container") -> str:
+    from podlike.engine.start import start as start_container
+
+    start_container(call.engine, container)
+    return typed
 
 
 def _check(call: Call) -> None:
@@ -27,14 +49,11 @@ def _check(call: Call) -> None:
     named = len(call.args)
     if opts.all and opts.latest:
         raise UsageError("--all and --latest cannot be used together")
-    if opts.filter:
-        if named:
-            raise UsageError("--filter takes no arguments")
-    elif named and opts.latest:
+    if named and opts.latest:
         raise UsageError("--latest and containers cannot be used together")
-    elif named and opts.all:
+    if named and opts.all:
         raise UsageError("either start all containers or the container(s) provided in the arguments")
-    elif not (named or opts.all or opts.latest):
+    if not (named or opts.all or opts.latest or opts.filter):
         raise UsageError("start requires at least one argument")
     if named > 1 and (opts.attach or opts.interactive):
         raise UsageError("you cannot start and attach multiple containers at once")

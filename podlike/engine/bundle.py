@@ -3,6 +3,7 @@
 import json
 import os
 
+from podlike import __version__
 from podlike.engine import query
 from podlike.engine.copyup import copy_up
 from podlike.engine.core import Engine
@@ -54,6 +55,7 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         cgroups_path=container.state.cgroup or None, seccomp_profile=_seccomp_profile(spec, table.seccomp_profile),
         default_capabilities=table.default_capabilities, default_pids_limit=table.pids_limit,
         default_sysctls=_default_sysctls(table.default_sysctls), warnings=warnings)
+    container.state.limits = [(r["type"], r["soft"], r["hard"]) for r in config["process"]["rlimits"]]
     hooks = hooks_of(engine, spec)
     if hooks:
         config["hooks"] = hooks
@@ -161,6 +163,8 @@ def _own_files(engine: Engine, container: Container, root_fd: int, entries: dict
     if spec.timezone and (spec.rootfs or not _link_localtime(root_fd, spec.timezone)):
         out.update(_localtime(spec.timezone, directory))
     covered = {m.target for m in spec.mounts}
+    if any(m.target == "/run" and m.type in ("bind", "volume") for m in spec.mounts):
+        del out["/run/.containerenv"]  # nothing of ours is made in what belongs to others
     return {target: path for target, path in out.items() if target not in covered}
 
 
@@ -187,8 +191,9 @@ def write_network_files(engine: Engine, container: Container, network: Network) 
 def _containerenv(container: Container) -> str:
     if not container.spec.privileged:
         return ""
-    return (f'engine="podlike"\nname="{container.name}"\nid="{container.id}"\nimage="{container.spec.image_name}"\n'
-            f'imageid="{container.spec.image_id}"\nrootless={int(rootless())}\n')
+    # Scripts ask whether the engine begins with podman-, as they ask for container=podman in the environment.
+    return (f'engine="podman-compatible-podlike-{__version__}"\nname="{container.name}"\nid="{container.id}"\n'
+            f'image="{container.spec.image_name}"\nimageid="{container.spec.image_id}"\nrootless={int(rootless())}\n')
 
 
 def _link_localtime(root_fd: int, zone: str) -> bool:

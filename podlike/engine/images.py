@@ -132,9 +132,8 @@ def untag(engine: Engine, name: str, targets: "Iterable[str]" = ()) -> None:
     image, _ = find(engine, name)
     names, digests = [], []
     for target in targets:
-        tried = _lookup(engine, target)[1]
-        full = next((n for n in tried if n in image.names), None)
-        digest = next((d for d in map(_without_tag, tried) if d in image.digests), None)
+        full = next((n for n in _lookup(engine, target)[1] if n in image.names), None)
+        digest = _known_digest(engine, image, target)
         if full is not None:
             names.append(full)
         elif digest is not None:
@@ -145,6 +144,11 @@ def untag(engine: Engine, name: str, targets: "Iterable[str]" = ()) -> None:
         engine.images.forget_digests(image.id, digests)
     if names or not digests:
         engine.images.untag(image.id, names or image.names)
+
+
+def _known_digest(engine: Engine, image: Image, typed: str) -> str | None:
+    """The repository@digest that was meant, if the image was pulled by it."""
+    return next((d for d in map(_without_tag, _lookup(engine, typed)[1]) if d in image.digests), None)
 
 
 def _without_tag(name: str) -> str:
@@ -171,11 +175,16 @@ def local_name(text: str) -> str:
 def remove(engine: Engine, name: str, *, force: bool = False) -> Removed:
     """Take a name from an image, and delete the image with its last name.
 
-    By id it goes with its only name; with several it needs force. force: containers that use it go too.
+    By id it goes with its only name; with several it needs force. A name@digest goes alone while others are left.
+    force: containers that use it go too.
     Layers and blobs that nothing else needs are deleted.
     Raises: NotFoundError, InUseError (exit code 2), StoreError.
     """
     image, full = find(engine, name)
+    digest = _known_digest(engine, image, name) if full is None and "@" in name else None
+    if digest is not None and (image.names or len(image.digests) > 1):
+        engine.images.forget_digests(image.id, [digest])
+        return Removed([digest], None)
     if full is not None and len(image.names) > 1:
         engine.images.untag(image.id, [full])
         return Removed([full], None)
@@ -193,12 +202,20 @@ def remove_image(engine: Engine, image: Image, *, force: bool = False) -> Remove
         raise InUseError(f"image used by {users[0].id}: image is in use by a container: consider listing external "
                          "containers and force-removing image",
                          hint=f"Remove the container first (`podlike rm {users[0].name}`), or use --force.")
-    for container in users:
+    for container in _with_dependents(engine, users):
         _remove_container(engine, container)
     blobs = _blobs_of(engine, image)
     engine.images.remove(image.id)
     collect_garbage(engine, Garbage(set(image.layers), blobs))
     return Removed(image.names, image.id)
+
+
+def _with_dependents(engine: Engine, users: "list[Container]") -> "list[Container]":
+    if not users:
+        return []
+    from podlike.engine.dependents import dependents, dependents_first
+
+    return dependents_first(engine, [*users, *(d for user in users for d in dependents(engine, user))])
 
 
 def _remove_container(engine: Engine, container: "Container") -> None:

@@ -80,10 +80,7 @@ def _state(c: Container, s: query.Status) -> "dict[str, Any]":
         out["Health"] = {"Status": s.health, "FailingStreak": 0, "Log": []}
     if getattr(c.state, "cgroup", ""):
         out["CgroupPath"] = c.state.cgroup
-    out |= {"CheckpointedAt": rfc3339(0.0), "RestoredAt": rfc3339(0.0)}
-    if c.state.stopped_by_user:
-        out["StoppedByUser"] = True
-    return out
+    return out | {"CheckpointedAt": rfc3339(0.0), "RestoredAt": rfc3339(0.0), "StoppedByUser": c.state.stopped_by_user}
 
 
 def _image_digest(engine: Engine, c: Container) -> str:
@@ -234,7 +231,7 @@ def _host_config(engine: Engine, c: Container) -> "dict[str, Any]":
         "OomScoreAdj": spec.oom_score_adj or 0, "PidMode": spec.pid_ns or "private", "Privileged": spec.privileged,
         "PublishAllPorts": spec.publish_all, "ReadonlyRootfs": spec.read_only, "SecurityOpt": _security(spec),
         "Tmpfs": spec.tmpfs, "UTSMode": spec.uts_ns or "private", "UsernsMode": spec.user_ns,
-        "ShmSize": spec.shm_size, "Runtime": "oci", "ConsoleSize": [0, 0], "Isolation": "", **_resources(spec),
+        "ShmSize": spec.shm_size, "Runtime": "oci", "ConsoleSize": [0, 0], "Isolation": "", **_resources(c),
         "CgroupConf": None,
     }
 
@@ -265,7 +262,8 @@ def _security(spec: ContainerSpec) -> list[str]:
     return out
 
 
-def _resources(spec: ContainerSpec) -> "dict[str, Any]":
+def _resources(c: Container) -> "dict[str, Any]":
+    spec = c.spec
     period, quota = spec.cpu_period, spec.cpu_quota
     if spec.cpus:
         period, quota = 100000, round(spec.cpus * 100000)
@@ -278,7 +276,7 @@ def _resources(spec: ContainerSpec) -> "dict[str, Any]":
         "CpusetMems": spec.cpuset_mems, "Devices": [_device(d) for d in spec.devices], "DiskQuota": 0,
         "KernelMemory": 0, "MemoryReservation": spec.memory_reservation, "MemorySwap": spec.memory_swap,
         "MemorySwappiness": -1, "OomKillDisable": False, "Init": spec.init,
-        "PidsLimit": 0 if spec.pids_limit is None else spec.pids_limit, "Ulimits": [_ulimit(u) for u in spec.ulimits],
+        "PidsLimit": 0 if spec.pids_limit is None else spec.pids_limit, "Ulimits": _ulimits(c),
         "CpuCount": 0, "CpuPercent": 0, "IOMaximumIOps": 0, "IOMaximumBandwidth": 0}
 
 
@@ -288,9 +286,11 @@ def _device(text: str) -> "dict[str, str]":
     return {"PathOnHost": parts[0], "PathInContainer": inside, "CgroupPermissions": ""}
 
 
-def _ulimit(text: str) -> "dict[str, Any]":
+def _ulimits(c: Container) -> "list[dict[str, Any]]":
+    """Those of the last start, which include what every container gets; before it what was asked for."""
     from podlike.spec.rlimits import UNLIMITED, parse
 
-    name, soft, hard = parse(text)
-    return {"Name": f"RLIMIT_{name.upper().removeprefix('RLIMIT_')}", "Soft": -1 if soft == UNLIMITED else soft,
-            "Hard": -1 if hard == UNLIMITED else hard}
+    texts = () if "host" in c.spec.ulimits else c.spec.ulimits
+    asked = ((f"RLIMIT_{name.upper()}", soft, hard) for name, soft, hard in map(parse, texts))
+    return [{"Name": name, "Soft": -1 if soft == UNLIMITED else soft, "Hard": -1 if hard == UNLIMITED else hard}
+            for name, soft, hard in c.state.limits or asked]

@@ -6,6 +6,7 @@ Source: the CRI logging format.
 
 import os
 import select
+import time
 
 from podlike.engine import query
 from podlike.engine.core import Engine
@@ -50,7 +51,8 @@ def logs(engine: Engine, container: Container, *, follow: bool = False, since: f
                             "cannot read logs: this container is not logging output",
                             hint="Create it with --log-driver k8s-file to keep its output.")
     path = log_path(engine, container)
-    for line in _select(_lines(engine, container, path, follow, _tail_offset(path, tail)), since):
+    lines = _lines(engine, container, path, offset=_tail_offset(path, tail), follow=follow, until=until)
+    for line in _select(lines, since):
         if until and _unix_time(line.time) > until:
             return
         yield line
@@ -117,13 +119,14 @@ def _is_full(record: bytes) -> bool:
     return record.split(b" ", 3)[2:3] == [b"F"]
 
 
-def _lines(engine: Engine, container: Container, path: str, follow: bool, offset: int) -> "Iterator[LogLine]":
+def _lines(engine: Engine, container: Container, path: str, *, offset: int, follow: bool,
+           until: float) -> "Iterator[LogLine]":
     rest = b""
     fd = -1
     try:
         while True:
             # Looked at before reading: what was written up to the end is then surely read.
-            over = not follow or _ended(engine, container)
+            over = not follow or bool(until and time.time() > until) or _ended(engine, container)
             if fd < 0:
                 fd = _open(path, offset)
             data = os.read(fd, _CHUNK) if fd >= 0 else b""

@@ -82,19 +82,26 @@ def _predicates(engine: Engine) -> "dict[str, Callable[[Row, str], bool]]":
         "exited": lambda r, v: r.status.state == "exited" and r.status.exit_code == _number("exited", v),
         "expose": lambda r, v: _with_protocol(v) in r.c.spec.expose,
         "health": lambda r, v: (r.status.health or "none") == v,
-        "id": lambda r, v: name_matches(v if v.startswith("^") else f"^{v}", r.c.id),
+        "id": lambda r, v: _id_matches(v, r.c.id),
         "label": lambda r, v: label_matches(r.c.spec.labels, v),
         "label!": lambda r, v: not label_matches(r.c.spec.labels, v),
         "name": lambda r, v: name_matches(v, r.c.name, f"/{r.c.name}"),
         "network": lambda r, v: v in networks(r.c),
         "publish": lambda r, v: any(f"{p['container_port']}/{p['protocol']}" == _with_protocol(v) for p in ports(r.c)),
-        "restart-policy": lambda r, v: (r.c.spec.restart_policy or "no").partition(":")[0] == v,
+        "restart-policy": lambda r, v: _has_policy(r.c, v),
         "should-start-on-boot": lambda r, v: str(_starts_on_boot(r.c)).lower() == v.lower(),
         "since": lambda r, v: r.c.created > query.find(engine, v).created,
         "status": lambda r, v: _has_state(r, v),
         "until": lambda r, v: r.c.created < parse_time(v),
         "volume": lambda r, v: _has_volume(r.c, v),
     }
+
+
+def _id_matches(wanted: str, cid: str) -> bool:
+    """Hexadecimal digits are the beginning of an id, anything else is a regular expression."""
+    if wanted and not wanted.strip("0123456789abcdefABCDEF"):
+        return cid.startswith(wanted.lower())
+    return name_matches(wanted, cid)
 
 
 def _number(key: str, text: str) -> int:
@@ -117,6 +124,12 @@ def _has_state(row: Row, wanted: str) -> bool:
         raise UsageError(f"{wanted} is not a valid status: invalid argument", hint=f"One of {', '.join(_STATES)}.")
     state = row.status.state
     return state == {"stopped": "exited", "configured": "created"}.get(wanted, wanted)
+
+
+def _has_policy(c: Container, wanted: str) -> bool:
+    if wanted not in ("no", "none", "always", "on-failure", "unless-stopped"):
+        raise UsageError(f"{wanted} invalid restart policy")
+    return (c.spec.restart_policy or "no").partition(":")[0] == ("no" if wanted == "none" else wanted)
 
 
 def _starts_on_boot(c: Container) -> bool:

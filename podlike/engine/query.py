@@ -7,7 +7,7 @@ from podlike.engine.core import Engine
 from podlike.errors import ConflictError
 from podlike.files import read_text
 from podlike.runtime import procs
-from podlike.store.containers import Container
+from podlike.store.containers import Container, RunState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def status(engine: Engine, container: Container) -> Status:
                       oom_killed=s.oom_killed, error=s.error)
     pid, _ = process_of(engine, container)
     if pid:
-        state = "initialized" if s.phase == "starting" else "paused" if _frozen(pid) else "running"
+        state = "initialized" if s.phase == "starting" else "paused" if _frozen(pid) else _running_or_stopping(s)
         return Status(state, pid=pid, conmon_pid=s.conmon_pid, started_at=s.started_at)
     ended = exit_file(engine, container.id) if s.boot_id == this_boot() else None
     oom = os.path.exists(f"{engine.roots.bundle(container.id)}/oom")
@@ -105,6 +105,11 @@ def status(engine: Engine, container: Container) -> Status:
         return Status("created", error=s.error)
     return Status("exited", exit_code=UNWATCHED_EXIT, started_at=s.started_at, finished_at=s.started_at,
                   error="the monitor was killed or the machine was rebooted: the exit code is unknown")
+
+
+def _running_or_stopping(state: RunState) -> str:
+    """A `stop` that was itself killed has no say any more."""
+    return "stopping" if state.stopper and procs.alive(state.stopper[0], state.stopper[1]) else "running"
 
 
 def _frozen(pid: int) -> bool:

@@ -3,8 +3,9 @@
 from podlike.engine import query
 from podlike.engine.cleanup import delete, kill_now, lock_of, take_down
 from podlike.engine.core import Engine
+from podlike.engine.dependents import dependents
 from podlike.engine.stop import stop
-from podlike.errors import InUseError
+from podlike.errors import ConflictError, InUseError
 from podlike.store.containers import Container
 
 
@@ -12,14 +13,18 @@ def remove(engine: Engine, container: Container, *, force: bool = False, volumes
            timeout: int | None = None) -> None:
     """Remove a container; force: stop it first if it runs. volumes: its anonymous volumes too.
 
-    Raises: InUseError (exit code 2) when it runs and force is not given.
+    Raises: InUseError (exit code 2) when it runs and force is not given; ConflictError when others depend on it.
     """
+    needed_by = dependents(engine, container)
+    if needed_by:
+        raise ConflictError(f"container {container.id} has dependent containers which must be removed before it: "
+                            f"{', '.join(c.id for c in needed_by)}: container already exists",
+                            hint="Remove those first, or use `podlike rm --depend`.")
     state = query.status(engine, container).state
     if state in ("running", "paused", "stopping"):
         if not force:
             raise InUseError(f"cannot remove container {container.id} as it is {state} - running or paused containers "
-                             "cannot be removed without force: container state improper",
-                             hint=f"Stop it first (`podlike stop {container.name}`) or use `podlike rm --force`.")
+                             "cannot be removed without force: container state improper")
         stop(engine, container, timeout=timeout)
     engine.enter_session()
     with lock_of(engine, container.id) as lock:

@@ -1,5 +1,6 @@
 """Ending containers: stop (ask, then insist), kill, pause."""
 
+import os
 import signal
 
 from podlike.engine import query
@@ -24,6 +25,7 @@ def stop(engine: Engine, container: Container, *, timeout: int | None = None) ->
     if not now.running:
         return False
     container.state.stopped_by_user = True
+    container.state.stopper = [os.getpid(), procs.start_time(os.getpid())]
     engine.containers.save_state(container)
     pid, started = query.process_of(engine, container)
     limit = container.spec.stop_timeout if timeout is None else timeout
@@ -58,6 +60,10 @@ def kill(engine: Engine, container: Container, signum: int) -> None:
     """Send one signal to the container's first process. Raises: ConflictError when it does not run."""
     pid, started = query.process_of(engine, container)
     state = query.status(engine, container).state
+    if pid and signum in (signal.SIGKILL, signals.parse(container.spec.stop_signal or "TERM")):
+        # Whoever sends what `stop` sends wants it stopped: no restart policy brings it up again.
+        container.state.stopped_by_user = True
+        engine.containers.save_state(container)
     if not pid or state == "initialized" or not procs.send_signal(pid, started, signum):
         raise ConflictError(f"can only kill running containers. {container.id} is in state {state}: "
                             "container state improper")

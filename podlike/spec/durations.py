@@ -111,25 +111,26 @@ def _stamp(when: float, form: str, *, utc: bool, zero: str, colon: bool) -> str:
     return f"{text}{sign}{hours:02d}:{minutes:02d}" if colon else f"{text} {sign}{hours:02d}{minutes:02d}"
 
 
-def parse_time(text: str, *, now: float | None = None) -> float:
+def parse_time(text: str, *, now: float | None = None, ahead: bool = False) -> float:
     """A point in time, in Unix seconds.
 
     text: Unix seconds with or without a fraction; RFC 3339 in whole or in part (2026-01-02, 2026-01-02T03:04,
-    ...05.5, ...Z, ...+01:00; local time where no zone is given); or a Go duration back from now (10m).
+    ...05.5 or ...05,5, ...Z, ...+01:00; local time where no zone is given); or a Go duration back from now (10m).
+    ahead: a duration is counted from now on, as in `logs --until 10s`.
     Raises: UsageError.
     """
     if re.fullmatch(r"-?\d+(\.\d+)?", text):
         return float(text)
-    m = re.fullmatch(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(\.\d+)?)?)?)?(Z|[+-]\d\d:\d\d)?", text)
+    m = re.fullmatch(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)([.,]\d+)?)?)?)?(Z|[+-]\d\d:\d\d)?", text)
     if m is None:
         try:
-            return (time.time() if now is None else now) - parse_duration(text)
+            return (time.time() if now is None else now) + parse_duration(text) * (1 if ahead else -1)
         except UsageError:
             raise UsageError(f'parse time "{text}": neither a time nor a duration',
                              hint="Write 2026-01-31T12:00:00, seconds since 1970, or a duration back like 10m.") from None
     fields = tuple(int(g or 0) for g in m.groups()[:6])
     zone = m.group(8)
-    fraction = float(m.group(7) or 0)
+    fraction = float((m.group(7) or "0").replace(",", "."))
     if zone is None:
         return time.mktime((*fields, 0, 0, -1)) + fraction  # type: ignore[arg-type]
     import calendar

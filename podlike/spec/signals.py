@@ -62,9 +62,9 @@ def parse(text: str) -> int:
         found = _realtime(name)
         if found:
             return found
-    raise UsageError(
-        f"invalid signal: {text}", hint="Give a number from 1 to 64 or a name such as TERM or RTMIN+3."
-    )
+    if name.isascii() and name.isdigit() and int(name):
+        raise UsageError(f"valid signals are 1 through {_RTMAX}")
+    raise UsageError(f"invalid signal: {text.removeprefix('-')}")
 
 
 def name_of(number: int) -> str:

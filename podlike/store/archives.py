@@ -94,7 +94,8 @@ class _Tar:
                     raise StoreError(f"read {shown}: it has more than {_MAX_MEMBERS} members and is no image archive")
         except (tarfile.TarError, OSError, ValueError) as e:
             self._file.close()
-            raise StoreError(f"read {shown}: it is no tar archive ({e})",
+            raise StoreError(f"read {shown}: payload does not match any of the supported image formats: "
+                             f"it is no tar archive ({e})",
                              hint="Give an archive made by `save` in OCI or Docker format, or an OCI layout.") from e
         except BaseException:
             self._file.close()

@@ -36,9 +36,11 @@ class RunState:
     error: str = ""
     restarts: int = 0
     stopped_by_user: bool = False
+    stopper: "list[int]" = field(default_factory=list)  # pid and start time of the `stop` that waits for its end
     helpers: "list[dict[str, Any]]" = field(default_factory=list)  # network helpers: {"pid", "start_time", "name"}
     ports: "list[dict[str, Any]]" = field(default_factory=list)  # published ports with chosen host ports
     ip: str = ""
+    limits: "list[tuple[str, int, int]]" = field(default_factory=list)  # of the last start: (RLIMIT_X, soft, hard)
     cgroup: str = ""  # below the cgroup v2 root; "": the container has none of its own
     netns: str = ""  # path of the pinned network namespace, or of the joined one
     execs: "list[str]" = field(default_factory=list)
@@ -108,6 +110,12 @@ class ContainerStore:
     def all(self) -> list[Container]:
         """Oldest first."""
         return [_from_row(r) for r in self._db.query(f"SELECT {_COLUMNS} FROM containers ORDER BY created")]
+
+    def joining(self) -> list[Container]:
+        """Those that name another container in their spec, oldest first; a few more may be among them."""
+        return [_from_row(r) for r in self._db.query(
+            f"SELECT {_COLUMNS} FROM containers WHERE instr(spec, '\"container:') > 0 OR instr(spec, '\"volumes_from\"') > 0 "
+            "ORDER BY created")]
 
     def using_image(self, image_id: str) -> list[Container]:
         return [_from_row(r) for r in

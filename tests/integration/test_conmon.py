@@ -172,6 +172,7 @@ class Monitor:
             "XDG_RUNTIME_DIR": self.top,
             "TMPDIR": self.top,
             "_OCI_SYNCPIPE": str(theirs.fileno()),
+            **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")},
             **(env or {}),
         }
         self.process = subprocess.Popen(
@@ -612,6 +613,16 @@ def test_runtime_that_cannot_be_executed(new: New, tmp_path: Any) -> None:
     report = m.report()
     assert report["data"] == -1
     assert f"execute runtime {bad}: No such file or directory" in report["message"]
+
+
+@ours_only("waits for the runtime, which waits for it")
+def test_runtime_that_says_more_than_a_pipe_holds(new: New) -> None:
+    m = new("echo", "done", stderr="w" * 60 + "\n" + "x" * 300_000 + "\n")
+    m.run()
+    assert m.exit_file() == "0"
+    m.gone()
+    assert texts(m) == ["done"]
+    assert [len(t) for t in texts(m, "stderr")] == [60, 300_000]
 
 
 @since_2_2("reports nothing")

@@ -277,3 +277,60 @@ def test_unshare(podlike: Engine) -> None:
 def test_system_connection_list(podlike: Engine) -> None:
     assert podlike("system", "connection", "ls").stdout.split() == ["Name", "URI", "Identity", "Default", "ReadWrite"]
     assert podlike("system", "connection", "list", "-q").stdout == ""
+
+
+def test_nothing_is_made_in_a_bound_run(podlike: Engine, image: str, tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o755)
+    assert run(podlike, "-v", f"{tmp_path}:/run", image, "sh", "-c", "test -e /run/.containerenv || echo none") == "none"
+    assert os.listdir(tmp_path) == []
+    for flags in ([], ["--tmpfs=/run"], ["--read-only"]):
+        assert run(podlike, *flags, image, "stat", "-c", "%s", "/run/.containerenv") == "0"
+
+
+# --- containers that depend on others; stopping ---
+
+
+def test_rm_of_what_others_need(podlike: Engine, image: str, name: str) -> None:
+    base = podlike("create", "--name", name, image).line
+    joined = podlike("create", "--network", f"container:{name}", image).line
+    refused = podlike("rm", base, check=False)
+    assert refused.code == 125
+    words = f"Error: container {base} has dependent containers which must be removed before it: {joined}"
+    assert refused.stderr.startswith(words)
+    assert podlike("rm", "--depend", name).stdout.split() == [joined, name]
+    podlike("create", "--name", name, image)
+    podlike("create", "--network", f"container:{name}", image)
+    assert len(podlike("rm", "--all").stdout.split()) == 2
+
+
+def test_stopping_is_seen(podlike: Engine, image: str, name: str) -> None:
+    podlike("run", "-d", "--restart=always", "--name", name, "--network", "none", image, "sh", "-c",
+            "trap 'echo asked' TERM; trap 'exit 42' USR1; echo ready; while :; do sleep 0.1; done")
+    with podlike.popen("stop", "-t", "30", name) as stop:
+        deadline = time.monotonic() + 10
+        while "asked" not in podlike("logs", name).stdout and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert podlike("inspect", "-f", "{{.State.Status}} {{.State.Running}}", name).line == "stopping true"
+        podlike("kill", "-s", "USR1", name)
+        assert stop.wait(10) == 0
+    assert podlike("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", name).line == "exited 42"
+
+
+def test_the_stop_signal_ends_a_restart_policy(podlike: Engine, image: str, name: str) -> None:
+    podlike("run", "-d", "--restart=always", "--name", name, "--network", "none", image, "sh", "-c",
+            "trap 'exit 42' TERM; echo ready; while :; do sleep 0.1; done")
+    deadline = time.monotonic() + 10
+    while "ready" not in podlike("logs", name).stdout and time.monotonic() < deadline:
+        time.sleep(0.05)
+    podlike("kill", "-s", "TERM", name)
+    assert podlike("wait", name).line == "42"
+    time.sleep(1)
+    form = "{{.State.Status}} {{.State.StoppedByUser}} {{.RestartCount}}"
+    assert podlike("inspect", "-f", form, name).line == "exited true 0"
+
+
+def test_logs_until_a_time_to_come(podlike: Engine, image: str, name: str) -> None:
+    podlike("run", "-d", "--name", name, "--network", "none", image, "sh", "-c", "echo one; sleep 60")
+    began = time.monotonic()
+    assert podlike("logs", "-f", "--until", "1s", name, timeout=20).stdout == "one\n"
+    assert 0.5 < time.monotonic() - began < 10

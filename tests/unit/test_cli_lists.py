@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -186,11 +187,13 @@ def test_exists_and_rm_of_nothing(engine: Engine, capsys: pytest.CaptureFixture[
     assert cli(capsys, "container", "exists", "/web")[0] == 0
     assert cli(capsys, "container", "exists", "nosuch") == (1, "", "")
     code, out, err = cli(capsys, "rm", "nosuch")
-    assert (code, out) == (1, "") and err.startswith('Error: no container with name or ID "nosuch" found')
+    assert (code, out) == (1, "") and err == 'Error: no container with ID or name "nosuch" found: no such container\n'
     assert cli(capsys, "rm", "-f", "nosuch") == (0, "", "")
     assert cli(capsys, "rm", "--ignore", "nosuch") == (0, "", "")
     assert cli(capsys, "kill", "nosuch")[0] == 125
-    assert cli(capsys, "kill", "-s", "bogus", "web")[::2][1].startswith("Error: invalid signal: bogus")
+    assert cli(capsys, "kill", "-s", "bogus", "web")[::2] == (125, "Error: invalid signal: bogus\n")
+    assert cli(capsys, "kill", "-s", "-SIGBAD", "web")[2] == "Error: invalid signal: SIGBAD\n"
+    assert cli(capsys, "kill", "-s", "65", "web")[2] == "Error: valid signals are 1 through 64\n"
     assert cli(capsys, "wait", "--ignore", "nosuch") == (0, "-1\n", "")
     assert cli(capsys, "wait", "web") == (0, "3\n", "")
     assert cli(capsys, "wait", "--condition", "bogus", "web")[0] == 125
@@ -258,3 +261,37 @@ def test_logs_keep_the_order_of_two_streams_in_one_file(engine: Engine, tmp_path
     assert logs("--since", "2026-01-02T03:04:02Z", "web") == "two\nthree\n"
     assert sorted(logs("-f", "web", "web").splitlines()) == sorted(
         [f"{WEB[:12]} one", f"{WEB[:12]} two", f"{WEB[:12]} three"] * 2)
+
+
+def test_filters_of_ps(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    def names(*filters: str) -> str:
+        code, out, err = cli(capsys, "ps", "-a", "--format", "{{.Names}}", *(w for f in filters for w in ("--filter", f)))
+        return out.replace("\n", " ").strip() if code == 0 else err
+
+    assert names("id=A") == names("id=aaa") == names("id=^a") == "web"
+    assert names("id=f") == "" and names("id=[ab]") == "web db" and names("id=[^a-f]") == ""
+    assert names("restart-policy=always") == "web" and names("restart-policy=none") == names("restart-policy=no") == "old db"
+    assert names("restart-policy=fake") == "Error: fake invalid restart policy\n"
+
+
+def test_start_filter_selects_among_the_named(engine: Engine, capsys: pytest.CaptureFixture[str],
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "podlike.engine.start", types.SimpleNamespace(start=lambda engine, container: None))
+    assert cli(capsys, "start", "--filter", "restart-policy=always") == (0, WEB + "\n", "")
+    assert cli(capsys, "start", "--filter", "restart-policy=no", "web", "db") == (0, "db\n", "")
+    assert cli(capsys, "start", "--filter", "restart-policy=on-failure", "--all") == (0, "", "")
+    assert cli(capsys, "start", "--all", "web")[0] == 125
+
+
+def test_limits_are_those_of_the_last_start(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    def shown() -> str:
+        return cli(capsys, "inspect", "--format", "{{json .HostConfig.Ulimits}}", "db")[1].strip()
+
+    assert shown() == "[]"
+    db = engine.containers.find("db")
+    db.spec.ulimits = ["nofile=3:-1"]
+    engine.containers.save_spec(db)
+    assert json.loads(shown()) == [{"Name": "RLIMIT_NOFILE", "Soft": 3, "Hard": -1}]
+    db.state.limits = [("RLIMIT_NPROC", 5, 2**64 - 1)]
+    engine.containers.save_state(db)
+    assert json.loads(shown()) == [{"Name": "RLIMIT_NPROC", "Soft": 5, "Hard": -1}]

@@ -10,6 +10,8 @@ import pytest
 
 from podlike.engine import query
 from podlike.engine.core import Engine
+from podlike.engine.dependents import dependents, dependents_first
+from podlike.engine.remove import remove
 from podlike.engine.restart import wants_restart
 from podlike.errors import ConflictError, NotFoundError
 from podlike.paths import Roots
@@ -91,6 +93,36 @@ def test_a_monitor_that_still_drains_output_is_waited_for(engine: Engine, proces
     draining = add(engine, phase="started", pid=2**22 - 1, start_time=1, boot_id=query.this_boot(),
                    conmon_pid=process[0], conmon_start_time=process[1])
     assert query.status(engine, draining).state == "stopping"
+
+
+def test_stopping_while_a_stop_lives(engine: Engine, process: tuple[int, int]) -> None:
+    pid, started = process
+    c = add(engine, phase="started", pid=pid, start_time=started, boot_id=query.this_boot(), stopper=[pid, started])
+    assert query.status(engine, c).state == "stopping" and query.status(engine, c).running
+    c.state.stopper = [2**22 - 1, 1]  # that stop was killed
+    assert query.status(engine, c).state == "running"
+
+
+def test_dependents(engine: Engine) -> None:
+    ids = {name: f"{n:x}" * 64 for n, name in enumerate("abcde", 1)}
+    specs = {"a": ContainerSpec(), "b": ContainerSpec(network="container:a"), "c": ContainerSpec(volumes_from=["b:ro"]),
+             "d": ContainerSpec(pid_ns=f"container:{ids['a'][:12]}"), "e": ContainerSpec(network="host", command=["container:a"])}
+    made = {name: Container(id=ids[name], name=name, image=None, created=n, spec=spec, state=RunState())
+            for n, (name, spec) in enumerate(specs.items())}
+    for container in made.values():
+        engine.containers.add(container)
+
+    def names(found: list[Container]) -> str:
+        return "".join(c.name for c in found)
+
+    assert names(dependents(engine, made["a"])) == "cbd"
+    assert names(dependents(engine, made["b"])) == "c"
+    assert names(dependents(engine, made["e"])) == ""
+    assert names(dependents_first(engine, [made["a"], made["e"], made["b"]])) == "bae"
+    with pytest.raises(ConflictError) as e:
+        remove(engine, made["b"])
+    assert e.value.message == (f"container {ids['b']} has dependent containers which must be removed before it: "
+                               f"{ids['c']}: container already exists")
 
 
 @pytest.mark.parametrize(("policy", "code", "restarts", "stopped", "expected"), [

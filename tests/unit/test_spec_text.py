@@ -112,3 +112,10 @@ def test_parse_decimal_size(text: str, count: int) -> None:
     assert sizes.parse_decimal_size(text) == count
     with pytest.raises(UsageError):
         sizes.parse_decimal_size(text + "x")
+
+
+def test_time_with_a_comma_and_ahead() -> None:
+    from podlike.spec.durations import parse_time
+
+    assert parse_time("2026-01-02T02:04:05,500000000+00:00") == parse_time("2026-01-02T02:04:05.5Z") == 1767319445.5
+    assert parse_time("3s", now=100.0) == 97.0 and parse_time("3s", now=100.0, ahead=True) == 103.0

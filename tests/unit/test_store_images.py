@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from podlike.engine import images
+from podlike.engine.core import Engine
 from podlike.engine.imagefilters import name_matches_reference
-from podlike.errors import ConflictError
+from podlike.errors import ConflictError, NotFoundError
+from podlike.paths import Roots
 from podlike.spec.container import ContainerSpec
 from podlike.store.containers import Container, ContainerStore, RunState
 from podlike.store.db import Database
@@ -126,3 +129,15 @@ def test_repositories_named(store: ImageStore) -> None:
 ])
 def test_reference_patterns(pattern: str, matches: bool) -> None:
     assert name_matches_reference("quay.io/x/app:1", pattern) is matches
+
+
+def test_remove_and_untag_by_digest(tmp_path: Path) -> None:
+    engine = Engine(roots=Roots(data=str(tmp_path / "d"), run=str(tmp_path / "r")))
+    digests = tuple(f"quay.io/r/x@{d}" for d in (L1, L2, L3))
+    image = add(engine.images, "a", "quay.io/r/x:1", digests=digests)
+    assert images.remove(engine, "quay.io/r/x:1@" + L1) == images.Removed([digests[0]], None)
+    images.untag(engine, "quay.io/r/x:1", ["quay.io/r/x:1@" + L2])
+    now = engine.images.get(image.id)
+    assert now is not None and (now.names, now.digests) == (["quay.io/r/x:1"], [digests[2]])
+    with pytest.raises(NotFoundError, match="tag not known"):
+        images.untag(engine, "quay.io/r/x:1", ["quay.io/r/x@" + L2])
