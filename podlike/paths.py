@@ -110,6 +110,8 @@ def ensure_private_dir(path: str) -> str:
     if not stat.S_ISDIR(st.st_mode) or st.st_uid not in (os.geteuid(), 0):
         raise PodlikeError(f"use directory {path}: it belongs to user {st.st_uid}",
                            hint="Remove it, or set XDG_RUNTIME_DIR to a directory of your own.")
+    if st.st_mode & 0o077 and st.st_uid == os.geteuid():
+        os.chmod(path, 0o700)  # made as the parent of something else
     return path
 
 

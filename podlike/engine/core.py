@@ -50,7 +50,6 @@ class Engine:
     def blobs(self) -> "BlobStore":
         from podlike.store.blobs import BlobStore
 
-        ensure_private_dir(self.roots.data)  # before somebody makes it as the parent of something else, with another mode
         return BlobStore(self.roots.blobs, tmp=self.roots.tmp)
 
     @property
