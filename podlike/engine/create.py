@@ -40,6 +40,7 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
             if replace:
                 _replace(engine, spec.name)
         resolved = resolve_spec(engine, spec, image, cid)
+        _take_volumes(engine, resolved)
         refuse_bad_requests(engine, resolved)
         container = Container(id=cid, name=resolved.name, image=image.id if image else None, created=time.time(),
                               spec=resolved, state=RunState())
@@ -151,6 +152,25 @@ def _unreadable_part(path: str) -> str:
         if not os.access(directory, os.X_OK):
             return directory
     return path
+
+
+def _take_volumes(engine: Engine, spec: ContainerSpec) -> None:
+    """--volumes-from: the bind mounts and volumes of other containers, where this one asks for nothing itself."""
+    from podlike.engine.query import find
+
+    for item in spec.volumes_from:
+        name, _, words = item.partition(":")
+        options = [word for word in words.split(",") if word]
+        if unknown := set(options) - {"ro", "rw", "z"}:
+            raise UsageError(f"use volumes from {name}: unknown option {min(unknown)}", hint="Options are ro, rw and z.")
+        taken = {mount.target for mount in spec.mounts} | set(spec.tmpfs)
+        for mount in find(engine, name).spec.mounts:
+            if mount.type in ("bind", "volume") and mount.target not in taken:
+                # "anonymous" stays behind: the volume goes with the container it was made for.
+                kept = [o for o in mount.options if o != "anonymous" and not (o in ("ro", "rw") and {"ro", "rw"} & set(options))]
+                spec.mounts.append(Mount(type=mount.type, source=mount.source, target=mount.target, options=kept + options))
+        mounted = {mount.target for mount in spec.mounts}
+        spec.image_volumes = [target for target in spec.image_volumes if target not in mounted]
 
 
 def _name_volumes(container: Container) -> None:
