@@ -76,7 +76,8 @@ int children_watch(struct monitor *m)
         (void)sigaddset(&set, SIGQUIT);
         if (sigprocmask(SIG_BLOCK, &set, &m->sigmask) < 0)
                 return -errno;
-        m->signals = (struct source){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .handle = signal_event, .data = m};
+        m->signals = (struct source){.handle = signal_event, .data = m};
+        m->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         r = m->signals.fd < 0 ? -errno : loop_add(&m->loop, &m->signals, EPOLLIN);
         if (r < 0)
                 msg_error("Failed to watch for signals: %s", strerror(-r));
@@ -137,8 +138,11 @@ int children_set_timeout(struct monitor *m, int seconds)
 
         if (seconds <= 0)
                 return 0;
-        m->timeout = (struct source){.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), .handle = timeout_event, .data = m};
-        r = m->timeout.fd < 0 || timerfd_settime(m->timeout.fd, 0, &spec, NULL) < 0 ? -errno : loop_add(&m->loop, &m->timeout, EPOLLIN);
+        m->timeout = (struct source){.handle = timeout_event, .data = m};
+        m->timeout.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+        r = timerfd_settime(m->timeout.fd, 0, &spec, NULL) < 0 ? -errno : 0;
+        if (r == 0)
+                r = loop_add(&m->loop, &m->timeout, EPOLLIN);
         if (r < 0)
                 msg_error("Failed to set the timeout: %s", strerror(-r));
         return r;

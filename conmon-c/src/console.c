@@ -70,7 +70,8 @@ static int receive_fd(int socket)
         } control;
         char name[4096];
         struct iovec iov = {.iov_base = name, .iov_len = sizeof(name)};
-        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf)};
+        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
+                             .msg_controllen = sizeof(control.buf)};
         struct cmsghdr *c;
         ssize_t n = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
         int fd;

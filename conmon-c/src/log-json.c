@@ -36,8 +36,16 @@ static int json_open(void **ret_state, const char *path, const struct options *o
 /* Length of the character at s, 0 if it is not UTF-8, -1 if it may become UTF-8 with more bytes. Source: RFC 3629. */
 static int character(const unsigned char *s, size_t len)
 {
-        int n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+        int n = 0;
 
+        if (s[0] < 0x80)
+                n = 1;
+        else if (s[0] >= 0xc2 && s[0] < 0xe0)
+                n = 2;
+        else if ((s[0] & 0xf0) == 0xe0)
+                n = 3;
+        else if (s[0] >= 0xf0 && s[0] < 0xf5)
+                n = 4;
         for (int i = 1; i < n; i++) {
                 unsigned char low = 0x80, high = 0xbf;
 

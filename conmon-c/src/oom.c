@@ -31,7 +31,8 @@ static uint64_t counter(const char *text, const char *name)
 struct oom_counts oom_parse_events(const char *text)
 {
         /* memory.events has "oom"; v1's memory.oom_control has "under_oom", which is 1 while a process waits. */
-        return (struct oom_counts){.oom = counter(text, "oom") + counter(text, "under_oom"), .oom_kill = counter(text, "oom_kill")};
+        return (struct oom_counts){.oom = counter(text, "oom") + counter(text, "under_oom"),
+                                   .oom_kill = counter(text, "oom_kill")};
 }
 
 /* Whether a comma-separated list of controllers has this one. */

@@ -109,11 +109,13 @@ static int parse_number(const struct option_row *row, const char *value, void *f
         errno = 0;
         n = strtoll(value, &end, 0);
         if (*value == '\0' || *end != '\0') {
-                (void)snprintf(reterr, size, "Cannot parse integer value \xe2\x80\x9c%s\xe2\x80\x9d for --%s", value, row->name);
+                (void)snprintf(reterr, size, "Cannot parse integer value \xe2\x80\x9c%s\xe2\x80\x9d for --%s", value,
+                               row->name);
                 return -EINVAL;
         }
         if (errno == ERANGE || n < min || n > max) {
-                (void)snprintf(reterr, size, "Integer value \xe2\x80\x9c%s\xe2\x80\x9d for --%s out of range", value, row->name);
+                (void)snprintf(reterr, size, "Integer value \xe2\x80\x9c%s\xe2\x80\x9d for --%s out of range", value,
+                               row->name);
                 return -EINVAL;
         }
         if (row->kind == INT)

@@ -33,7 +33,8 @@ static void add_list(char **argv, size_t *n, const struct strlist *list)
 
 static void add_create(char **argv, size_t *n, const struct options *opt)
 {
-        add(argv, n, opt->restore ? "restore" : "create", "--bundle", opt->bundle, "--pid-file", opt->container_pidfile, NULL);
+        add(argv, n, opt->restore ? "restore" : "create", "--bundle", opt->bundle, "--pid-file", opt->container_pidfile,
+            NULL);
         if (opt->no_pivot)
                 add(argv, n, "--no-pivot", NULL);
         if (opt->no_new_keyring)
@@ -55,7 +56,8 @@ char **runtime_argv(const struct options *opt, const char *console_socket)
                 add(argv, &n, "--systemd-cgroup", NULL);
         add_list(argv, &n, &opt->runtime_args);
         if (opt->exec)
-                add(argv, &n, "exec", "--pid-file", opt->container_pidfile, "--process", opt->exec_process_spec, "--detach", NULL);
+                add(argv, &n, "exec", "--pid-file", opt->container_pidfile, "--process", opt->exec_process_spec,
+                    "--detach", NULL);
         else
                 add_create(argv, &n, opt);
         add_list(argv, &n, &opt->runtime_opts);

@@ -1,18 +1,15 @@
 /* From the command line to the running runtime. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <dirent.h>
 
 #include "message.h"
 #include "monitor.h"
 #include "runtime.h"
 #include "syncpipe.h"
-
-/* What a sync_fd_from_env says when there is no such variable. */
-#define NO_FD (-1)
 
 static int fds_from_env(struct monitor *m)
 {
@@ -28,7 +25,7 @@ static int fds_from_env(struct monitor *m)
 
         for (size_t i = 0; i < ARRAY_LEN(pipes); i++) {
                 *pipes[i].fd = sync_fd_from_env(pipes[i].name);
-                if (*pipes[i].fd < NO_FD)
+                if (*pipes[i].fd < -1)
                         return *pipes[i].fd;
         }
         return 0;
@@ -132,7 +129,8 @@ static int disconnect_stdio(void)
 {
         _cleanup_close_ int in = open("/dev/null", O_RDONLY | O_CLOEXEC), out = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
-        if (in < 0 || out < 0 || dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0) {
+        if (in < 0 || out < 0 || dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
+            dup2(out, STDERR_FILENO) < 0) {
                 msg_error("Failed to open /dev/null: %s", strerror(errno));
                 return -EIO;
         }
@@ -166,13 +164,11 @@ int startup_detach(struct monitor *m)
         return r;
 }
 
-static int announce_sockets(struct monitor *m)
+/* Tell the caller of an exec session that it can connect now; it has to before the command runs. */
+static void announce_sockets(struct monitor *m)
 {
-        struct options as_attach = {.api_version = true};
-
         if (m->opt.exec_attach)
-                sync_report(&m->attach_pipe, &as_attach, 0, NULL);
-        return 0;
+                sync_report(&m->attach_pipe, &m->opt, 0, NULL);
 }
 
 static void console_received(void *data, int tty)
@@ -207,7 +203,9 @@ int startup_sockets(struct monitor *m)
                 if (r == 0)
                         r = ctl_open(&m->ctl, m->opt.bundle);
         }
-        return r < 0 ? r : announce_sockets(m);
+        if (r == 0)
+                announce_sockets(m);
+        return r;
 }
 
 struct ends {

@@ -9,8 +9,8 @@
 /* Longest piece of the runtime's stderr that is passed on. */
 #define SYNC_MESSAGE_MAX 8192
 
-/* The fd that an environment variable names, made CLOEXEC and taken out of the environment; -1 without it. -errno after a
- * message when it names none. */
+/* The fd that an environment variable names, made CLOEXEC and taken out of the environment; -1 without it; -EINVAL or
+ * -EBADF after a message when it names none. */
 int sync_fd_from_env(const char *name);
 
 /* Report value and, unless it is NULL or empty, a message. Closes *fd when nobody reads. */

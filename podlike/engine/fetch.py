@@ -8,6 +8,7 @@ happens in C outside the interpreter's lock, and decompression in podlike-layer,
 import errno
 import os
 import threading
+import time
 from typing import NamedTuple
 
 from podlike import log
@@ -89,6 +90,7 @@ class Fetcher:
         self._lock = threading.Lock()
         self._queue: list[Job] = []
         self._error: BaseException | None = None
+        self._ended = threading.Semaphore(0)
 
     def run(self, jobs: "Sequence[Job]") -> None:
         """Bring all layers into the store; the first error stops the others and is raised.
@@ -99,21 +101,31 @@ class Fetcher:
         self._queue = list(reversed(jobs))
         threads = [threading.Thread(target=self._work, name=f"layer-{n}", daemon=True)
                    for n in range(min(self._parallel, len(jobs)))]
+        # Not Thread.join(): interrupted by Ctrl-C, CPython 3.11's takes the thread for ended (bpo-45274's fix).
+        started = 0
         try:
             for thread in threads:
                 thread.start()
-            for thread in threads:
-                thread.join()
+                started += 1
+            for _ in threads:
+                self._ended.acquire()
+                started -= 1
         except BaseException:
             self._client.abort()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join(_PATIENCE_S)
+            deadline = time.monotonic() + _PATIENCE_S
+            while started > 0 and self._ended.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                started -= 1
             raise
         if self._error is not None:
             raise self._error
 
     def _work(self) -> None:
+        try:
+            self._take_jobs()
+        finally:
+            self._ended.release()
+
+    def _take_jobs(self) -> None:
         while True:
             with self._lock:
                 if self._error is not None or not self._queue:

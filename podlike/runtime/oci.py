@@ -105,9 +105,12 @@ def failure_from_words(words: str, *, runtime: str) -> PodlikeError:
     low = words.lower()
     message = words if words.startswith(f"{runtime}:") else f"{runtime}: {words}"
     if "executable file" in low and ("not found" in low or "no such file" in low):
-        return CommandNotFoundError(f"{message}: OCI runtime attempted to invoke a command that was not found")
+        return CommandNotFoundError(f"{message}: OCI runtime attempted to invoke a command that was not found",
+                                    hint="Check its spelling, and that the image has it in its PATH.")
     if "permission denied" in low or "operation not permitted" in low or "is a directory" in low or "exec format error" in low:
-        return CannotExecuteError(f"{message}: OCI permission denied")
+        return CannotExecuteError(f"{message}: OCI permission denied",
+                                  hint="Check that it is an executable file for this machine's architecture.")
     if "no such file or directory" in low or "open executable" in low:
-        return CommandNotFoundError(f"{message}: OCI runtime attempted to invoke a command that was not found")
+        return CommandNotFoundError(f"{message}: OCI runtime attempted to invoke a command that was not found",
+                                    hint="Check its spelling, and that the image has it in its PATH.")
     return CannotExecuteError(f"{message}: OCI runtime error")

@@ -126,23 +126,26 @@ def make_index(images: dict[str, Image], *, types: dict[str, str] = OCI) -> byte
 
 @dataclass
 class RealRegistry:
+    """authorization: header for the pushes of the tests, where it is guarded."""
+
     host: str
     root: str
+    authorization: str = ""
 
     def push_blob(self, repository: str, data: bytes) -> None:
-        upload = urllib.request.Request(f"http://{self.host}/v2/{repository}/blobs/uploads/", method="POST", data=b"")
-        with urllib.request.urlopen(upload) as r:
-            location = r.headers["Location"]
+        location = self._send("POST", f"http://{self.host}/v2/{repository}/blobs/uploads/", b"")
         url = f"{location}{'&' if '?' in location else '?'}digest={digest_of(data)}"
-        put = urllib.request.Request(url, method="PUT", data=data,
-                                     headers={"Content-Type": "application/octet-stream"})
-        urllib.request.urlopen(put).close()
+        self._send("PUT", url, data, "application/octet-stream")
 
     def push_manifest(self, repository: str, tag: str, data: bytes, media_type: str) -> str:
-        put = urllib.request.Request(f"http://{self.host}/v2/{repository}/manifests/{tag}", method="PUT", data=data,
-                                     headers={"Content-Type": media_type})
-        urllib.request.urlopen(put).close()
+        self._send("PUT", f"http://{self.host}/v2/{repository}/manifests/{tag}", data, media_type)
         return f"{self.host}/{repository}:{tag}"
+
+    def _send(self, method: str, url: str, data: bytes, media_type: str = "") -> str:
+        headers = {"Content-Type": media_type, "Authorization": self.authorization}
+        request = urllib.request.Request(url, method=method, data=data, headers={k: v for k, v in headers.items() if v})
+        with urllib.request.urlopen(request) as r:
+            return str(r.headers["Location"])
 
     def push(self, repository: str, tag: str, image: Image) -> str:
         for data in image.blobs.values():
@@ -162,7 +165,6 @@ def real_registry(directory: Path, *, htpasswd: str = "") -> Iterator[RealRegist
         f"version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\n{auth}"
         f"storage:\n  filesystem:\n    rootdirectory: {directory}/data\n  delete:\n    enabled: true\n"
         f"http:\n  addr: 127.0.0.1:{port}\n")
-    # It dies with the test process even if that is killed.
     process = subprocess.Popen([program, "serve", str(directory / "config.yml")], stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL, env={**os.environ, "OTEL_TRACES_EXPORTER": "none"})
     try:
