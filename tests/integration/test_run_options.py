@@ -353,6 +353,8 @@ def test_keep_id(podlike: Engine, image: str, name: str, tmp_path: Path) -> None
     st = (tmp_path / "file").stat()
     assert (st.st_uid, st.st_gid) == (me.pw_uid, me.pw_gid)
     podlike("run", "-d", "--name", name, "--network", "none", "--userns=keep-id", image, "sleep", "100")
+    shown = podlike("inspect", "-f", "{{.HostConfig.UsernsMode}} {{index .HostConfig.IDMappings.UidMap 1}}", name).line
+    assert shown == f"keep-id {me.pw_uid}:0:1"
     assert podlike("exec", name, "id", "-un").line == me.pw_name
     assert podlike("exec", "-u", "0", name, "sh", "-c", "echo a:x:4242:0::/:/bin/sh >> /etc/passwd && id -u a").line == "4242"
 
