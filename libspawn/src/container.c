@@ -158,6 +158,12 @@ static int prepare(struct creation *c, spawn_error *e)
                 if (op->idmap_fd < 0)
                         return op->idmap_fd;
         }
+        /* Root of a new user namespace may not pass directories whose owner or group has no id in it. */
+        if (c->ns.create & CLONE_NEWUSER) {
+                r = plan_preopen(&c->plan, true, e);
+                if (r < 0)
+                        return r;
+        }
         if (c->o->console_socket != NULL) {
                 c->console_fd = terminal_connect(c->o->console_socket, e);
                 if (c->console_fd < 0)

@@ -123,14 +123,15 @@ int plan_make(struct config *c, struct plan *ret, spawn_error *e)
         return 0;
 }
 
-/* Does: clone sources whose mounts are to stay in touch with the host's. Must not: change a mount.
- * Needs: the container's mount namespace, before rootfs_open() cuts propagation. */
-int plan_preopen(struct plan *p, const struct config *c, spawn_error *e)
+/* Does: clone sources whose mounts are to stay in touch with the host's; with all, those of every bind mount.
+ * Must not: change a mount. Needs: with all, the rights of the caller; else the container's mount namespace, before
+ * rootfs_open() cuts propagation. */
+int plan_preopen(struct plan *p, bool all, spawn_error *e)
 {
         for (size_t i = 0; i < p->n; i++) {
                 struct op *op = &p->ops[i];
 
-                if (op->kind == OP_BIND && op->mount->options.propagation & (MS_SHARED | MS_SLAVE)) {
+                if (op->kind == OP_BIND && op->tree_fd < 0 && (all || op->mount->options.propagation & (MS_SHARED | MS_SLAVE))) {
                         int r = op_bind_preopen(op, e);
 
                         if (r < 0)

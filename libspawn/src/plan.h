@@ -50,7 +50,7 @@ struct builder {
 };
 
 /* Clone the sources that must be taken before the host's mounts are cut off. */
-int plan_preopen(struct plan *p, const struct config *c, spawn_error *e);
+int plan_preopen(struct plan *p, bool all, spawn_error *e);
 int plan_execute(const struct plan *p, struct builder *b, spawn_error *e);
 /* Whether a mount must stay writable until the others and the devices are in it: a read-only tmpfs on /dev. */
 bool plan_locks_late(const struct oci_mount *m);

@@ -29,7 +29,8 @@ def wait(call: Call) -> int:
             if not opts.ignore:
                 raise
             return -1
-        return wait_for(call.engine, container, conditions=conditions, interval=interval)
+        return wait_for(call.engine, container, conditions=conditions, interval=interval,
+                        unstarted_ends=not (call.docker or opts.condition))
 
     return call.each([None] if opts.latest else call.args, one)
 

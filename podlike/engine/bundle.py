@@ -11,7 +11,7 @@ from podlike.engine.devices import look_up_devices
 from podlike.engine.hooks import hooks_of
 from podlike.engine.hostfiles import copied_mounts
 from podlike.engine.network import Network
-from podlike.engine.users import identify
+from podlike.engine.users import identify, write_in_root
 from podlike.engine.volumes import ensure_volume
 from podlike.errors import CannotExecuteError, UsageError
 from podlike.files import read_text, write_text
@@ -39,6 +39,9 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
     root_fd = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         user, entries = identify(root_fd, spec)
+        if not spec.rootfs and not spec.read_only:
+            # In the container's own layer, where it can change them; the bound files are for those that must not change.
+            entries = {path: text for path, text in entries.items() if not write_in_root(root_fd, path, text)}
         volumes = [_bound_path(engine, root_fd, m) for m in spec.mounts if m.type in ("bind", "volume")]
         _check_workdir(root_fd, container, volumes)
         binds = _own_files(engine, container, root_fd, entries, network)
@@ -160,12 +163,21 @@ def _own_files(engine: Engine, container: Container, root_fd: int, entries: dict
     for target, text in texts.items():
         out[target] = f"{directory}/{target.rpartition('/')[2]}"
         write_text(out[target], text)
+        _give_to_root(spec, out[target])
     if spec.timezone and (spec.rootfs or not _link_localtime(root_fd, spec.timezone)):
         out.update(_localtime(spec.timezone, directory))
     covered = {m.target for m in spec.mounts}
     if any(m.target == "/run" and m.type in ("bind", "volume") for m in spec.mounts):
         del out["/run/.containerenv"]  # nothing of ours is made in what belongs to others
     return {target: path for target, path in out.items() if target not in covered}
+
+
+def _give_to_root(spec: ContainerSpec, path: str) -> None:
+    """The container's root owns what we put into it, also when it is another id than ours."""
+    if spec.uid_map:
+        from podlike.spec.userns import outside
+
+        os.chown(path, outside(spec.uid_map, 0) or 0, outside(spec.gid_map, 0) or 0)
 
 
 def _files_of_joined(engine: Engine, network: Network) -> dict[str, str]:

@@ -112,7 +112,30 @@ def resolve_spec(engine: Engine, spec: ContainerSpec, image: "Image | None", cid
     resolved = resolve(spec, image.config if image else None, defaults_for(engine.config),
                        name=spec.name or random_name(), cid=cid, host_env=os.environ)
     resolved.workdir_given = bool(spec.workdir)
+    if resolved.uidmap or resolved.gidmap or resolved.user_ns not in ("", "host"):
+        _plan_user_namespace(engine, resolved, asked_user=spec.user)
     return resolved
+
+
+def _plan_user_namespace(engine: Engine, spec: ContainerSpec, *, asked_user: str) -> None:
+    """Fill in the maps, and the user that keep-id runs as. Raises: UsageError."""
+    from podlike.runtime.hostfacts import caller
+    from podlike.runtime.session import rootless
+    from podlike.spec.userns import plan
+
+    if not rootless():
+        raise UsageError(f"use {f'--userns={spec.user_ns}' if spec.user_ns else '--uidmap'}: "
+                         "it is only supported in rootless mode", hint="Run podlike as an ordinary user.")
+    engine.enter_session()
+    found = plan(spec.user_ns, spec.uidmap, spec.gidmap, caller())
+    if found is None:
+        return
+    if spec.rootfs:
+        raise UsageError("use --rootfs with a user namespace of its own: the ids of its files cannot be shifted",
+                         hint="Leave --userns, --uidmap and --gidmap away, or use an image.")
+    spec.uid_map, spec.gid_map = found.uids, found.gids
+    if found.user and not asked_user:
+        spec.user = found.user
 
 
 def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> None:

@@ -139,7 +139,7 @@ def untag(engine: Engine, name: str, targets: "Iterable[str]" = ()) -> None:
         elif digest is not None:
             digests.append(digest)
         else:
-            raise NotFoundError(f"{target}: tag not known", hint=f"The image has {', '.join(image.names) or 'no name'}.")
+            raise NotFoundError(f"{target}: tag not known")
     if digests:
         engine.images.forget_digests(image.id, digests)
     if names or not digests:
@@ -244,6 +244,7 @@ def collect_garbage(engine: Engine, suspects: Garbage | None = None) -> int:
     suspects: look only at these. None: at everything, so that what an interrupted pull has finished goes too.
     Does nothing while another command builds on the store; `image prune` comes back to it.
     """
+    from podlike.engine.shifted import remove_unused
     from podlike.store.locks import StoreLock
 
     engine.enter_session()  # layers hold files of subordinate ids
@@ -255,7 +256,9 @@ def collect_garbage(engine: Engine, suspects: Garbage | None = None) -> int:
         freed = sum(engine.layers.remove(diff_id) for diff_id in layers - engine.images.layers_in_use())
         blobs = suspects.blobs if suspects else set(engine.blobs.all())
         used: set[str] = set().union(*(_blobs_of(engine, image) for image in engine.images.all()))
-        return freed + sum(engine.blobs.delete(digest) for digest in blobs - used)
+        freed += sum(engine.blobs.delete(digest) for digest in blobs - used)
+        remove_unused(engine, {image.id for image in engine.images.all()} | {c.spec.image_id for c in engine.containers.all()})
+        return freed
     finally:
         lock.release()
 

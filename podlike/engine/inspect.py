@@ -230,10 +230,18 @@ def _host_config(engine: Engine, c: Container) -> "dict[str, Any]":
         "Cgroups": "default" if spec.cgroups == "enabled" else spec.cgroups, "Links": None,
         "OomScoreAdj": spec.oom_score_adj or 0, "PidMode": spec.pid_ns or "private", "Privileged": spec.privileged,
         "PublishAllPorts": spec.publish_all, "ReadonlyRootfs": spec.read_only, "SecurityOpt": _security(spec),
-        "Tmpfs": spec.tmpfs, "UTSMode": spec.uts_ns or "private", "UsernsMode": spec.user_ns,
+        "Tmpfs": spec.tmpfs, "UTSMode": spec.uts_ns or "private", "UsernsMode": spec.user_ns, **_id_mappings(spec),
         "ShmSize": spec.shm_size, "Runtime": "oci", "ConsoleSize": [0, 0], "Isolation": "", **_resources(c),
         "CgroupConf": None,
     }
+
+
+def _id_mappings(spec: ContainerSpec) -> "dict[str, Any]":
+    """Only for containers with a user namespace of their own."""
+    if not spec.uid_map:
+        return {}
+    return {"IDMappings": {key: [":".join(map(str, r)) for r in ranges]
+                           for key, ranges in (("UidMap", spec.uid_map), ("GidMap", spec.gid_map))}}
 
 
 def _changed_caps(spec: ContainerSpec) -> tuple[list[str], list[str]]:

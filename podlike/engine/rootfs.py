@@ -21,23 +21,34 @@ def mount_rootfs(engine: Engine, container: Container) -> str:
     os.makedirs(base, mode=0o700, exist_ok=True)  # the log lies here too
     if spec.rootfs:
         return spec.rootfs
-    for name in ("upper", "work", "merged"):
-        os.makedirs(f"{base}/{name}", exist_ok=True)
     # Builders repeat the empty layer; overlayfs takes a directory once (ELOOP), and the topmost counts.
     lower = [engine.layers.path(diff_id) for diff_id in dict.fromkeys(reversed(spec.layers))]
     if not lower:
         os.makedirs(f"{base}/empty", exist_ok=True)  # an image without layers: overlayfs wants one
         lower = [f"{base}/empty"]
+    if spec.uid_map:
+        from podlike.engine.shifted import shifted_lower
+
+        lower = [shifted_lower(engine, spec, lambda work: _overlay(lower, work, name=spec.image_name, volatile=True))]
+    return _overlay(lower, base, name=container.name, volatile=spec.remove)
+
+
+def _overlay(lower: list[str], base: str, *, name: str, volatile: bool) -> str:
+    """Mount upper, work and merged of base over the lower directories; the path of the result.
+
+    volatile: what goes with its container needs no sync at its end (overlayfs.rst, "Volatile mount").
+    """
+    for part in ("upper", "work", "merged"):
+        os.makedirs(f"{base}/{part}", exist_ok=True)
     _copy_root_attributes(lower, f"{base}/upper")
     options = ["userxattr"] if rootless() else []
-    if spec.remove:
-        # What goes with the container needs no sync when it is unmounted (overlayfs.rst, "Volatile mount").
+    if volatile:
         options.append("volatile")
     try:
         spawn.overlay_mount(f"{base}/merged", lower=lower, upper=f"{base}/upper", work=f"{base}/work",
                             options=",".join(options))
     except spawn.SpawnError as e:
-        raise StoreError(f"mount root file system of {container.name}: {e.message}", hint=_hint(lower, e.errno)) from e
+        raise StoreError(f"mount root file system of {name}: {e.message}", hint=_hint(lower, e.errno)) from e
     return f"{base}/merged"
 
 

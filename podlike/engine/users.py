@@ -1,6 +1,7 @@
 """Looking up users in a container's own passwd and group files."""
 
 import os
+import stat
 
 from podlike.errors import CannotExecuteError, UsageError
 from podlike.files import TEXT_LIMIT
@@ -29,10 +30,11 @@ def identify(root_fd: int, spec: "ContainerSpec") -> tuple[users.ResolvedUser, d
     """
     passwd, group = _read_in_root(root_fd, "/etc/passwd"), _read_in_root(root_fd, "/etc/group")
     try:
-        hosted = "".join(host_entry(name) for name in spec.host_users)
-        everyone = _append(passwd, hosted)
-        user = users.resolve(spec.user, passwd=everyone, group=group, groups=spec.groups)
-        entry, group_entry = users.missing_entries(spec.user, passwd=everyone, group=group, home=spec.workdir)
+        kept, kept_group = _kept_entries(spec, passwd, group)
+        hosted = "".join(host_entry(name) for name in spec.host_users) + kept
+        everyone, groups = _append(passwd, hosted), _append(group, kept_group)
+        user = users.resolve(spec.user, passwd=everyone, group=groups, groups=spec.groups)
+        entry, group_entry = users.missing_entries(spec.user, passwd=everyone, group=groups, home=spec.workdir)
     except UsageError as e:
         raise CannotExecuteError(e.message, hint=e.hint) from e
     if not spec.passwd:
@@ -41,8 +43,29 @@ def identify(root_fd: int, spec: "ContainerSpec") -> tuple[users.ResolvedUser, d
         user = user._replace(home=spec.workdir)
         entry = users.fill_entry(spec.passwd_entry, users.PASSWD_FIELDS, entry)
     group_entry = group_entry and users.fill_entry(spec.group_entry, users.GROUP_FIELDS, group_entry)
-    more = (("/etc/passwd", passwd, hosted + entry), ("/etc/group", group, group_entry))
+    more = (("/etc/passwd", passwd, hosted + entry), ("/etc/group", group, kept_group + group_entry))
     return user, {path: _append(have, add) for path, have, add in more if have and add}
+
+
+def _kept_entries(spec: "ContainerSpec", passwd: str, group: str) -> tuple[str, str]:
+    """passwd and group lines of the caller, who is the same inside with --userns=keep-id."""
+    if not spec.user_ns.startswith("keep-id"):
+        return "", ""
+    import grp
+    import pwd
+
+    from podlike.paths import real_uid
+
+    uid = next(inside for inside, session, _ in spec.uid_map if session == 0)
+    gid = next(inside for inside, session, _ in spec.gid_map if session == 0)
+    try:
+        me = pwd.getpwuid(real_uid())
+        group_name = grp.getgrgid(me.pw_gid).gr_name
+    except KeyError:
+        return "", ""
+    home = me.pw_dir if any(m.target == me.pw_dir for m in spec.mounts) else spec.workdir
+    passwd_line = "" if users.has_id(passwd, uid) else f"{me.pw_name}:*:{uid}:{gid}:{me.pw_gecos}:{home}:/bin/sh\n"
+    return passwd_line, "" if users.has_id(group, gid) else f"{group_name}:x:{gid}:{me.pw_name}\n"
 
 
 def host_entry(name: str) -> str:
@@ -55,6 +78,24 @@ def host_entry(name: str) -> str:
         raise UsageError(f"unable to find user {name}: no such user on the host",
                          hint="Give --hostuser a name or a number of the host's /etc/passwd.") from None
     return f"{found.pw_name}:*:{found.pw_uid}:{found.pw_gid}:{found.pw_gecos}:{found.pw_dir}:/bin/sh\n"
+
+
+def write_in_root(root_fd: int, path: str, text: str) -> bool:
+    """Write an existing file of the container's own; False when it is none, or cannot be written."""
+    try:
+        fd = spawn.open_in_root(root_fd, path, os.O_PATH)
+    except spawn.SpawnError:
+        return False
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return False
+        with open(f"/proc/self/fd/{fd}", "w") as f:
+            f.write(text)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 def _append(text: str, more: str) -> str:

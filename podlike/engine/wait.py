@@ -13,11 +13,12 @@ _STOPPED = ("stopped", "exited", "")
 
 
 def wait(engine: Engine, container: Container, *, conditions: "tuple[str, ...]" = ("stopped",),
-         interval: float = 0.25) -> int:
+         interval: float = 0.25, unstarted_ends: bool = False) -> int:
     """Block until one of the conditions holds; return the exit code, or -1 for a condition other than stopped.
 
     conditions: states as `ps` shows them, "stopped" for any end. interval: seconds between looks, used only for
     conditions that the kernel does not announce. A container that was removed meanwhile counts as stopped.
+    unstarted_ends: one that was never started is not waited for; its code is 0, as with podman.
     """
     stopped = any(c in _STOPPED for c in conditions)
     others = [c for c in conditions if c not in _STOPPED]
@@ -31,6 +32,8 @@ def wait(engine: Engine, container: Container, *, conditions: "tuple[str, ...]" 
         if state.state in others:
             return -1
         if stopped and state.state in ("exited", "removing"):
+            return state.exit_code
+        if stopped and state.state == "created" and unstarted_ends:
             return state.exit_code
         if stopped and state.state == "created" and not others:
             time.sleep(interval)  # it was never started: somebody may start it

@@ -6,6 +6,7 @@ import resource
 from podlike.spec import capabilities, devices
 from podlike.spec.oci import HostFacts
 from podlike.spec.oci_mounts import BoundPath
+from podlike.spec.userns import Caller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,18 @@ def gather(*, controllers: "frozenset[str] | None" = None, swap: bool = True) ->
         cgroup_v2=os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
         gid5=_mapped(_read("/proc/self/gid_map"), 5), mqueue=os.path.isdir("/dev/mqueue"),
         thermal=_thermal(), controllers=controllers, swap=swap)
+
+
+def caller() -> Caller:
+    """Who the session belongs to and how many ids it has; to be called inside of it."""
+    uids, gids = (_read_map(f"/proc/self/{kind}_map") for kind in ("uid", "gid"))
+    return Caller(uids[0][1], gids[0][1], sum(n for _, _, n in uids), sum(n for _, _, n in gids))
+
+
+def _read_map(path: str) -> "list[tuple[int, int, int]]":
+    """Ranges (inside, outside, count) of a map file (user_namespaces(7)), by the ids inside."""
+    fields = [tuple(map(int, line.split())) for line in _read(path).splitlines()]
+    return sorted((f[0], f[1], f[2]) for f in fields)
 
 
 def bound_path(source: str, target: str, options: "Sequence[str]") -> BoundPath:

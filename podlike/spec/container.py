@@ -113,6 +113,11 @@ class ContainerSpec:
     uts_ns: str = ""
     cgroup_ns: str = ""
     user_ns: str = ""
+    uidmap: "list[str]" = field(default_factory=list)  # --uidmap and --gidmap as typed
+    gidmap: "list[str]" = field(default_factory=list)
+    # resolved: (id in the container, id in the session, how many); [] is the session's own namespace
+    uid_map: "list[tuple[int, int, int]]" = field(default_factory=list)
+    gid_map: "list[tuple[int, int, int]]" = field(default_factory=list)
     network: str = ""
 
     # files

@@ -89,7 +89,7 @@ def build(
     Raises: UsageError.
     """
     warnings = [] if warnings is None else warnings
-    if spec.user_ns not in ("", "host") and "user" not in (ns_paths or {}):
+    if spec.user_ns not in ("", "host", "private") and not spec.uid_map and "user" not in (ns_paths or {}):
         raise UsageError(f"user namespace mode {spec.user_ns} has not been prepared",
                          hint="Leave --userns away to use the session's user namespace.")
     bounding_sets = _capabilities(spec, host, default_capabilities)
@@ -217,6 +217,8 @@ def _namespaces(
     out: "list[dict[str, str]]" = []
     if "user" in ns_paths:
         out.append({"type": "user", "path": ns_paths["user"]})
+    elif spec.uid_map:
+        out.append({"type": "user"})
     out += _namespace("pid", spec.pid_ns, ns_paths)
     if netns_path:
         out.append({"type": "network", "path": netns_path})
@@ -253,7 +255,13 @@ def _linux(
     rootless: bool,
 ) -> "dict[str, Any]":
     linux: "dict[str, Any]" = {"namespaces": namespaces}
+    for key, ranges in (("uidMappings", spec.uid_map), ("gidMappings", spec.gid_map)):
+        if ranges:
+            linux[key] = [{"containerID": inside, "hostID": outside, "size": count} for inside, outside, count in ranges]
     own_ipc = {"type": "ipc"} in namespaces
+    if spec.uid_map:
+        # The network namespace was pinned by the session: root of a namespace below may not set its parameters.
+        default_sysctls = {k: v for k, v in default_sysctls.items() if not k.startswith("net.")}
     parameters = sysctls.to_oci(
         spec.sysctls, default=default_sysctls, own_ipc=own_ipc, own_uts={"type": "uts"} in namespaces,
         own_net=spec.network != "host" and not spec.network.startswith(("container:", "ns:")),

@@ -69,6 +69,11 @@ def missing_entries(user: str, *, passwd: str, group: str, home: str) -> "tuple[
     return passwd_line, f"{gid_asked}:x:{gid_asked}:{name}\n"
 
 
+def has_id(text: str, number: int) -> bool:
+    """Whether a passwd or group file has an entry for this id."""
+    return any(_id(fields[2]) == number for fields in _lines(text, 3))
+
+
 PASSWD_FIELDS = ("USERNAME", "", "UID", "GID", "NAME", "HOME")
 GROUP_FIELDS = ("GROUPNAME", "", "GID", "USERLIST")
 

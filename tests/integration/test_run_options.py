@@ -334,3 +334,50 @@ def test_logs_until_a_time_to_come(podlike: Engine, image: str, name: str) -> No
     began = time.monotonic()
     assert podlike("logs", "-f", "--until", "1s", name, timeout=20).stdout == "one\n"
     assert 0.5 < time.monotonic() - began < 10
+
+
+# --- a user namespace of its own ---
+
+
+def test_keep_id(podlike: Engine, image: str, name: str, tmp_path: Path) -> None:
+    import pwd
+
+    me = pwd.getpwuid(os.getuid())
+    assert run(podlike, "--userns=keep-id", image, "sh", "-c", "id -u; id -g; id -un") == \
+        f"{me.pw_uid}\n{me.pw_gid}\n{me.pw_name}"
+    assert run(podlike, "--userns=keep-id", image, "stat", "-c", "%u:%g", "/etc", "/bin/busybox", "/etc/hosts") == "0:0\n0:0\n0:0"
+    assert run(podlike, "--userns=keep-id", "--user=0", image, "id", "-un") == "root"
+    assert run(podlike, "--userns=keep-id:uid=77,gid=88", image, "sh", "-c", "id -u; id -g") == "77\n88"
+    os.chmod(tmp_path, 0o700)
+    run(podlike, "--userns=keep-id", "-v", f"{tmp_path}:/mine", image, "sh", "-c", "echo x > /mine/file")
+    st = (tmp_path / "file").stat()
+    assert (st.st_uid, st.st_gid) == (me.pw_uid, me.pw_gid)
+    podlike("run", "-d", "--name", name, "--network", "none", "--userns=keep-id", image, "sleep", "100")
+    shown = podlike("inspect", "-f", "{{.HostConfig.UsernsMode}} {{index .HostConfig.IDMappings.UidMap 1}}", name).line
+    assert shown == f"keep-id {me.pw_uid}:0:1"
+    assert podlike("exec", name, "id", "-un").line == me.pw_name
+    assert podlike("exec", "-u", "0", name, "sh", "-c", "echo a:x:4242:0::/:/bin/sh >> /etc/passwd && id -u a").line == "4242"
+
+
+def test_keep_id_with_a_network(podlike: Engine, image: str) -> None:
+    assert podlike("run", "--rm", "--userns=keep-id", image, "cat", "/sys/class/net/lo/operstate").code == 0
+
+
+def test_given_maps(podlike: Engine, image: str) -> None:
+    maps = run(podlike, "--uidmap", "0:1:2000", "--uidmap", "2000:0:1", image, "cat", "/proc/self/uid_map").split()
+    assert maps == ["0", "1", "2000", "2000", "0", "1"]
+    few = podlike("run", "--rm", "--uidmap", "0:0:5", image, "true", check=False)
+    assert few.code == 126 and "which the mapping does not have" in few.stderr
+    refused = podlike("run", "--rm", "--uidmap", "0:1:10", image, "true", check=False)
+    assert refused.code == 125 and "your own id, 0, is not in it" in refused.stderr
+
+
+def test_copies_for_namespaces_go_with_the_image(podlike: Engine, name: str) -> None:
+    target = load(podlike, name, oci.layer([File("only-here", name.encode())]))
+    copies = f"{podlike.data}/shifted"
+    before = set(os.listdir(copies)) if os.path.isdir(copies) else set()
+    for _ in range(2):
+        assert run(podlike, "--userns=keep-id", target, "cat", "/only-here") == name
+    assert len(set(os.listdir(copies)) - before) == 1
+    podlike("rmi", target)
+    assert set(os.listdir(copies)) == before
