@@ -11,6 +11,7 @@ enum op_kind {
         OP_SYMLINK,    /* text: what it points to */
         OP_MASK,       /* hide a file or directory; missing is fine */
         OP_READONLY,   /* make a subtree read-only; missing is fine */
+        OP_WORKDIR,    /* the working directory, where it can be made */
         OP_ROOT_READONLY,
         OP_HOSTNAME,   /* text */
         OP_DOMAINNAME, /* text */
@@ -60,6 +61,7 @@ int op_device(const struct op *op, struct builder *b, spawn_error *e);
 int op_symlink(const struct op *op, struct builder *b, spawn_error *e);
 int op_mask(const struct op *op, struct builder *b, spawn_error *e);
 int op_readonly(const struct op *op, struct builder *b, spawn_error *e);
+int op_workdir(const struct op *op, struct builder *b, spawn_error *e);
 int op_root_readonly(const struct op *op, struct builder *b, spawn_error *e);
 int op_hostname(const struct op *op, struct builder *b, spawn_error *e);
 int op_domainname(const struct op *op, struct builder *b, spawn_error *e);
