@@ -205,6 +205,49 @@ static int refuse_unsupported(const struct jv *lin, spawn_error *e)
         return 0;
 }
 
+/* Sysctls that belong to a namespace (sysctl in the kernel's documentation, namespaces(7)); all others are the
+ * host's and not a container's to change. */
+static const struct {
+        const char *prefix;
+        int flag;
+} sysctl_namespaces[] = {
+        {"net.", CLONE_NEWNET},       {"fs.mqueue.", CLONE_NEWIPC},       {"kernel.msg", CLONE_NEWIPC},
+        {"kernel.sem", CLONE_NEWIPC}, {"kernel.shm", CLONE_NEWIPC},       {"kernel.domainname", CLONE_NEWUTS},
+        {"user.", CLONE_NEWUSER},     {"kernel.hostname", CLONE_NEWUTS},
+};
+
+static int check_sysctl(const struct jv *v, const struct config *c, const char *name, spawn_error *e)
+{
+        for (size_t i = 0; i < ELEMENTSOF(sysctl_namespaces); i++) {
+                const char *p = sysctl_namespaces[i].prefix;
+                size_t k = 0;
+
+                /* Both spellings: net.ipv4.x and net/ipv4/x. */
+                while (p[k] != '\0' && (p[k] == name[k] || (p[k] == '.' && name[k] == '/')))
+                        k++;
+                if (p[k] != '\0')
+                        continue;
+                if (config_namespace(c, sysctl_namespaces[i].flag) != NULL)
+                        return 0;
+                return jv_err(v, e, "needs a namespace of its own in linux.namespaces, it would change the host's");
+        }
+        return jv_err(v, e, "is not of any namespace, it would change the host's");
+}
+
+static int check_sysctls(const struct jv *lin, const struct config *c, spawn_error *e)
+{
+        struct jv sysctl = jv_key(lin, "sysctl");
+
+        for (size_t i = 0; i < c->sysctl.n; i++) {
+                struct jv v = jv_key(&sysctl, c->sysctl.v[i].key);
+                int r = check_sysctl(&v, c, c->sysctl.v[i].key, e);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 int config_linux(const struct jv *root, struct config *c, spawn_error *e)
 {
         struct jv lin, v, offsets;
@@ -230,7 +273,7 @@ int config_linux(const struct jv *root, struct config *c, spawn_error *e)
         if ((r = jv_strv(&lin, "maskedPaths", &c->arena, &c->masked_paths, e)) < 0 ||
             (r = jv_strv(&lin, "readonlyPaths", &c->arena, &c->readonly_paths, e)) < 0)
                 return r;
-        if ((r = config_kvs(&lin, "sysctl", &c->arena, &c->sysctl, e)) < 0)
+        if ((r = config_kvs(&lin, "sysctl", &c->arena, &c->sysctl, e)) < 0 || (r = check_sysctls(&lin, c, e)) < 0)
                 return r;
         if ((r = jv_obj(&lin, "timeOffsets", &offsets, e)) <= 0)
                 return r;

@@ -146,7 +146,7 @@ static int prepare(struct creation *c, spawn_error *e)
                 r = seccomp_prepare(c->config.seccomp, cache, &c->seccomp, e);
                 if (cache >= 0)
                         (void) close(cache);
-                if (r < 0)
+                if (r < 0 || (r = seccomp_connect(&c->seccomp, e)) < 0)
                         return r;
         }
         for (size_t i = 0; i < c->plan.n; i++) {
@@ -165,7 +165,7 @@ static int prepare(struct creation *c, spawn_error *e)
                         return r;
         }
         if (c->o->console_socket != NULL) {
-                c->console_fd = terminal_connect(c->o->console_socket, e);
+                c->console_fd = terminal_connect(c->o->console_socket, "console socket", e);
                 if (c->console_fd < 0)
                         return c->console_fd;
         }

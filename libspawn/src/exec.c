@@ -110,8 +110,10 @@ static int set_options(struct joining *j, spawn_error *e)
 
                 if (cap < 0)
                         return fail_text(e, "join", "unknown capability `%s`", o->caps[i]);
-                for (int set = 0; set < CAPS_SETS; set++)
-                        p->caps[set] |= UINT64_C(1) << cap;
+                /* Not inheritable nor ambient: it is for this process, not for what it runs. */
+                p->caps[CAPS_BOUNDING] |= UINT64_C(1) << cap;
+                p->caps[CAPS_EFFECTIVE] |= UINT64_C(1) << cap;
+                p->caps[CAPS_PERMITTED] |= UINT64_C(1) << cap;
                 p->has_caps = true;
         }
         r = set_user(p, o->user, e);
@@ -209,10 +211,10 @@ static int prepare(struct joining *j, spawn_error *e)
         j->pidfd = state_pidfd(&j->state);
         if (j->pidfd < 0)
                 return spawn_err(e, ESRCH, "join", "the container `%s` is not running", j->o->id);
-        if ((r = read_process(j, e)) < 0 || (r = get_filter(j, e)) < 0 || (r = open_cgroups(j, e)) < 0)
+        if ((r = read_process(j, e)) < 0 || (r = get_filter(j, e)) < 0 || (r = seccomp_connect(&j->filter, e)) < 0 || (r = open_cgroups(j, e)) < 0)
                 return r;
         if (j->process->terminal && j->o->console_socket != NULL) {
-                j->console_fd = terminal_connect(j->o->console_socket, e);
+                j->console_fd = terminal_connect(j->o->console_socket, "console socket", e);
                 if (j->console_fd < 0)
                         return j->console_fd;
         } else if (j->process->terminal && j->o->detach) {

@@ -31,12 +31,11 @@ static _Noreturn void hook_child(const struct oci_hook *h, int state_fd, const c
 {
         char *fallback[] = {(char *) (uintptr_t) h->path, NULL};
         char *const *argv = h->args.n > 0 ? (char *const *) h->args.v : fallback;
-        static char *const no_env[] = {NULL};
 
         process_reset_signals();
         if (dup2(state_fd, 0) < 0 || cloexec_from(3) < 0 || (cwd != NULL && chdir(cwd) < 0))
                 _exit(126);
-        (void) execve(h->path, argv, h->env.n > 0 ? (char *const *) h->env.v : no_env);
+        (void) execve(h->path, argv, h->env.v != NULL ? (char *const *) h->env.v : environ);
         dprintf(2, "hook `%s`: %s\n", h->path, strerror(errno));
         _exit(127);
 }
@@ -88,11 +87,16 @@ static int run_one(const struct oci_hook *h, const char *kind, const char *state
 
 int hooks_run(const struct oci_hooks *h, int kind, const char *state_json, const char *cwd, spawn_error *e)
 {
-        for (size_t i = 0; i < h->n[kind]; i++) {
-                int r = run_one(&h->v[kind][i], hook_names[kind], state_json, cwd, e);
+        /* runtime-spec, "Lifecycle": after these the container goes on, and so do the other hooks. */
+        bool all = kind == HOOK_POSTSTART || kind == HOOK_POSTSTOP;
+        int first = 0;
 
-                if (r < 0)
-                        return r;
+        for (size_t i = 0; i < h->n[kind]; i++) {
+                int r = run_one(&h->v[kind][i], hook_names[kind], state_json, cwd, first < 0 ? NULL : e);
+
+                first = first < 0 ? first : r;
+                if (r < 0 && !all)
+                        break;
         }
-        return 0;
+        return first;
 }

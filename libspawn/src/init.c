@@ -213,7 +213,7 @@ static int stage_wait(struct init *i, spawn_error *e)
         return 0;
 }
 
-static int send_listener(const struct seccomp_filter *f, int listener, int socket_fd, const char *state_json, spawn_error *e)
+static int send_listener(const struct seccomp_filter *f, int listener, const char *state_json, spawn_error *e)
 {
         size_t len = strlen(state_json) + (f->metadata != NULL ? strlen(f->metadata) : 0) + 128;
         _cleanup_free_ char *text = malloc(len);
@@ -224,38 +224,34 @@ static int send_listener(const struct seccomp_filter *f, int listener, int socke
         /* runtime-spec, "The Container Process State". */
         n = snprintf(text, len, "{\"ociVersion\":\"" OCI_VERSION "\",\"fds\":[\"seccompFd\"],\"pid\":%d,\"metadata\":\"%s\",\"state\":%s}",
                      (int) getpid(), f->metadata != NULL ? f->metadata : "", state_json);
-        r = terminal_send_fd(socket_fd, listener, text, (size_t) n);
+        r = terminal_send_fd(f->listener_fd, listener, text, (size_t) n);
         return r < 0 ? fail_code(e, r, "seccomp", "send the seccomp listener to `%s`", f->listener) : 0;
 }
 
-static int load_seccomp(const struct seccomp_filter *f, int socket_fd, const char *state_json, spawn_error *e)
+static int load_seccomp(const struct seccomp_filter *f, const char *state_json, spawn_error *e)
 {
         int listener, r = seccomp_load_filter(f, &listener, e);
 
         if (r < 0 || listener < 0)
                 return r;
-        r = send_listener(f, listener, socket_fd, state_json, e);
+        r = send_listener(f, listener, state_json, e);
         (void) close(listener);
-        (void) close(socket_fd);
         return r;
 }
 
 int init_become(const struct oci_process *p, const struct seccomp_filter *f, const struct init_host *host, const char *exe,
                 int preserve_fds, const char *state_json, spawn_error *e)
 {
-        _cleanup_close_ int notify = -1;
-        _cleanup_free_ const char **env = calloc(p->env.n + 2, sizeof(*env));
-        char home[PATH_MAX];
+        _cleanup_free_ const char **env = calloc(p->env.n + ENV_EXTRA + 1, sizeof(*env));
+        struct process_env room;
         int r;
 
         if (env == NULL)
                 return spawn_err(e, ENOMEM, "exec", "out of memory");
-        process_home(p, home, env);
+        process_env(p, &room, env);
         (void) umask(p->has_umask ? (mode_t) p->umask : 0022);
         if ((r = lsm_apply(host->proc_fd, &host->label, e)) < 0)
                 return r;
-        if (f->len > 0 && f->listener != NULL && (notify = terminal_connect(f->listener, e)) < 0)
-                return notify;
         /* CVE-2024-21626: nothing of ours reaches the program, whatever was opened by whom. */
         r = cloexec_from(3 + preserve_fds);
         if (r < 0)
@@ -264,7 +260,7 @@ int init_become(const struct oci_process *p, const struct seccomp_filter *f, con
                 return fail_errno(e, "exec", "set no_new_privs");
         /* Without no_new_privs loading needs CAP_SYS_ADMIN, so it comes before the capabilities go; the filter then
          * sees capset, prctl and execve of ours. With it, execve alone. */
-        if (!p->no_new_privileges && (r = load_seccomp(f, notify, state_json, e)) < 0)
+        if (!p->no_new_privileges && (r = load_seccomp(f, state_json, e)) < 0)
                 return r;
         if (p->has_caps) {
                 r = caps_apply(p->caps[CAPS_EFFECTIVE], p->caps[CAPS_PERMITTED], p->caps[CAPS_INHERITABLE], p->caps[CAPS_AMBIENT], e);
@@ -273,7 +269,7 @@ int init_become(const struct oci_process *p, const struct seccomp_filter *f, con
         }
         if ((r = apply_limits(p, true, e)) < 0)
                 return r;
-        if (p->no_new_privileges && (r = load_seccomp(f, notify, state_json, e)) < 0)
+        if (p->no_new_privileges && (r = load_seccomp(f, state_json, e)) < 0)
                 return r;
         return process_exec(p, exe, env, e);
 }

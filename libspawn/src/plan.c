@@ -19,6 +19,7 @@ static const struct {
         [OP_MASK] = {"mask", op_mask},
         [OP_READONLY] = {"make read-only", op_readonly},
         [OP_LOCK] = {"lock", op_lock},
+        [OP_WORKDIR] = {"create directory", op_workdir},
         [OP_ROOT_READONLY] = {"make the root read-only", op_root_readonly},
         [OP_HOSTNAME] = {"set hostname", op_hostname},
         [OP_DOMAINNAME] = {"set domainname", op_domainname},
@@ -92,7 +93,7 @@ static void add_devices(struct plan *p, const struct config *c)
 int plan_make(struct config *c, struct plan *ret, spawn_error *e)
 {
         size_t room = 2 * c->n_mounts + c->n_devices + n_default_devices + ELEMENTSOF(default_links) + c->masked_paths.n +
-                      c->readonly_paths.n + c->sysctl.n + 3;
+                      c->readonly_paths.n + c->sysctl.n + 4;
 
         ret->ops = arena_alloc(&c->arena, room, sizeof(*ret->ops));
         if (ret->ops == NULL)
@@ -118,6 +119,8 @@ int plan_make(struct config *c, struct plan *ret, spawn_error *e)
                 add(ret, (struct op){.kind = OP_READONLY, .target = c->readonly_paths.v[i]});
         for (size_t i = 0; i < c->masked_paths.n; i++)
                 add(ret, (struct op){.kind = OP_MASK, .target = c->masked_paths.v[i]});
+        if (c->has_process)
+                add(ret, (struct op){.kind = OP_WORKDIR, .target = c->process.cwd});
         if (c->root_readonly)
                 add(ret, (struct op){.kind = OP_ROOT_READONLY});
         return 0;

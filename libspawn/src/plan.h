@@ -12,6 +12,7 @@ enum op_kind {
         OP_MASK,       /* hide a file or directory; missing is fine */
         OP_READONLY,   /* make a subtree read-only; missing is fine */
         OP_LOCK,       /* mount: a read-only tmpfs that had to be filled first */
+        OP_WORKDIR,    /* the working directory, where it can be made */
         OP_ROOT_READONLY,
         OP_HOSTNAME,   /* text */
         OP_DOMAINNAME, /* text */
@@ -64,6 +65,7 @@ int op_symlink(const struct op *op, struct builder *b, spawn_error *e);
 int op_mask(const struct op *op, struct builder *b, spawn_error *e);
 int op_readonly(const struct op *op, struct builder *b, spawn_error *e);
 int op_lock(const struct op *op, struct builder *b, spawn_error *e);
+int op_workdir(const struct op *op, struct builder *b, spawn_error *e);
 int op_root_readonly(const struct op *op, struct builder *b, spawn_error *e);
 int op_hostname(const struct op *op, struct builder *b, spawn_error *e);
 int op_domainname(const struct op *op, struct builder *b, spawn_error *e);

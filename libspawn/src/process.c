@@ -231,18 +231,36 @@ static void find_home(uint32_t uid, char *ret, size_t size)
         }
 }
 
-void process_home(const struct oci_process *p, char buf[PATH_MAX], const char **ret_env)
+static bool has_name(const struct oci_process *p, const char *entry)
 {
+        size_t len = strcspn(entry, "=") + 1;
+
+        for (size_t i = 0; i < p->env.n; i++)
+                if (strncmp(p->env.v[i], entry, len) == 0)
+                        return true;
+        return false;
+}
+
+void process_env(const struct oci_process *p, struct process_env *room, const char **ret_env)
+{
+        const char *listen = getenv("LISTEN_FDS");
         size_t n = p->env.n;
 
         if (n > 0)
                 memcpy(ret_env, p->env.v, n * sizeof(*ret_env));
-        ret_env[n] = ret_env[n + 1] = NULL;
-        for (size_t i = 0; i < n; i++)
-                if (strncmp(p->env.v[i], "HOME=", 5) == 0)
-                        return;
-        find_home(p->uid, buf, PATH_MAX);
-        ret_env[n] = buf;
+        if (!has_name(p, "HOME=")) {
+                find_home(p->uid, room->home, sizeof(room->home));
+                ret_env[n++] = room->home;
+        }
+        if (listen != NULL && atoi(listen) > 0) {
+                (void) snprintf(room->fds, sizeof(room->fds), "LISTEN_FDS=%d", atoi(listen));
+                (void) snprintf(room->pid, sizeof(room->pid), "LISTEN_PID=%d", (int) getpid());
+                if (!has_name(p, room->fds))
+                        ret_env[n++] = room->fds;
+                if (!has_name(p, room->pid))
+                        ret_env[n++] = room->pid;
+        }
+        ret_env[n] = NULL;
 }
 
 int process_exec(const struct oci_process *p, const char *path, const char *const *env, spawn_error *e)
@@ -270,6 +288,6 @@ void process_own_stdio(const struct oci_process *p)
 
                 /* Not a terminal: it is the caller's; a terminal of the container's own is given in terminal.c. */
                 if (fstat(fd, &st) == 0 && st.st_uid != p->uid && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
-                        (void) fchown(fd, p->uid, (gid_t) -1);
+                        (void) !fchown(fd, p->uid, p->gid);
         }
 }

@@ -17,9 +17,14 @@ int process_user(const struct oci_process *p, bool keep_groups, spawn_error *e);
 int process_cwd(const char *cwd, spawn_error *e);
 /* Find args[0] in PATH of env. */
 int process_find_executable(const struct oci_process *p, char ret[PATH_MAX], spawn_error *e);
-/* The environment with HOME, from the container's /etc/passwd when it is not set. ret_env has room for two more than
- * p->env; buf keeps the value. */
-void process_home(const struct oci_process *p, char buf[PATH_MAX], const char **ret_env);
+/* What may be added to the environment: HOME, LISTEN_FDS, LISTEN_PID. */
+#define ENV_EXTRA 3
+struct process_env {
+        char home[PATH_MAX], fds[32], pid[32];
+};
+/* The environment with HOME (from the container's /etc/passwd) and, if we were given sockets by systemd, with what
+ * sd_listen_fds(3) looks for, where they are not set. ret_env has room for p->env, ENV_EXTRA and a zero. */
+void process_env(const struct oci_process *p, struct process_env *room, const char **ret_env);
 /* execve(2); returns only on failure, in crun's words. */
 int process_exec(const struct oci_process *p, const char *path, const char *const *env, spawn_error *e);
 /* Handlers and ignored signals to default, nothing blocked. */

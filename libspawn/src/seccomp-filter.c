@@ -15,6 +15,7 @@
 #include "io.h"
 #include "seccomp-filter.h"
 #include "sha256.h"
+#include "terminal.h"
 #include "util.h"
 
 #define MAGIC "podlike1"
@@ -105,6 +106,19 @@ int seccomp_prepare(struct json_object *profile, int cache_fd, struct seccomp_fi
         return 0;
 }
 
+int seccomp_connect(struct seccomp_filter *f, spawn_error *e)
+{
+        int fd;
+
+        f->listener_fd = -1;
+        if (f->listener == NULL)
+                return 0;
+        fd = terminal_connect(f->listener, "seccomp listener", e);
+        if (fd >= 0)
+                f->listener_fd = fd;
+        return fd < 0 ? fd : 0;
+}
+
 int seccomp_load_filter(const struct seccomp_filter *f, int *ret_listener, spawn_error *e)
 {
         struct sock_fprog prog = {
@@ -129,6 +143,9 @@ int seccomp_load_filter(const struct seccomp_filter *f, int *ret_listener, spawn
 
 void seccomp_filter_free(struct seccomp_filter *f)
 {
+        if (f->listener != NULL && f->listener_fd >= 0)
+                (void) close(f->listener_fd);
+        f->listener_fd = -1;
         free(f->bpf);
         f->bpf = NULL;
         f->len = 0;

@@ -12,6 +12,7 @@ struct seccomp_filter {
         size_t len; /* bytes; 0: no filter */
         uint32_t flags; /* SECCOMP_FILTER_FLAG_* */
         char digest[65];
+        int listener_fd; /* connected to `listener`, by seccomp_connect() */
         const char *listener, *metadata; /* SCMP_ACT_NOTIFY: who gets the listener fd; in the JSON document */
 };
 
@@ -20,6 +21,8 @@ struct seccomp_filter {
 int seccomp_prepare(struct json_object *profile, int cache_fd, struct seccomp_filter *ret, spawn_error *e);
 /* The filter that was prepared under this digest; -ENOENT when the cache has lost it. */
 int seccomp_from_cache(int cache_fd, const char *digest, struct seccomp_filter *ret);
+/* Connect to the listener, which is a path of the host. */
+int seccomp_connect(struct seccomp_filter *f, spawn_error *e);
 /* Filter this task. With a listener *ret_listener is its fd, else -1. Needs CAP_SYS_ADMIN or no_new_privs. */
 int seccomp_load_filter(const struct seccomp_filter *f, int *ret_listener, spawn_error *e);
 void seccomp_filter_free(struct seccomp_filter *f);

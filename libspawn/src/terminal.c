@@ -16,7 +16,7 @@
 #include "terminal.h"
 #include "util.h"
 
-int terminal_connect(const char *path, spawn_error *e)
+int terminal_connect(const char *path, const char *what, spawn_error *e)
 {
         struct sockaddr_un addr = {.sun_family = AF_UNIX};
         /* Through an O_PATH fd of the socket: its path may be longer than 107 bytes. */
@@ -24,12 +24,12 @@ int terminal_connect(const char *path, spawn_error *e)
         _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         if (at < 0)
-                return fail_errno(e, "terminal", "open console socket `%s`", path);
+                return fail_errno(e, "terminal", "open %s `%s`", what, path);
         if (fd < 0)
                 return fail_errno(e, "terminal", "create socket");
         (void) snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", fd_path(at).s);
         if (connect(fd, (const struct sockaddr *) &addr, sizeof(addr)) < 0)
-                return fail_errno(e, "terminal", "connect to console socket `%s`", path);
+                return fail_errno(e, "terminal", "connect to %s `%s`", what, path);
         return steal_fd(&fd);
 }
 

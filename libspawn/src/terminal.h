@@ -4,8 +4,8 @@
 
 #include "config.h"
 
-/* Connect to the socket that is to get the master. */
-int terminal_connect(const char *path, spawn_error *e);
+/* Connect to a socket that is to get a descriptor; what: its name in errors ("console socket"). */
+int terminal_connect(const char *path, const char *what, spawn_error *e);
 /* Make a pair in the container's devpts, send the master over console_fd, make the slave this session's terminal and
  * stdio. With console: also bind it on /dev/console. Needs: a process that leads its session. */
 int terminal_setup(int root_fd, const struct oci_process *p, int console_fd, bool console, spawn_error *e);

@@ -134,12 +134,15 @@ TEST(config_linux)
         expect_error(LINUX("\"rootfsPropagation\":\"ro\""), "linux.rootfsPropagation: unknown propagation \"ro\"");
         expect_error(LINUX("\"maskedPaths\":{}"), "linux.maskedPaths: expected a list, found object");
         expect_error(LINUX("\"sysctl\":{\"net.a\":1}"), "linux.sysctl.net.a: expected a string, found int");
+        expect_error(LINUX("\"sysctl\":{\"net/ipv4/a\":\"1\"}"),
+                     "linux.sysctl.net/ipv4/a: needs a namespace of its own in linux.namespaces, it would change the host's");
+        expect_error(LINUX("\"sysctl\":{\"vm.swappiness\":\"1\"}"), "linux.sysctl.vm.swappiness: is not of any namespace, it would change the host's");
         expect_error(LINUX("\"intelRdt\":{\"closID\":\"x\"}"), "linux.intelRdt: not supported");
         expect_error(LINUX("\"seccomp\":7"), "linux.seccomp: expected an object, found int");
-        expect_ok(LINUX("\"rootfsPropagation\":\"rslave\",\"sysctl\":{\"net.a\":\"1\"},\"unknown\":[1]"), &c);
+        expect_ok(LINUX("\"rootfsPropagation\":\"rslave\",\"sysctl\":{\"kernel.hostname\":\"1\"},\"unknown\":[1]"), &c);
         CHECK(c.rootfs_propagation == (MS_SLAVE | MS_REC));
         CHECK(c.sysctl.n == 1);
-        CHECK_STR(c.sysctl.v[0].key, "net.a");
+        CHECK_STR(c.sysctl.v[0].key, "kernel.hostname");
         config_free(&c);
 }
 
@@ -180,10 +183,10 @@ TEST(plan_order)
 
         expect_ok("{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"rootfs\",\"readonly\":true},\"hostname\":\"h\","
                   "\"mounts\":[{\"destination\":\"/p\",\"type\":\"proc\",\"source\":\"proc\"},{\"destination\":\"/dev/null\",\"type\":\"bind\",\"source\":\"/n\"}],"
-                  "\"linux\":{" NAMESPACES ",\"maskedPaths\":[\"/m\"],\"readonlyPaths\":[\"/r\"],\"sysctl\":{\"a.b\":\"1\"}}}", &c);
+                  "\"linux\":{" NAMESPACES ",\"maskedPaths\":[\"/m\"],\"readonlyPaths\":[\"/r\"],\"sysctl\":{\"kernel/hostname\":\"1\"}}}", &c);
         CHECK(plan_make(&c, &p, &e) == 0);
         plan_describe(&p.ops[0], line, sizeof(line));
-        CHECK_STR(line, "set sysctl a.b = 1");
+        CHECK_STR(line, "set sysctl kernel/hostname = 1");
         plan_describe(&p.ops[2], line, sizeof(line));
         CHECK_STR(line, "mount proc on /p");
         plan_describe(&p.ops[p.n - 1], line, sizeof(line));

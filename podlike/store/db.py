@@ -81,7 +81,7 @@ class Database:
         try:
             self._conn = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
             if self._version() != len(MIGRATIONS):
-                self._migrate()
+                self._migrate_alone()
             # NORMAL is durable against a crash of any process; only a power cut can lose the last commit.
             self._conn.execute("PRAGMA synchronous=NORMAL")
             self._conn.execute("PRAGMA foreign_keys=ON")
@@ -91,6 +91,17 @@ class Database:
 
     def _version(self) -> int:
         return int(self._conn.execute("PRAGMA user_version").fetchone()[0])
+
+    def _migrate_alone(self) -> None:
+        """One process at a time: changing the journal mode fails at once, whatever the busy timeout says."""
+        import fcntl
+
+        fd = os.open(f"{self.path}.migrate", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            self._migrate()
+        finally:
+            os.close(fd)
 
     def _migrate(self) -> None:
         os.chmod(self.path, 0o600)

@@ -134,7 +134,7 @@ def test_wait_returns_when_the_container_is_killed(podlike: Engine, image: str, 
 def test_rm_of_a_running_container(podlike: Engine, image: str, name: str) -> None:
     running(podlike, image, name)
     result = podlike("rm", name, check=False)
-    assert result.code == 2 and name in result.stderr or podlike.is_podman, result
+    assert result.code == 2 and "cannot remove container" in result.stderr or podlike.is_podman, result
     assert status(podlike, name) == "running"
     podlike("rm", "-f", "-t", "0", name)
     assert podlike("ps", "-aq").stdout == ""
@@ -315,7 +315,9 @@ def test_logs(podlike: Engine, image: str, name: str) -> None:
     stamp = podlike("logs", "-t", "--tail", "1", name).line
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", stamp), stamp
     assert podlike("logs", "--since", "1h", name).stdout
-    assert podlike("logs", "--until", "1h", name).stdout == ""
+    # A duration after --until lies in the future, as podman reads it.
+    assert podlike("logs", "--until", "1h", name).stdout == result.stdout
+    assert podlike("logs", "--until", "2001-01-01T00:00:00Z", name).stdout == ""
 
 
 def test_logs_follow(podlike: Engine, image: str, name: str) -> None:

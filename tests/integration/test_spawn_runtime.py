@@ -531,6 +531,19 @@ def test_readonly_root(box: Box) -> None:
     assert box.sh("touch /x 2>/dev/null || echo ro; touch /scratch/x && echo rw").split() == ["ro", "rw"]
 
 
+def test_working_directory_is_made_before_the_root_is_readonly(box: Box) -> None:
+    box.spec["root"]["readonly"] = True
+    box.spec["process"]["cwd"] = "/made/for/it"
+    assert box.sh("pwd") == "/made/for/it\n"
+
+
+def test_sysctl_of_the_host(box: Box) -> None:
+    box.spec["linux"]["sysctl"] = {"vm.swappiness": "1"}
+    p = box.run("true")
+    words = "linux.sysctl.vm.swappiness: is not of any namespace, it would change the host's\n"
+    assert (p.returncode, p.stderr) == (1, words)
+
+
 def test_root_is_all_there_is(box: Box) -> None:
     """Nothing of the host's mounts is left in the container."""
     points = box.sh("cut -d' ' -f5 /proc/self/mountinfo").split()
@@ -551,7 +564,7 @@ def test_sysctl_and_hostname(box: Box) -> None:
     box.spec["linux"]["sysctl"] = {"net.no.such": "1"}
     p = box.run("true")
     assert p.returncode == 1 and p.stderr == "open `/proc/sys/net/no/such`: No such file or directory\n"
-    box.spec["linux"]["sysctl"] = {"../../etc/passwd": "1"}
+    box.spec["linux"]["sysctl"] = {"net/../../../etc/passwd": "1"}
     p = box.run("true")
     assert p.returncode == 1 and p.stderr.startswith("open `/proc/sys/")
 
@@ -607,6 +620,31 @@ def test_seccomp_cache_that_cannot_be_written(box: Box) -> None:
     with open(f"{box.root}/.cache", "w"):
         pass
     assert box.sh(MKDIR).split() == FILTERED
+
+
+def test_seccomp_listener(box: Box) -> None:
+    """The fd that answers for system calls reaches a socket of the host, with the container's state."""
+    path = f"{box.dir}/listener.sock"
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    listener.settimeout(10)
+    notify = {"names": ["sethostname"], "action": "SCMP_ACT_NOTIFY"}
+    box.spec["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": path, "listenerMetadata": "meta"}
+    box.spec["linux"]["seccomp"]["syscalls"] = [notify]
+    assert box.sh("grep Seccomp: /proc/self/status").split()[1] == "2"
+    peer, _ = listener.accept()
+    data, anc, _, _ = peer.recvmsg(65536, socket.CMSG_SPACE(4))
+    (fd,) = array.array("i", anc[0][2][:4])
+    assert os.readlink(f"/proc/self/fd/{fd}") == "anon_inode:seccomp notify"
+    message = json.loads(data)
+    assert (message["fds"], message["metadata"], message["state"]["id"]) == (["seccompFd"], "meta", "c")
+    for closing in (peer, listener):
+        closing.close()
+    os.close(fd)
+    box.spec["linux"]["seccomp"]["listenerPath"] = "/no/such.sock"
+    p = box.run("true")
+    assert p.returncode == 1 and p.stderr == "open seccomp listener `/no/such.sock`: No such file or directory\n"
 
 
 class Console:
