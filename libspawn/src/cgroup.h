@@ -54,9 +54,4 @@ struct cgroup_settings {
 int cgroup_settings(struct json_object *resources, struct cgroup_settings *ret, spawn_error *e);
 int cgroup_apply(int fd, const char *path, const struct cgroup_settings *s, spawn_error *e);
 
-/* systemd.c: a transient scope for pid, with Delegate. ret gets its cgroup. Returns -ENOENT without a systemd. */
-int systemd_scope_start(const char *slice, const char *scope, const char *description, pid_t pid, bool user,
-                        char ret_path[PATH_MAX], spawn_error *e);
-int systemd_scope_stop(const char *scope, bool user);
-
 #endif

@@ -4,8 +4,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "cgroup.h"
 #include "config.h"
@@ -152,6 +154,20 @@ static int delete_steps(const struct runtime *rt, int dir, const struct state *s
         return state_remove(rt, s->id, e);
 }
 
+/* Somebody is creating it at this moment: what is deleted by force is what that becomes. */
+static int await_creation(int dir, const char *id, struct state *s, spawn_error *e)
+{
+        const struct timespec pause = {.tv_nsec = 5000000};
+        int r = 0;
+
+        for (int i = 0; i < 2000 && r == 0 && state_status(dir, s) == STATUS_CREATING; i++) {
+                (void) nanosleep(&pause, NULL);
+                state_free(s);
+                r = state_read(dir, id, s, e);
+        }
+        return r;
+}
+
 int container_delete(const struct runtime *rt, const char *id, bool force, spawn_error *e)
 {
         struct state s;
@@ -163,8 +179,12 @@ int container_delete(const struct runtime *rt, const char *id, bool force, spawn
         if (dir < 0)
                 return force && dir == -ENOENT ? 0 : dir;
         r = state_read(dir, id, &s, e);
+        if (r == 0 && force)
+                r = await_creation(dir, id, &s, e);
         if (r == 0)
                 r = delete_steps(rt, dir, &s, force, e);
+        else if (r == -ENOENT && flock(dir, LOCK_SH | LOCK_NB) < 0)
+                r = spawn_err(e, EBUSY, "delete", "container `%s` is being created", id);
         else if (force || r == -ENOENT)
                 r = state_remove(rt, id, e); /* nothing can be known of it: what is there is garbage */
         state_free(&s);

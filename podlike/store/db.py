@@ -5,6 +5,7 @@ The only module that imports sqlite3. Other modules of store/ hold the SQL of th
 
 import os
 import sqlite3
+import time
 
 from podlike.errors import StoreError
 
@@ -99,15 +100,16 @@ class Database:
         fd = os.open(f"{self.path}.migrate", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            self._migrate()
+            if self._version() != len(MIGRATIONS):  # again: another process may have done it meanwhile
+                self._migrate()
         finally:
             os.close(fd)
 
     def _migrate(self) -> None:
         os.chmod(self.path, 0o600)
-        self._conn.execute("PRAGMA journal_mode=WAL")
+        self._enter_wal()
         with self.transaction():
-            version = self._version()  # again: another process may have migrated meanwhile
+            version = self._version()
             if version > len(MIGRATIONS):
                 raise StoreError(f"open database {self.path}: schema {version} is newer than this podlike knows",
                                  hint="Upgrade podlike, or set PODLIKE_ROOT to another directory.")
@@ -115,6 +117,18 @@ class Database:
                 for statement in script.split(";"):
                     self._conn.execute(statement)
             self._conn.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+
+    def _enter_wal(self) -> None:
+        """Needs the file for itself for an instant; others may be reading its version just now."""
+        deadline = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                self._conn.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.005)
 
     def transaction(self) -> "Transaction":
         """Context manager: BEGIN IMMEDIATE ... COMMIT, or ROLLBACK on an exception."""

@@ -780,6 +780,20 @@ def test_killed_creator_leaves_nothing_in_the_way(box: Box) -> None:
     assert box.sh("echo again") == "again\n"
 
 
+def test_force_delete_while_it_is_created(box: Box) -> None:
+    sleep = {"path": "/bin/sleep", "args": ["sleep", "0.3"]}
+    box.spec["hooks"] = {"createRuntime": [sleep]}
+    box.write("true")
+    with subprocess.Popen(box.argv("create", "-b", box.bundle, "c"), stdout=subprocess.DEVNULL) as p:
+        while box.ids() != ["c"]:
+            time.sleep(0.005)
+        assert box.state()["status"] == "creating"
+        refused = box("delete", "c")
+        assert (refused.returncode, refused.stderr) == (1, "container `c` is being created\n")
+        box.ok("delete", "--force", "c")
+    assert p.returncode == 0 and box.ids() == []
+
+
 def test_state_after_the_process_was_killed(box: Box) -> None:
     pid = box.start("sleep", "100")
     os.kill(pid, signal.SIGKILL) if box.inside("kill", "-9", str(pid)).returncode else None

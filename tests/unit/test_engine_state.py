@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -157,3 +158,12 @@ def test_a_file_that_is_no_database_is_named(tmp_path: object) -> None:
         f.write("rubbish " * 1000)
     with pytest.raises(Exception, match="open database .*db.sqlite"):
         _ = Engine(roots=Roots(data=f"{tmp_path}/data", run=f"{tmp_path}/run")).db
+
+
+def test_many_first_users_of_a_store(tmp_path: object) -> None:
+    os.makedirs(f"{tmp_path}/data")
+    script = (f"from podlike.store.db import Database; db = Database({f'{tmp_path}/data/db.sqlite'!r}); "
+              "print(db.row('PRAGMA journal_mode')[0])")
+    running = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+               for _ in range(12)]
+    assert [p.communicate(timeout=30) for p in running] == [("wal\n", "")] * 12
