@@ -3,7 +3,7 @@
 from podlike.cli.command import Call, Command, Flag
 from podlike.cli.options import DETACH_KEYS, FILTER, LATEST, container_name, select, select_each
 from podlike.cli.run import check_detach_keys
-from podlike.errors import UsageError
+from podlike.errors import RuntimeFailure, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,13 +15,11 @@ def start(call: Call) -> int:
     _check(call)
     if opts.attach or opts.interactive:
         return _start_attached(call)
-    from podlike.engine.start import start as start_container
-
     if opts.filter:
         return call.each(_filtered(call), lambda pair: _start_printing(call, *pair))
     # --all leaves those alone that a restart policy would bring up by itself
     states = ("created", "exited", "stopped", "initialized") if opts.all else ()
-    return select_each(call, lambda c: start_container(call.engine, c), default_states=states)
+    return select_each(call, lambda c: _start(call, c), default_states=states)
 
 
 def _filtered(call: Call) -> "list[tuple[str, Container]]":
@@ -38,10 +36,19 @@ def _filtered(call: Call) -> "list[tuple[str, Container]]":
 
 
 def _start_printing(call: Call, typed: str, container: "Container") -> str:
+    _start(call, container)
+    return typed
+
+
+def _start(call: Call, container: "Container") -> None:
+    """Start it in the background. 126 and 127 are for those who wait for the command: here a failure is 125."""
     from podlike.engine.start import start as start_container
 
-    start_container(call.engine, container)
-    return typed
+    try:
+        start_container(call.engine, container)
+    except RuntimeFailure as e:
+        e.exit_code = RuntimeFailure.exit_code
+        raise
 
 
 def _check(call: Call) -> None:

@@ -381,3 +381,10 @@ def test_copies_for_namespaces_go_with_the_image(podlike: Engine, name: str) -> 
     assert len(set(os.listdir(copies)) - before) == 1
     podlike("rmi", target)
     assert set(os.listdir(copies)) == before
+
+
+def test_start_of_what_cannot_run_is_125(podlike: Engine, image: str, name: str) -> None:
+    podlike("create", "--name", name, "--network", "none", image, "/no/such/command")
+    assert podlike("wait", name).line == "0"  # it never ran
+    assert podlike("start", name, check=False).code == 125
+    assert podlike("start", "-a", name, check=False).code == 127
