@@ -72,7 +72,7 @@ def take_down(engine: Engine, container: Container) -> None:
     now = query.status(engine, container)
     collect([lambda: _stop_helpers(container),
              lambda: runtime_of(engine, container).delete(container.id),
-             lambda: remove_leftovers(engine, container.id, container.state.cgroup)],
+             lambda: remove_leftovers(engine, container.id, container.state.cgroup, keep_exit=True)],
             what=f"clean up container {container.name}")
     s = container.state
     if s.phase == "starting" and now.state != "exited":
@@ -84,6 +84,7 @@ def take_down(engine: Engine, container: Container) -> None:
     s.pid = s.start_time = s.conmon_pid = s.conmon_start_time = 0
     s.helpers, s.execs, s.cgroup, s.netns = [], [], "", ""
     engine.containers.save_state(container)
+    _unlink(f"{engine.roots.exits}/{container.id}")  # now that its code is recorded
 
 
 def kill_now(engine: Engine, container: Container) -> None:
@@ -121,8 +122,11 @@ def delete(engine: Engine, container: Container, *, volumes: bool = False) -> No
     engine.containers.delete(container.id)
 
 
-def remove_leftovers(engine: Engine, cid: str, cgroup_path: str = "") -> None:
-    """Unmount and unpin whatever exists under this id, and remove its volatile files and cgroup."""
+def remove_leftovers(engine: Engine, cid: str, cgroup_path: str = "", *, keep_exit: bool = False) -> None:
+    """Unmount and unpin whatever exists under this id, and remove its volatile files and cgroup.
+
+    keep_exit: the exit file stays, for its code is not in the database yet.
+    """
     from podlike.runtime import spawn
 
     roots = engine.roots
@@ -130,7 +134,7 @@ def remove_leftovers(engine: Engine, cid: str, cgroup_path: str = "") -> None:
     collect([lambda: spawn.umount(f"{roots.container(cid)}/merged"),
              lambda: spawn.umount(f"{bundle}/shm"),
              lambda: spawn.netns_unpin(f"{roots.netns}/{cid}"),
-             lambda: _unlink(f"{roots.exits}/{cid}"),
+             lambda: None if keep_exit else _unlink(f"{roots.exits}/{cid}"),
              lambda: remove_tree(bundle)],
             what=f"clean up container {cid[:12]}")
     if cgroup_path:

@@ -99,6 +99,9 @@ def status(engine: Engine, container: Container) -> Status:
     oom = os.path.exists(f"{engine.roots.bundle(container.id)}/oom")
     if ended:
         return Status("exited", exit_code=ended[0], started_at=s.started_at, finished_at=ended[1], oom_killed=oom)
+    now = engine.containers.get(container.id) if s.phase == "started" else None
+    if now and now.state.phase not in ("starting", "started"):
+        return status(engine, now)  # cleaned up since the record was read: the code went from the file to the database
     if s.boot_id == this_boot() and procs.alive(s.conmon_pid, s.conmon_start_time):
         return Status("stopping", conmon_pid=s.conmon_pid, started_at=s.started_at)
     if s.phase == "starting":

@@ -96,6 +96,16 @@ def test_a_monitor_that_still_drains_output_is_waited_for(engine: Engine, proces
     assert query.status(engine, draining).state == "stopping"
 
 
+def test_an_end_that_was_recorded_meanwhile_is_seen(engine: Engine, process: tuple[int, int]) -> None:
+    """The record was read while it ran; then its clean-up moved the code from the exit file to the database."""
+    read = add(engine, phase="started", pid=2**22 - 1, start_time=1, boot_id=query.this_boot(),
+               conmon_pid=process[0], conmon_start_time=process[1])
+    recorded = engine.containers.find(read.id)
+    recorded.state = RunState(phase="exited", exit_code=9)
+    engine.containers.save_state(recorded)
+    assert (query.status(engine, read).state, query.status(engine, read).exit_code) == ("exited", 9)
+
+
 def test_stopping_while_a_stop_lives(engine: Engine, process: tuple[int, int]) -> None:
     pid, started = process
     c = add(engine, phase="started", pid=pid, start_time=started, boot_id=query.this_boot(), stopper=[pid, started])
