@@ -1,11 +1,11 @@
 """Attaching to a container that runs already."""
 
+from podlike import procs
 from podlike.engine import query
 from podlike.engine.core import Engine
 from podlike.engine.wait import wait
 from podlike.errors import ConflictError
 from podlike.runtime import attach as attaching
-from podlike.runtime import procs
 from podlike.spec.attach import Attach
 from podlike.store.containers import Container
 

@@ -4,12 +4,12 @@ import os
 import signal
 import time
 
-from podlike import log
+from podlike import log, procs
 from podlike.engine import query
 from podlike.engine.core import Engine
 from podlike.errors import InUseError, NotFoundError, PodlikeError
 from podlike.locks import Lock
-from podlike.runtime import cgroup, procs
+from podlike.runtime import cgroup
 from podlike.runtime.oci import OciRuntime, find_runtime
 from podlike.store.containers import Container
 from podlike.store.trees import remove_tree

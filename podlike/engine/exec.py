@@ -3,6 +3,7 @@
 import json
 import os
 
+from podlike import procs
 from podlike.engine import query
 from podlike.engine.cleanup import runtime_of
 from podlike.engine.core import Engine
@@ -10,7 +11,7 @@ from podlike.engine.users import lookup_user
 from podlike.errors import PodlikeError
 from podlike.files import read_text, write_text
 from podlike.runtime import attach as attaching
-from podlike.runtime import hostfacts, procs
+from podlike.runtime import hostfacts
 from podlike.runtime.monitor import Monitor, MonitorRequest, launch
 from podlike.spec.attach import Attach
 from podlike.spec.oci_exec import ExecRequest, exec_process

@@ -8,10 +8,10 @@ import os
 import select
 import time
 
+from podlike import procs
 from podlike.engine import query
 from podlike.engine.core import Engine
 from podlike.errors import ConflictError
-from podlike.runtime import procs
 from podlike.store.containers import Container
 
 TYPE_CHECKING = False

@@ -2,11 +2,10 @@
 
 import os
 
-from podlike import paths
+from podlike import paths, procs
 from podlike.engine.core import Engine
 from podlike.errors import ConflictError
 from podlike.files import read_text
-from podlike.runtime import procs
 from podlike.store.containers import Container, RunState
 
 TYPE_CHECKING = False

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from podlike import log
+from podlike import log, procs
 from podlike.engine import query
 from podlike.engine.bundle import write_bundle, write_network_files
 from podlike.engine.cleanup import await_exit_file, cleanup, delete, kill_now, lock_of, runtime_of, take_down
@@ -21,7 +21,7 @@ from podlike.errors import ConflictError
 from podlike.locks import Lock
 from podlike.paths import ensure_private_dir, libexec
 from podlike.runtime import attach as attaching
-from podlike.runtime import cgroup, procs
+from podlike.runtime import cgroup
 from podlike.runtime.monitor import Monitor, MonitorRequest, launch
 from podlike.spec.attach import Attach
 from podlike.store.containers import Container, RunState

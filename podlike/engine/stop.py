@@ -3,11 +3,11 @@
 import os
 import signal
 
+from podlike import procs
 from podlike.engine import query
 from podlike.engine.cleanup import await_exit_file, cleanup, kill_now, lock_of, runtime_of, take_down
 from podlike.engine.core import Engine
 from podlike.errors import ConflictError
-from podlike.runtime import procs
 from podlike.spec import signals
 from podlike.store.containers import Container
 

@@ -2,11 +2,11 @@
 
 import time
 
+from podlike import procs
 from podlike.engine import query
 from podlike.engine.cleanup import await_exit_file
 from podlike.engine.core import Engine
 from podlike.errors import NotFoundError
-from podlike.runtime import procs
 from podlike.store.containers import Container
 
 _STOPPED = ("stopped", "exited", "")

@@ -7,6 +7,7 @@ import fcntl
 import os
 import select
 
+from podlike import procs
 from podlike.errors import NetworkError
 from podlike.paths import find_program
 
@@ -89,19 +90,9 @@ def _inheritable() -> list[int]:
     return out
 
 
-def start_time(pid: int) -> int | None:
-    """Field 22 of /proc/PID/stat, clock ticks since boot; None if there is no such process, or a zombie."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as f:
-            fields = f.read().rpartition(b")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
-
-
 def record(pid: int, name: str) -> "dict[str, Any]":
     """What the container's state keeps of a helper; start_time 0 when it is gone already."""
-    return {"pid": pid, "start_time": start_time(pid) or 0, "name": name}
+    return {"pid": pid, "start_time": procs.start_time(pid), "name": name}
 
 
 def kill(helper: "Mapping[str, Any]", *, wait: bool = True, group: bool = False) -> None:
@@ -116,7 +107,7 @@ def kill(helper: "Mapping[str, Any]", *, wait: bool = True, group: bool = False)
     import signal
 
     pid = int(helper["pid"])
-    if not pid or start_time(pid) != helper["start_time"]:
+    if not pid or not procs.alive(pid, helper["start_time"]):
         _reap(pid)
         return
     try:
@@ -125,7 +116,7 @@ def kill(helper: "Mapping[str, Any]", *, wait: bool = True, group: bool = False)
         return
     try:
         # The pidfd pins the process: asked again, the answer is about the one that will be killed.
-        if start_time(pid) == helper["start_time"]:
+        if procs.alive(pid, helper["start_time"]):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             if group:
                 os.killpg(pid, signal.SIGKILL)

@@ -8,8 +8,8 @@ import json
 import os
 import socket
 
+from podlike import procs
 from podlike.errors import RuntimeFailure
-from podlike.runtime import procs
 from podlike.runtime.oci import OciRuntime, failure_from_words
 
 TYPE_CHECKING = False

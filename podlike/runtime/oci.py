@@ -7,7 +7,7 @@ import os
 
 from podlike.errors import CannotExecuteError, CommandNotFoundError, PodlikeError, RuntimeFailure, UsageError
 from podlike.paths import Roots, find_program, libexec
-from podlike.runtime.procs import PYTHON_SIGNALS
+from podlike.procs import PYTHON_SIGNALS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import json
 import os
 import signal
 
-from podlike import log
+from podlike import log, procs
 from podlike.errors import SessionError
 from podlike.locks import Lock
 from podlike.paths import Roots, ensure_private_dir, find_program, libexec
-from podlike.runtime import procs, spawn
+from podlike.runtime import spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

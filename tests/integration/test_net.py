@@ -20,6 +20,7 @@ from typing import Any, Self
 
 import pytest
 
+from podlike import procs
 from podlike.config import Config
 from podlike.errors import NetworkError
 from podlike.net import helper
@@ -262,7 +263,7 @@ class HostServer:
 def gone(record: Mapping[str, Any]) -> bool:
     """Wait for a helper to end; reap it if it is our child."""
     for _ in range(WAIT_S * 100):
-        if helper.start_time(record["pid"]) is None:
+        if not procs.start_time(record["pid"]):
             try:
                 os.waitpid(record["pid"], 0)
             except ChildProcessError:
@@ -413,7 +414,7 @@ def test_the_helper_ends_with_the_monitor(session: Session) -> None:
     setup = pending.wait_ready()
     os.close(r)
     time.sleep(0.1)
-    assert helper.start_time(setup.helpers[0]["pid"]) == setup.helpers[0]["start_time"]
+    assert procs.start_time(setup.helpers[0]["pid"]) == setup.helpers[0]["start_time"]
     os.close(w)
     assert gone(setup.helpers[0])
     teardown(setup.helpers)
@@ -465,7 +466,7 @@ def test_without_a_sandbox_it_works_and_says_so(session: Session) -> None:
     assert len(setup.warnings) == 1
     assert "slirp4netns runs without its sandbox: " in setup.warnings[0]
     assert "cannot unshare new mount namespace" in setup.warnings[0]
-    assert helper.start_time(setup.helpers[0]["pid"]) == setup.helpers[0]["start_time"]
+    assert procs.start_time(setup.helpers[0]["pid"]) == setup.helpers[0]["start_time"]
     server = serve_in(netns, 80)
     assert ask("127.0.0.1", setup.ports[0].host_port).endswith(b"got hello")
     teardown(setup.helpers)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from podlike import procs
 from podlike.engine import query
 from podlike.engine.core import Engine
 from podlike.engine.dependents import dependents, dependents_first
@@ -16,7 +17,6 @@ from podlike.engine.remove import remove
 from podlike.engine.restart import wants_restart
 from podlike.errors import ConflictError, NotFoundError
 from podlike.paths import Roots
-from podlike.runtime import procs
 from podlike.spec.container import ContainerSpec, Mount, PortMapping
 from podlike.store.containers import Container, RunState
 

@@ -8,11 +8,10 @@ import sys
 
 import pytest
 
-from podlike import files, paths
+from podlike import files, paths, procs
 from podlike.errors import PodlikeError
 from podlike.locks import Lock
 from podlike.paths import Roots
-from podlike.runtime import procs
 
 
 def roots(tmp_path: object) -> Roots:

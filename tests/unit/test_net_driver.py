@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from podlike import procs
 from podlike.config import Config
 from podlike.errors import NetworkError
 from podlike.net import driver, helper, pasta, slirp4netns
@@ -417,9 +418,9 @@ def test_teardown_kills_only_the_recorded_process(tmp_path: Path) -> None:
     pid = helper.spawn(["/bin/sleep", "60"], log=str(tmp_path / "log"), fds={})
     record = helper.record(pid, "sleep")
     driver.teardown([record | {"start_time": record["start_time"] + 1}])
-    assert helper.start_time(pid) == record["start_time"]
+    assert procs.start_time(pid) == record["start_time"]
     driver.teardown([record])
-    assert helper.start_time(pid) is None
+    assert procs.start_time(pid) == 0
     assert not os.path.exists(f"/proc/{pid}")  # no zombie
     driver.teardown([record, {"pid": 0, "start_time": 0, "name": "gone"}])
 
