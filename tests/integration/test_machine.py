@@ -5,6 +5,7 @@ user, with files of the machine covered for that script alone.
 """
 
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -152,3 +153,27 @@ def test_another_users_runtime_directory(machine: Machine) -> None:
         refused(result, planted)
     finally:
         shutil.rmtree(planted)
+
+
+def test_full_disk_while_unpacking(machine: Machine) -> None:
+    """A store on a file system that is too small for the image: told in words, nothing kept, and usable afterwards."""
+    data = Path(machine.engine.data)
+    data.mkdir(mode=0o700)
+    options = f"size=24m,mode=700,uid={pwd.getpwnam(USER).pw_uid}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "small", data], check=True)
+    try:
+        big = Path(machine.engine.dir) / "big.tar"
+        # Zeros compress to nothing: the archive fits, what it unpacks to does not.
+        files = [oci.File(f"zeros-{n}", bytes(8 << 20)) for n in range(6)]
+        oci.write_oci_archive(big, {"localhost/big:latest": oci.Image(layers=[oci.layer(files)])})
+        os.chmod(big, 0o644)
+        result = machine(f'"$P" load -i {big}; echo code $?; "$P" images -q --no-trunc | wc -l; '
+                         f'"$P" run --rm --network none {IMAGE} echo still usable')
+        assert result.stdout.split("\n")[:2] == ["code 125", "1"], result
+        assert "still usable" in result.stdout, result
+        assert "no space left" in result.stderr.lower() and "Hint: " in result.stderr, result
+        assert "Traceback" not in result.stderr, result
+        kept = sum(f.stat().st_size for f in data.rglob("*") if f.is_file() and not f.is_symlink())
+        assert kept < 8 << 20, f"{kept} bytes are kept of an image that did not fit"
+    finally:
+        subprocess.run(["umount", "-l", data], check=True)
