@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
 
-    from podlike.spec.gotemplate import View
+    from podlike.spec.govalues import View
     from podlike.store.images import Image
 
 _SORTS: "Final" = ("created", "id", "repository", "size", "tag")
@@ -67,7 +67,7 @@ def view(call: Call, image: "Image", name: str, used: "dict[str, int]") -> "View
     """All fields of podman's and docker's templates."""
     from podlike.engine.images import repo_digests
     from podlike.spec import durations
-    from podlike.spec.gotemplate import View
+    from podlike.spec.govalues import View
     from podlike.spec.sizes import human_size
 
     repository, _, tag = name.rpartition(":")

@@ -106,7 +106,7 @@ def _print(call: Call, docs: "list[Any]") -> None:
 
 def as_structs(doc: "Any", key: str = "") -> "Any":
     """The document with every object of fixed fields as a Struct, so that a misspelt field is an error."""
-    from podlike.spec.gotemplate import Struct
+    from podlike.spec.govalues import Struct
 
     if doc is None:
         return {} if key in _MAPS else [] if key in _LISTS else None

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from podlike.cli.command import Call
-    from podlike.spec.gotemplate import Template, View
+    from podlike.spec.gotemplate import Template
+    from podlike.spec.govalues import View
 
 # `json`, `{{json}}` and `{{json.}}` ask for the whole list as JSON; `{{json .}}` is a template like any other.
 _JSON = re.compile(r"\s*(?:json|\{\{\s*json\.?\s*\}\})\s*")
@@ -32,7 +33,7 @@ def is_json(format: str) -> bool:
 def print_json(doc: "Any", *, indent: int = 4) -> None:
     import json
 
-    from podlike.spec.gotemplate import json_default
+    from podlike.spec.govalues import json_default
 
     text = json.dumps(doc, indent=indent, default=json_default, ensure_ascii=False)
     sys.stdout.write(text + "\n")
@@ -64,14 +65,14 @@ def _print_rows_json(call: "Call", rows: "Sequence[View]", indent: int) -> None:
     if not call.docker:
         print_json([row.doc for row in rows], indent=indent)
         return
-    from podlike.spec.gotemplate import to_json
+    from podlike.spec.govalues import to_json
 
     for row in rows:
         sys.stdout.write(to_json(row.doc) + "\n")
 
 
 def _render(call: "Call", rows: "Sequence[View]", text: str, heads: "dict[str, str] | None", heading: bool) -> str:
-    from podlike.spec.gotemplate import View
+    from podlike.spec.govalues import View
 
     template = parse_template(call, text)
     head = ""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from podlike.engine.psrows import Row
-    from podlike.spec.gotemplate import View
+    from podlike.spec.govalues import View
 
 _HEADS = {"Cgroup": "CGROUPNS", "CreatedHuman": "CREATED", "ID": "CONTAINER ID", "IPC": "IPC", "MNT": "MNT", "NET": "NET",
           "Networks": "NETWORKS", "PIDNS": "PIDNS", "Pod": "POD ID", "PodName": "PODNAME", "Restarts": "RESTARTS",
@@ -69,7 +69,7 @@ def view(call: Call, row: "Row") -> "View":
     """All fields of podman's and docker's templates; what costs something is computed when it is asked for."""
     from podlike.engine import psrows
     from podlike.spec import durations
-    from podlike.spec.gotemplate import View
+    from podlike.spec.govalues import View
 
     c, s, full, docker = row.c, row.status, call.opts.no_trunc, call.docker
     spec = c.spec

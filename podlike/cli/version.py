@@ -17,7 +17,7 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "38
 
 def version(call: Call) -> None:
     from podlike.cli.output import format_document
-    from podlike.spec.gotemplate import Struct
+    from podlike.spec.govalues import Struct
 
     client = describe()
     document: "dict[str, Any]" = Struct(Client=Struct(client))

@@ -17,7 +17,8 @@ from podlike.engine import psrows, query
 from podlike.engine.core import Engine
 from podlike.paths import Roots
 from podlike.spec.container import ContainerSpec, Mount, PortMapping
-from podlike.spec.gotemplate import Struct, Template
+from podlike.spec.gotemplate import Template
+from podlike.spec.govalues import Struct
 from podlike.store.containers import Container, RunState
 
 WEB, DB, OLD = ("a" * 64, "b" * 64, "c" * 64)

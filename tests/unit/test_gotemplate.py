@@ -2,7 +2,8 @@
 
 import pytest
 
-from podlike.spec.gotemplate import Struct, Template, TemplateError, View, go_string
+from podlike.spec.gotemplate import Template
+from podlike.spec.govalues import Struct, TemplateError, View, go_string
 
 DATA = {
     "Map": {"b": "2", "a": "1"}, "List": ["x", "y"], "Nil": None, "Yes": True, "Zero": 0, "Num": 42, "Empty": [],
