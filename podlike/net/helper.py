@@ -203,8 +203,14 @@ def supported(program: str, switches: "tuple[str, ...]", cache_dir: str | None) 
 
 
 def _help_text(program: str) -> str:
-    """Standard output and error of PROGRAM --help. Raises: NetworkError."""
-    r, w = os.pipe()
+    """Standard output and error of PROGRAM --help. Raises: NetworkError.
+
+    On a terminal: pasta ends with _exit(2), and what a pipe had buffered of its help (of 2025: all after 4096 bytes) is lost.
+    """
+    try:
+        r, w = os.openpty()
+    except OSError:  # no devpts here
+        r, w = os.pipe()
     try:
         try:
             pid = os.posix_spawn(program, [program, "--help"], _environment(),
@@ -218,7 +224,10 @@ def _help_text(program: str) -> str:
         w = -1
         chunks = []
         while readable(r, READY_TIMEOUT_S):
-            chunk = os.read(r, 65536)
+            try:
+                chunk = os.read(r, 65536)
+            except OSError:  # EIO: the terminal is closed
+                break
             if not chunk:
                 break
             chunks.append(chunk)

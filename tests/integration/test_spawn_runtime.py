@@ -796,7 +796,7 @@ def test_force_delete_while_it_is_created(box: Box) -> None:
 
 def test_state_after_the_process_was_killed(box: Box) -> None:
     pid = box.start("sleep", "100")
-    os.kill(pid, signal.SIGKILL) if box.inside("kill", "-9", str(pid)).returncode else None
+    os.kill(pid, signal.SIGKILL) if box.inside("sh", "-c", f"kill -9 {pid}").returncode else None
     reap(pid)
     assert box.state()["status"] == "stopped"
     p = box("exec", "c", "true")
@@ -815,7 +815,7 @@ def test_reused_pid_is_not_the_container(box: Box) -> None:
     assert box("kill", "c", "KILL").returncode == 1
     box.ok("delete", "c")
     assert os.path.exists(f"/proc/{pid}")
-    box.inside("kill", "-9", str(pid))
+    box.inside("sh", "-c", f"kill -9 {pid}")
     assert reap(pid) == -9
 
 
@@ -1004,7 +1004,7 @@ def test_damaged_state_of_one_container(box: Box) -> None:
     p = box("state", "bad")
     assert p.returncode == 1 and "read the state of container `bad`" in p.stderr
     box.ok("delete", "--force", "bad")
-    box.inside("kill", "-9", str(pid))
+    box.inside("sh", "-c", f"kill -9 {pid}")
 
 
 def test_missing_container(box: Box) -> None:

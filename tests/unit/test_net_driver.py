@@ -1,6 +1,7 @@
 """Choosing a driver, its options and its command line; no helper is started."""
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -447,3 +448,12 @@ def test_read_log_quotes_the_cause(tmp_path: Path) -> None:
     log.write_text("pasta: unrecognized option '--x'\nUsage: pasta [OPTION]...\n  more\n")
     assert helper.read_log(str(log)) == "pasta: unrecognized option '--x'"
     assert helper.read_log("/nonexistent") == ""
+
+
+def test_help_that_is_lost_on_a_pipe_is_read(tmp_path: Path) -> None:
+    """As pasta of 2025: output is buffered unless it goes to a terminal, and _exit loses the rest."""
+    program = tmp_path / "forgetful"
+    program.write_text(f"#!{sys.executable}\nimport os\nprint('--first')\nprint('x' * 9000, '--last')\n"
+                       "os.isatty(1) and os.sys.stdout.flush()\nos._exit(0)\n")
+    program.chmod(0o755)
+    assert helper.supported(str(program), ("--first", "--last"), None) == {"--first", "--last"}
