@@ -441,7 +441,7 @@ class LazyProgress:
             self._real.close()
 
 
-def create_container(call: "Call", spec: ContainerSpec) -> "Container":
+def create_container(call: "Call", spec: ContainerSpec, *, for_run: bool = False) -> "Container":
     """Make the container that spec describes and write its --cidfile."""
     from podlike.engine.create import create
 
@@ -451,7 +451,8 @@ def create_container(call: "Call", spec: ContainerSpec) -> "Container":
         if spec.image and policy != "never" and _pulls_in_its_own_way(call):
             _pull(call, spec.image, policy, progress)
             policy = "missing"
-        container = create(call.engine, spec, pull_policy=policy, replace=call.opts.replace, progress=progress)
+        container = create(call.engine, spec, pull_policy=policy, replace=call.opts.replace, for_run=for_run,
+                           progress=progress)
     finally:
         progress.close()
     if spec.cidfile:

@@ -27,7 +27,7 @@ def run(call: Call) -> int:
     _check_descriptors(opts.preserve_fds)
     if opts.tty and opts.interactive and not opts.detach and not os.isatty(0):
         log.warning("The input device is not a TTY. The --tty and --interactive flags might not work properly")
-    container = create_container(call, spec)
+    container = create_container(call, spec, for_run=True)
     if attach is not None and not (attach.stdout or attach.stderr):
         call.out(container.id)  # nothing else will be seen of it
         sys.stdout.flush()

@@ -3,6 +3,7 @@
 import os
 import time
 
+from podlike import procs
 from podlike.engine.core import Engine
 from podlike.engine.names import random_name
 from podlike.engine.sweep import sweep
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from podlike.store.images import Image
 
 
-def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing", replace: bool = False,
+def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing", replace: bool = False, for_run: bool = False,
            progress: "Any" = None) -> Container:
     """Record a new container. pull_policy: always, missing, never, newer.
 
-    replace: remove a container of the same name first, running or not. progress: see engine/pull.py.
+    replace: remove a container of the same name first, running or not. for_run: this process starts it at once; if
+    it is killed before it could, the container goes with the next command's sweep. progress: see engine/pull.py.
     Raises: NotFoundError, ConflictError, UsageError and what a pull raises; nothing is left behind then.
     """
     sweep(engine)
@@ -43,7 +45,7 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
         _take_volumes(engine, resolved)
         refuse_bad_requests(engine, resolved)
         container = Container(id=cid, name=resolved.name, image=image.id if image else None, created=time.time(),
-                              spec=resolved, state=RunState())
+                              spec=resolved, state=RunState(starter=_ourselves() if for_run else []))
         _name_volumes(container)
         # The record comes first: whatever a crash leaves behind afterwards belongs to it and goes with it.
         _add(engine, container, generated=not spec.name)
@@ -53,6 +55,10 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
         engine.containers.delete(container.id)
         raise
     return container
+
+
+def _ourselves() -> list[int]:
+    return [os.getpid(), procs.start_time(os.getpid())]
 
 
 def find_image(engine: Engine, name: str, *, pull_policy: str, progress: "Any" = None) -> "Image":

@@ -1,9 +1,10 @@
 """Finishing what a killed command left half done, on the way of the next one.
 
 Two phases are only ever seen under the container's lock: "starting" and "removing". A record in one of them whose
-lock is free belongs to a command that died.
+lock is free belongs to a command that died. So does a created container whose `run` is gone: state.starter.
 """
 
+from podlike import procs
 from podlike.engine import query
 from podlike.engine.cleanup import delete, kill_now, lock_of, take_down
 from podlike.engine.core import Engine
@@ -11,7 +12,8 @@ from podlike.engine.core import Engine
 
 def sweep(engine: Engine) -> None:
     """End half-started containers and finish half-done removals. One query when there is nothing to do."""
-    rows = engine.db.query("SELECT id FROM containers WHERE json_extract(state, '$.phase') IN ('starting', 'removing')")
+    rows = engine.db.query("SELECT id FROM containers WHERE json_extract(state, '$.phase') IN ('starting', 'removing') "
+                           "OR (json_extract(state, '$.phase')='created' AND json_extract(state, '$.starter[0]') > 0)")
     for (cid,) in rows:
         lock = lock_of(engine, cid)
         if not lock.acquire(blocking=False):
@@ -26,13 +28,16 @@ def sweep(engine: Engine) -> None:
 def _finish(engine: Engine, cid: str) -> bool:
     """Under the container's lock. Returns whether the container is gone."""
     container = engine.containers.get(cid)
-    if container is None or container.state.phase not in ("starting", "removing"):
+    if container is None or container.state.phase not in ("starting", "removing", "created"):
+        return False
+    abandoned = container.state.phase == "created"
+    if abandoned and (not container.state.starter or procs.alive(*container.state.starter)):
         return False
     engine.enter_session()
-    removing = container.state.phase == "removing" or container.spec.remove
+    removing = abandoned or container.state.phase == "removing" or container.spec.remove
     if query.process_of(engine, container)[0]:
         kill_now(engine, container)
     take_down(engine, container)
     if removing:
-        delete(engine, container, volumes=container.spec.remove)
+        delete(engine, container, volumes=abandoned or container.spec.remove)
     return removing

@@ -43,6 +43,7 @@ class RunState:
     limits: "list[tuple[str, int, int]]" = field(default_factory=list)  # of the last start: (RLIMIT_X, soft, hard)
     cgroup: str = ""  # below the cgroup v2 root; "": the container has none of its own
     netns: str = ""  # path of the pinned network namespace, or of the joined one
+    starter: "list[int]" = field(default_factory=list)  # pid, start time of the `run` that is about to start it
     execs: "list[str]" = field(default_factory=list)
 
 

@@ -26,6 +26,9 @@ def test_run_killed_at_any_moment(podlike: Engine, image: str, seed: int) -> Non
         name, state = row.split()
         assert name in names
         assert state in ("created", "initialized", "running", "stopping", "exited"), row
+    # What a killed `run` had only recorded goes with the next command that makes a container.
+    podlike("run", "--rm", "--network", "none", image, "true")
+    assert podlike("ps", "-a", "-q", "--filter", "status=created").stdout == ""
     # The names can be used again at once, and the next start is as good as the first.
     for name in names:
         assert podlike("run", "--rm", "--replace", "--name", name, "--network", "none", image, "echo", name).line == name

@@ -15,6 +15,7 @@ from podlike.engine.core import Engine
 from podlike.engine.dependents import dependents, dependents_first
 from podlike.engine.remove import remove
 from podlike.engine.restart import wants_restart
+from podlike.engine.sweep import sweep
 from podlike.errors import ConflictError, NotFoundError
 from podlike.paths import Roots
 from podlike.spec.container import ContainerSpec, Mount, PortMapping
@@ -177,3 +178,13 @@ def test_many_first_users_of_a_store(tmp_path: object) -> None:
     running = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
                for _ in range(12)]
     assert [p.communicate(timeout=30) for p in running] == [("wal\n", "")] * 12
+
+
+def test_a_run_that_died_before_its_start_is_swept(engine: Engine, process: tuple[int, int]) -> None:
+    pid, started = process
+    add(engine, "aa" * 32, "alive", starter=[pid, started])
+    add(engine, "bb" * 32, "dead", starter=[pid, started + 1])
+    add(engine, "cc" * 32, "created")
+    engine.enter_session = lambda: None  # type: ignore[method-assign]
+    sweep(engine)
+    assert {c.name for c in engine.containers.all()} == {"alive", "created"}
