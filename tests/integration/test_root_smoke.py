@@ -1,0 +1,64 @@
+"""The same engine as root: no session, no subordinate ids, the same commands."""
+
+import os
+import urllib.request
+
+import pytest
+
+from tests.support.engine import Engine
+from tests.support.need import need
+
+
+@pytest.fixture(autouse=True)
+def as_root() -> None:
+    need(os.geteuid() == 0, "the smoke test of root needs root; contrib/check runs this step as root", optional=True)
+
+
+def test_hello(podlike: Engine) -> None:
+    assert "Hello from a container" in podlike("run", "--rm", "podlike/hello").stdout
+    assert not os.path.exists(f"{podlike.run_dir}/session"), "root needs no session"
+
+
+def test_a_container_from_birth_to_removal(podlike: Engine, image: str, name: str) -> None:
+    cid = podlike("run", "-d", "--name", name, image, "sh", "-c", "echo started; exec sleep 300").line
+    assert podlike("ps", "--no-trunc", "--format", "{{.ID}} {{.Names}}").line == f"{cid} {name}"
+    assert podlike("exec", name, "id", "-u").line == "0"
+    assert podlike("exec", name, "cat", "/proc/self/uid_map").line.split() == ["0", "0", "4294967295"]
+    assert "00000000800405fb" in podlike("exec", name, "grep", "CapEff", "/proc/self/status").line
+    assert podlike("logs", name).line == "started"
+    podlike("stop", "-t", "0", name)
+    assert podlike("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", name).line == "exited 137"
+    podlike("start", name)
+    podlike("rm", "-f", "-t", "0", name)
+    assert podlike("ps", "-aq").stdout == ""
+
+
+def test_what_is_written_stays_in_the_writable_layer(podlike: Engine, image: str, name: str) -> None:
+    podlike("run", "--name", name, "--network", "none", image, "sh", "-c", "echo kept > /etc/mark; rm /bin/cat")
+    assert podlike("start", "-a", name, check=False).code == 1, "the first run has removed it"
+    assert podlike("run", "--rm", "--network", "none", image, "cat", "/etc/hostname").code == 0
+
+
+def test_published_port(podlike: Engine, image: str, name: str) -> None:
+    serve = "mkdir -p /www; echo served > /www/index.html; exec httpd -f -p 80 -h /www"
+    podlike("run", "-d", "--name", name, "-p", "127.0.0.1:0:80", image, "sh", "-c", serve)
+    address = podlike("port", name, "80/tcp").line
+    for _ in range(50):
+        try:
+            with urllib.request.urlopen(f"http://{address}/", timeout=5) as answer:
+                assert answer.read() == b"served\n"
+            break
+        except OSError:
+            podlike("exec", name, "sleep", "0.1")
+    else:
+        pytest.fail(f"nothing answers at {address}")
+
+
+@pytest.mark.parametrize(("command", "code"), [("exit 7", 7), ("kill -9 $$; exit 3", 3)])
+def test_exit_codes(podlike: Engine, image: str, command: str, code: int) -> None:
+    assert podlike("run", "--rm", "--network", "none", image, "sh", "-c", command, check=False).code == code
+
+
+def test_commands_that_cannot_run(podlike: Engine, image: str) -> None:
+    assert podlike("run", "--rm", "--network", "none", image, "/no/such", check=False).code == 127
+    assert podlike("run", "--rm", "--network", "none", image, "/etc", check=False).code == 126
