@@ -1,1 +1,1 @@
-#include "spawn.h"
+#include "libspawn.h"

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "spawn.h"
+#include "libspawn.h"
 
 struct list {
         const char **v;

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "spawn.h"
+#include "libspawn.h"
 
 /* "CAP_CHOWN", any case, prefix optional. Returns the number or -EINVAL. */
 int cap_from_name(const char *name);

@@ -2,7 +2,7 @@
 #ifndef PODLIKE_FAIL_H
 #define PODLIKE_FAIL_H
 
-#include "spawn.h"
+#include "libspawn.h"
 
 /* "WORDS: strerror(code)"; returns -code. */
 int fail_code(spawn_error *e, int code, const char *stage, const char *fmt, ...)

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "spawn.h"
+#include "libspawn.h"
 
 /* A value and the way to it. Lives on the stack; `up` must outlive it. */
 struct jv {

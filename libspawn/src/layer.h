@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "spawn.h"
+#include "libspawn.h"
 
 /* Limits. Each is far above any layer seen in a public registry and far below what would hurt the host. */
 #define LAYER_MAX_ENTRIES 4000000u                  /* node_modules layers reach some hundred thousand */

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "spawn.h"
+#include "libspawn.h"
 
 bool lsm_selinux_enabled(void);
 bool lsm_apparmor_enabled(void);

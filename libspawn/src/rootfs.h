@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "spawn.h"
+#include "libspawn.h"
 
 /* openat2(2): symbolic links and ".." cannot leave root. Returns an fd or -errno. */
 int root_open(int root_fd, const char *path, int flags);

@@ -2,7 +2,7 @@
 #ifndef PODLIKE_SYNC_H
 #define PODLIKE_SYNC_H
 
-#include "spawn.h"
+#include "libspawn.h"
 
 enum sync_type {
         SYNC_ERROR = 1, /* child: err says why it ends */

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "spawn.h"
+#include "libspawn.h"
 
 static inline void cleanup_closep(const int *fd)
 {

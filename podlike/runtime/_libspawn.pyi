@@ -1,4 +1,4 @@
-"""The cffi module that the build makes from libspawn/include/spawn.h."""
+"""The cffi module that the build makes from libspawn/include/libspawn.h."""
 
 from typing import Any
 
