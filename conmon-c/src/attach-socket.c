@@ -19,13 +19,13 @@ int bind_in_dir(const char *dir, const char *name, int type, mode_t mode)
         if (fd < 0)
                 return -errno;
         n = snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/%s", dir_fd, name);
-        if (n < 0 || (size_t)n >= sizeof(addr.sun_path))
+        if (n < 0 || (size_t) n >= sizeof(addr.sun_path))
                 return -ENAMETOOLONG;
         if (unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT)
                 return -errno;
         old = umask(0777 & ~mode);
-        r = bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
-        (void)umask(old);
+        r = bind(fd, (struct sockaddr *) &addr, sizeof(addr)) < 0 ? -errno : 0;
+        (void) umask(old);
         return r < 0 ? r : steal_fd(&fd);
 }
 
@@ -37,7 +37,7 @@ static char *make_symlink(const struct options *opt)
         if (!path)
                 return NULL;
         /* Callers cut a path that would fill a socket address to the last byte by one; so it has to be cut here. */
-        if (strlen(path) == sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
+        if (strlen(path) == sizeof(((struct sockaddr_un *) 0)->sun_path) - 1)
                 path[strlen(path) - 1] = '\0';
         if (unlink(path) < 0 && errno != ENOENT)
                 msg_error("Failed to remove existing symlink for socket directory %s: %s", path, strerror(errno));

@@ -22,12 +22,12 @@ struct client {
         struct client *next;
         size_t sent; /* of the chunk */
         bool behind; /* has not got all of the chunk */
-        bool deaf;   /* its output has ended */
-        bool ended;  /* its input has ended */
+        bool deaf; /* its output has ended */
+        bool ended; /* its input has ended */
         bool exempt; /* from being cut off */
-        char *rest;  /* input that the container had no room for */
+        char *rest; /* input that the container had no room for */
         size_t rest_len, rest_off;
-        int unread;         /* bytes in its socket when last looked at */
+        int unread; /* bytes in its socket when last looked at */
         uint64_t last_read; /* ms: when it was last seen to have read something */
 };
 
@@ -64,7 +64,7 @@ static void client_watch(struct client *c)
                 events |= EPOLLIN;
         if (c->behind)
                 events |= EPOLLOUT;
-        (void)loop_mod(c->attach->loop, &c->source, events);
+        (void) loop_mod(c->attach->loop, &c->source, events);
 }
 
 /* --- output --- */
@@ -87,7 +87,7 @@ static void client_deafen(struct client *c)
 {
         c->deaf = true;
         set_behind(c, false);
-        (void)shutdown(c->source.fd, SHUT_WR);
+        (void) shutdown(c->source.fd, SHUT_WR);
 }
 
 /* Send the next packets of the chunk; how many bytes of it went, or -errno. */
@@ -101,10 +101,10 @@ static ssize_t send_packets(struct client *c)
         int r;
 
         for (; n < PACKETS_A_CALL && at < a->chunk_len; n++) {
-                size_t len = MIN_OF(a->chunk_len - at, (size_t)ATTACH_PACKET);
+                size_t len = MIN_OF(a->chunk_len - at, (size_t) ATTACH_PACKET);
 
                 iov[n][0] = (struct iovec){.iov_base = &a->chunk_id, .iov_len = 1};
-                iov[n][1] = (struct iovec){.iov_base = (char *)a->chunk + at, .iov_len = len};
+                iov[n][1] = (struct iovec){.iov_base = (char *) a->chunk + at, .iov_len = len};
                 msgs[n].msg_hdr.msg_iov = iov[n];
                 msgs[n].msg_hdr.msg_iovlen = 2;
                 at += len;
@@ -114,7 +114,7 @@ static ssize_t send_packets(struct client *c)
                 return -errno;
         for (int i = 0; i < r; i++)
                 sum += iov[i][1].iov_len;
-        return (ssize_t)sum;
+        return (ssize_t) sum;
 }
 
 static void client_send(struct client *c)
@@ -123,7 +123,7 @@ static void client_send(struct client *c)
                 ssize_t n = send_packets(c);
 
                 if (n >= 0) {
-                        c->sent += (size_t)n;
+                        c->sent += (size_t) n;
                 } else if (n == -EAGAIN) {
                         set_behind(c, true);
                         return;
@@ -154,7 +154,7 @@ static bool is_alive(struct client *c, uint64_t now)
         if (ioctl(c->source.fd, SIOCOUTQ, &unread) < 0 || unread != c->unread)
                 c->last_read = now;
         c->unread = unread;
-        return c->exempt || now - c->last_read < (uint64_t)c->attach->patience;
+        return c->exempt || now - c->last_read < (uint64_t) c->attach->patience;
 }
 
 static void after_progress(struct attach *a)
@@ -172,8 +172,8 @@ static void timer_event(struct source *source, uint32_t events)
         struct attach *a = source->data;
         uint64_t ticks, now = now_ms();
 
-        (void)events;
-        (void)!read(source->fd, &ticks, sizeof(ticks));
+        (void) events;
+        (void) !read(source->fd, &ticks, sizeof(ticks));
         /* Stopped only here: a client that is often behind for a moment costs no system calls. */
         if (a->n_behind == 0)
                 set_timer(a, false);
@@ -196,16 +196,17 @@ static void start_timer(struct attach *a)
                 return;
         if (a->timer.fd < 0) {
                 a->timer = (struct source){.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
-                                           .handle = timer_event, .data = a};
+                                           .handle = timer_event,
+                                           .data = a};
                 if (a->timer.fd >= 0)
-                        (void)loop_add(a->loop, &a->timer, EPOLLIN);
+                        (void) loop_add(a->loop, &a->timer, EPOLLIN);
         }
         set_timer(a, true);
 }
 
 bool attach_send(struct attach *attach, enum stream_id stream, const char *buf, size_t len)
 {
-        attach->chunk_id = (char)stream;
+        attach->chunk_id = (char) stream;
         attach->chunk_len = len;
         attach->chunk = buf;
         for (struct client *c = attach->clients; c; c = c->next) {
@@ -273,9 +274,9 @@ static void client_pump(struct client *c, int turns)
                         client_end_input(c);
                         return;
                 }
-                done = input_write(c->attach->input, buf, (size_t)n);
-                if (done < (size_t)n)
-                        client_keep_rest(c, buf + done, (size_t)n - done);
+                done = input_write(c->attach->input, buf, (size_t) n);
+                if (done < (size_t) n)
+                        client_keep_rest(c, buf + done, (size_t) n - done);
         }
 }
 
@@ -369,13 +370,13 @@ void attach_accept_all(struct attach *attach)
                 if (r < 0)
                         msg_warn("Failed to take a client: %s", strerror(-r));
                 else
-                        (void)steal_fd(&fd);
+                        (void) steal_fd(&fd);
         }
 }
 
 static void listener_event(struct source *source, uint32_t events)
 {
-        (void)events;
+        (void) events;
         attach_accept_all(source->data);
 }
 
@@ -385,7 +386,6 @@ static int attach_watch(struct attach *attach, int fd)
         attach->listener = (struct source){.fd = fd, .early = true, .handle = listener_event, .data = attach};
         return loop_add(attach->loop, &attach->listener, EPOLLIN);
 }
-
 
 int attach_listen(struct attach *attach, const struct options *opt)
 {
@@ -404,7 +404,7 @@ void attach_finish(struct attach *attach)
                 char byte;
 
                 /* Closing a socket with unread input would show the client an error instead of an end. */
-                (void)shutdown(c->source.fd, SHUT_RDWR);
+                (void) shutdown(c->source.fd, SHUT_RDWR);
                 while (recv(c->source.fd, &byte, 1, MSG_DONTWAIT) > 0)
                         ;
                 client_free(c);

@@ -44,7 +44,7 @@ struct attach {
         void (*caught_up)(void *data); /* no client is behind any more */
         void *data;
 
-        char *path;    /* of the socket */
+        char *path; /* of the socket */
         char *symlink; /* to its directory; NULL with --full-attach */
 };
 

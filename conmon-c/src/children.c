@@ -57,10 +57,10 @@ static void signal_event(struct source *source, uint32_t events)
         struct signalfd_siginfo info[4];
         ssize_t n = read(source->fd, info, sizeof(info));
 
-        (void)events;
-        for (size_t i = 0; n > 0 && i < (size_t)n / sizeof(info[0]); i++)
+        (void) events;
+        for (size_t i = 0; n > 0 && i < (size_t) n / sizeof(info[0]); i++)
                 if (info[i].ssi_signo != SIGCHLD)
-                        pass_on(source->data, (int)info[i].ssi_signo);
+                        pass_on(source->data, (int) info[i].ssi_signo);
         reap(source->data);
 }
 
@@ -69,11 +69,11 @@ int children_watch(struct monitor *m)
         sigset_t set;
         int r;
 
-        (void)sigemptyset(&set);
-        (void)sigaddset(&set, SIGCHLD);
-        (void)sigaddset(&set, SIGTERM);
-        (void)sigaddset(&set, SIGINT);
-        (void)sigaddset(&set, SIGQUIT);
+        (void) sigemptyset(&set);
+        (void) sigaddset(&set, SIGCHLD);
+        (void) sigaddset(&set, SIGTERM);
+        (void) sigaddset(&set, SIGINT);
+        (void) sigaddset(&set, SIGQUIT);
         if (sigprocmask(SIG_BLOCK, &set, &m->sigmask) < 0)
                 return -errno;
         m->signals = (struct source){.handle = signal_event, .data = m};
@@ -88,14 +88,14 @@ static bool is_own_child(pid_t pid)
 {
         siginfo_t info;
 
-        return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+        return waitid(P_PID, (id_t) pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 static void foreign_ended(struct source *source, uint32_t events)
 {
         struct monitor *m = source->data;
 
-        (void)events;
+        (void) events;
         loop_del(&m->loop, source);
         container_ended(m, EXIT_UNKNOWN);
 }
@@ -103,7 +103,7 @@ static void foreign_ended(struct source *source, uint32_t events)
 /* Some runtimes leave the container to another parent: its end can be seen, its code cannot. */
 static void watch_foreign(struct monitor *m)
 {
-        int fd = (int)syscall(SYS_pidfd_open, m->container_pid, 0);
+        int fd = (int) syscall(SYS_pidfd_open, m->container_pid, 0);
 
         m->container = (struct source){.fd = fd, .handle = foreign_ended, .data = m};
         if (fd < 0 || loop_add(&m->loop, &m->container, EPOLLIN) < 0)
@@ -113,7 +113,7 @@ static void watch_foreign(struct monitor *m)
 void children_set_container(struct monitor *m, pid_t pid)
 {
         m->container_pid = pid;
-        for (size_t i = 0; i < MIN_OF(m->n_strays, (size_t)STRAYS_MAX); i++)
+        for (size_t i = 0; i < MIN_OF(m->n_strays, (size_t) STRAYS_MAX); i++)
                 if (m->strays[i].pid == pid) {
                         container_ended(m, exit_code_of(m->strays[i].status));
                         return;
@@ -126,7 +126,7 @@ static void timeout_event(struct source *source, uint32_t events)
 {
         struct monitor *m = source->data;
 
-        (void)events;
+        (void) events;
         loop_del(&m->loop, source);
         m->timed_out = true;
 }

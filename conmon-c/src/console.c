@@ -29,7 +29,7 @@ static char *make_name(const char *dir)
         for (size_t i = 0; i < sizeof(random); i++)
                 word[i] = letters[random[i] % (sizeof(letters) - 1)];
         path = format("%s/conmon-term.%s", dir, word);
-        if (path && strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
+        if (path && strlen(path) >= sizeof(((struct sockaddr_un *) 0)->sun_path)) {
                 free(path);
                 return NULL;
         }
@@ -51,8 +51,8 @@ static int bind_somewhere(int fd, char **ret_path)
                         continue;
                 memcpy(addr.sun_path, path, strlen(path));
                 old = umask(0077);
-                r = bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
-                (void)umask(old);
+                r = bind(fd, (struct sockaddr *) &addr, sizeof(addr)) < 0 ? -errno : 0;
+                (void) umask(old);
                 if (r == 0) {
                         *ret_path = strdup(path);
                         return *ret_path ? 0 : -ENOMEM;
@@ -70,8 +70,8 @@ static int receive_fd(int socket)
         } control;
         char name[4096];
         struct iovec iov = {.iov_base = name, .iov_len = sizeof(name)};
-        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf,
-                             .msg_controllen = sizeof(control.buf)};
+        struct msghdr msg = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf)};
         struct cmsghdr *c;
         ssize_t n = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
         int fd;
@@ -110,7 +110,7 @@ static void connection_event(struct source *source, uint32_t events)
         struct console *c = source->data;
         int tty = receive_fd(source->fd);
 
-        (void)events;
+        (void) events;
         if (tty == -EAGAIN || tty == -EINTR)
                 return;
         drop(c, source);
@@ -127,14 +127,14 @@ static void listener_event(struct source *source, uint32_t events)
         struct console *c = source->data;
         int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-        (void)events;
+        (void) events;
         if (fd < 0)
                 return;
         /* One connection is all there will be. */
         drop(c, source);
-        (void)unlink(c->path);
+        (void) unlink(c->path);
         c->connection = (struct source){.fd = fd, .handle = connection_event, .data = c};
-        (void)loop_add(c->loop, &c->connection, EPOLLIN);
+        (void) loop_add(c->loop, &c->connection, EPOLLIN);
 }
 
 int console_listen(struct console *console)
@@ -163,7 +163,7 @@ void console_finish(struct console *console)
 void console_done(struct console *console)
 {
         if (console->listener.fd >= 0 && console->path)
-                (void)unlink(console->path);
+                (void) unlink(console->path);
         drop(console, &console->listener);
         drop(console, &console->connection);
         free(console->path);

@@ -32,15 +32,16 @@ static int read_pid(const char *path, char *reterr, size_t size)
         long pid;
 
         if (n < 0) {
-                (void)snprintf(reterr, size, "Failed to open file \xe2\x80\x9c%s\xe2\x80\x9d: %s", path, strerror((int)-n));
-                return (int)n;
+                (void) snprintf(reterr, size, "Failed to open file \xe2\x80\x9c%s\xe2\x80\x9d: %s", path,
+                                strerror((int) -n));
+                return (int) n;
         }
         pid = strtol(text, &end, 10);
         if (end == text || pid <= 0 || pid > INT32_MAX) {
-                (void)snprintf(reterr, size, "Failed to read a pid from %s", path);
+                (void) snprintf(reterr, size, "Failed to read a pid from %s", path);
                 return -EBADMSG;
         }
-        return (int)pid;
+        return (int) pid;
 }
 
 int created(struct monitor *m)

@@ -21,7 +21,7 @@ static bool parse_numbers(const char *line, long *ret, size_t n)
                 ret[i] = strtol(line, &end, 10);
                 if (end == line || errno == ERANGE)
                         return false;
-                if (i + 1 < n && !isspace((unsigned char)*end))
+                if (i + 1 < n && !isspace((unsigned char) *end))
                         return false;
                 line = end;
         }
@@ -51,7 +51,7 @@ struct ctl_message ctl_parse(const char *line)
         }
         if (!is_size(n[1], n[2]))
                 return m;
-        return (struct ctl_message){.kind = (enum ctl_kind)n[0], .height = (int)n[1], .width = (int)n[2]};
+        return (struct ctl_message){.kind = (enum ctl_kind) n[0], .height = (int) n[1], .width = (int) n[2]};
 }
 
 struct ctl_message ctl_parse_size(const char *line)
@@ -65,10 +65,11 @@ struct ctl_message ctl_parse_size(const char *line)
         }
         if (!is_size(n[0], n[1]))
                 return m;
-        return (struct ctl_message){.kind = CTL_RESIZE, .height = (int)n[0], .width = (int)n[1]};
+        return (struct ctl_message){.kind = CTL_RESIZE, .height = (int) n[0], .width = (int) n[1]};
 }
 
-void ctl_feed(struct ctl_lines *lines, const char *buf, size_t len, void (*line)(void *data, const char *line), void *data)
+void ctl_feed(struct ctl_lines *lines, const char *buf, size_t len, void (*line)(void *data, const char *line),
+              void *data)
 {
         for (size_t i = 0; i < len; i++) {
                 if (buf[i] == '\n') {
@@ -88,7 +89,7 @@ void ctl_feed(struct ctl_lines *lines, const char *buf, size_t len, void (*line)
 
 static void resize(struct ctl *ctl, struct ctl_message m)
 {
-        struct winsize ws = {.ws_row = (unsigned short)m.height, .ws_col = (unsigned short)m.width};
+        struct winsize ws = {.ws_row = (unsigned short) m.height, .ws_col = (unsigned short) m.width};
 
         ctl->pending = ctl->tty < 0;
         ctl->size = m;
@@ -122,9 +123,9 @@ static void control_event(struct source *source, uint32_t events)
         char buf[512];
         ssize_t n = read(source->fd, buf, sizeof(buf));
 
-        (void)events;
+        (void) events;
         if (n > 0)
-                ctl_feed(control ? &ctl->control_lines : &ctl->winsz_lines, buf, (size_t)n,
+                ctl_feed(control ? &ctl->control_lines : &ctl->winsz_lines, buf, (size_t) n,
                          control ? control_line : winsz_line, ctl);
         else if (n < 0 && errno != EAGAIN && errno != EINTR)
                 loop_del(ctl->loop, source);

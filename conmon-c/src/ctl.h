@@ -29,7 +29,8 @@ struct ctl_lines {
         char buf[CTL_LINE_MAX];
 };
 
-void ctl_feed(struct ctl_lines *lines, const char *buf, size_t len, void (*line)(void *data, const char *line), void *data);
+void ctl_feed(struct ctl_lines *lines, const char *buf, size_t len, void (*line)(void *data, const char *line),
+              void *data);
 
 struct ctl {
         struct loop *loop;

@@ -25,7 +25,7 @@ static int write_exit_files(const struct monitor *m)
         char text[16];
         int r, r2;
 
-        (void)snprintf(text, sizeof(text), "%d", m->exit_code);
+        (void) snprintf(text, sizeof(text), "%d", m->exit_code);
         r = write_code(m->opt.persist_dir, "exit", text);
         r2 = write_code(m->opt.exit_dir, m->opt.cid, text);
         return r < 0 ? r : r2;
@@ -36,7 +36,7 @@ static void kill_container(const struct monitor *m)
         pid_t group = getpgid(m->container_pid);
 
         /* kill(-1) would take everything that we may signal. */
-        (void)kill(group > 1 ? -group : m->container_pid, SIGKILL);
+        (void) kill(group > 1 ? -group : m->container_pid, SIGKILL);
 }
 
 /* Close what was left open for the container, so that its ports are free before anybody learns that it has ended. */
@@ -55,12 +55,12 @@ static bool ask_owner(struct monitor *m)
         ssize_t n;
         int len = snprintf(text, sizeof(text), "%d\n", m->exit_code);
 
-        if (fd < 0 || write_all(fd, text, (size_t)len) < 0)
+        if (fd < 0 || write_all(fd, text, (size_t) len) < 0)
                 return false;
         do {
                 struct pollfd pfd = {.fd = fd, .events = POLLIN};
 
-                (void)poll(&pfd, 1, -1);
+                (void) poll(&pfd, 1, -1);
                 n = read(fd, &answer, 1);
         } while (n < 0 && (errno == EINTR || errno == EAGAIN));
         return n == 1 && answer == 'k';
@@ -77,13 +77,13 @@ static _Noreturn void exit_command_child(const struct monitor *m)
         argv[0] = opt->exit_command;
         for (size_t i = 0; i < opt->exit_args.n; i++)
                 argv[i + 1] = opt->exit_args.v[i];
-        (void)close_range(STDERR_FILENO + 1, ~0U, 0);
+        (void) close_range(STDERR_FILENO + 1, ~0U, 0);
         if (opt->exit_delay > 0)
-                (void)sleep((unsigned int)opt->exit_delay);
+                (void) sleep((unsigned int) opt->exit_delay);
         if (m->oom_score_adj != OOM_SCORE_KEPT)
-                (void)oom_score_adjust(m->oom_score_adj);
-        (void)signal(SIGPIPE, SIG_DFL);
-        (void)sigprocmask(SIG_SETMASK, &m->sigmask, NULL);
+                (void) oom_score_adjust(m->oom_score_adj);
+        (void) signal(SIGPIPE, SIG_DFL);
+        (void) sigprocmask(SIG_SETMASK, &m->sigmask, NULL);
         execv(argv[0], argv);
         _exit(EXIT_FAILURE);
 }
@@ -93,7 +93,7 @@ static pid_t start_exit_command(const struct monitor *m)
         pid_t pid;
 
         /* What it leaves behind is not ours to wait for. */
-        (void)prctl(PR_SET_CHILD_SUBREAPER, 0);
+        (void) prctl(PR_SET_CHILD_SUBREAPER, 0);
         pid = fork();
         if (pid == 0)
                 exit_command_child(m);

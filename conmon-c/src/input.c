@@ -7,7 +7,7 @@ static void input_ready(struct source *source, uint32_t events)
 {
         struct input *input = source->data;
 
-        (void)events; /* EPOLLERR (nobody reads) is found out by the next write */
+        (void) events; /* EPOLLERR (nobody reads) is found out by the next write */
         loop_del(input->loop, source);
         input->writable(input->data);
 }
@@ -34,9 +34,9 @@ size_t input_write(struct input *input, const char *buf, size_t len)
                 ssize_t n = write(input->source.fd, buf + done, len - done);
 
                 if (n >= 0) {
-                        done += (size_t)n;
+                        done += (size_t) n;
                 } else if (errno == EAGAIN) {
-                        (void)loop_add(input->loop, &input->source, EPOLLOUT);
+                        (void) loop_add(input->loop, &input->source, EPOLLOUT);
                         return done;
                 } else if (errno != EINTR) {
                         /* EPIPE is ordinary: the container does not read its stdin. A terminal says EIO

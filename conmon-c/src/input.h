@@ -8,7 +8,7 @@
 #include "loop.h"
 
 enum input_state {
-        INPUT_NONE,    /* the container has /dev/null, or has closed its stdin: what comes is dropped */
+        INPUT_NONE, /* the container has /dev/null, or has closed its stdin: what comes is dropped */
         INPUT_WAITING, /* the terminal has not come yet */
         INPUT_OPEN,
 };

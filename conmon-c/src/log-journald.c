@@ -42,14 +42,14 @@ static int add_field(struct journal *j, const char *name, size_t name_len, const
         if (strchr(value, '\n')) {
                 *p++ = '\n';
                 for (int i = 0; i < 8; i++) /* little endian, whatever the machine */
-                        *p++ = (char)((uint64_t)value_len >> (8 * i));
+                        *p++ = (char) ((uint64_t) value_len >> (8 * i));
         } else {
                 *p++ = '=';
         }
         memcpy(p, value, value_len);
         p += value_len;
         *p++ = '\n';
-        j->fields_len = (size_t)(p - j->fields);
+        j->fields_len = (size_t) (p - j->fields);
         return 0;
 }
 
@@ -67,9 +67,10 @@ static int check_label(const char *label)
                 return -EINVAL;
         }
         for (const char *p = label; p < eq; p++)
-                if (!isupper((unsigned char)*p) && !isdigit((unsigned char)*p) && *p != '_') {
+                if (!isupper((unsigned char) *p) && !isdigit((unsigned char) *p) && *p != '_') {
                         msg_error("Container label names must contain only uppercase letters, numbers and underscore "
-                                  "(in '%s')", label);
+                                  "(in '%s')",
+                                  label);
                         return -EINVAL;
                 }
         return 0;
@@ -83,11 +84,13 @@ static int add_fields(struct journal *j, const struct options *opt)
                 {"CONTAINER_ID", short_id},
                 {"CONTAINER_NAME", opt->name},
                 {"CONTAINER_TAG", opt->log_tag},
-                {"SYSLOG_IDENTIFIER", opt->log_tag ? opt->log_tag : opt->name ? opt->name : short_id},
+                {"SYSLOG_IDENTIFIER", opt->log_tag ? opt->log_tag
+                                      : opt->name  ? opt->name
+                                                   : short_id},
         };
         int r = 0;
 
-        (void)snprintf(short_id, sizeof(short_id), "%s", opt->cid);
+        (void) snprintf(short_id, sizeof(short_id), "%s", opt->cid);
         for (size_t i = 0; r == 0 && i < ARRAY_LEN(pairs); i++)
                 if (pairs[i][1])
                         r = add_field(j, pairs[i][0], strlen(pairs[i][0]), pairs[i][1]);
@@ -120,7 +123,7 @@ static int journal_connect(struct journal *j)
         j->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         if (j->fd < 0)
                 return -errno;
-        (void)setsockopt(j->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+        (void) setsockopt(j->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
         return 0;
 }
 
@@ -157,13 +160,13 @@ static void send_entry(struct journal *j, int priority, const char *text, size_t
         struct iovec iov[] = {
                 {.iov_base = j->fields, .iov_len = j->fields_len},
                 {.iov_base = head, .iov_len = sizeof(head) - 1},
-                {.iov_base = (char *)text, .iov_len = len},
-                {.iov_base = (char *)tail, .iov_len = partial && j->mark_partial ? sizeof(tail) - 1 : 1},
+                {.iov_base = (char *) text, .iov_len = len},
+                {.iov_base = (char *) tail, .iov_len = partial && j->mark_partial ? sizeof(tail) - 1 : 1},
         };
         struct msghdr msg = {.msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = iov, .msg_iovlen = ARRAY_LEN(iov)};
         ssize_t n;
 
-        head[9] = (char)('0' + priority);
+        head[9] = (char) ('0' + priority);
         do
                 n = sendmsg(j->fd, &msg, MSG_NOSIGNAL);
         while (n < 0 && errno == EINTR);
@@ -213,7 +216,7 @@ static void journal_write(void *state, enum stream_id stream, char *buf, size_t 
         while (len > 0) {
                 size_t room = LOG_PIECE_MAX - p->len, window = MIN_OF(len, room + 1);
                 const char *newline = memchr(buf, '\n', window);
-                size_t n = newline ? (size_t)(newline - buf) : MIN_OF(window, room);
+                size_t n = newline ? (size_t) (newline - buf) : MIN_OF(window, room);
                 bool done = newline || n == room;
 
                 if (!done && keep(p, buf, n))

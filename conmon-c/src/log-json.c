@@ -49,7 +49,7 @@ static int character(const unsigned char *s, size_t len)
         for (int i = 1; i < n; i++) {
                 unsigned char low = 0x80, high = 0xbf;
 
-                if ((size_t)i >= len)
+                if ((size_t) i >= len)
                         return -1;
                 if (i == 1 && (s[0] == 0xe0 || s[0] == 0xf0))
                         low = s[0] == 0xe0 ? 0xa0 : 0x90;
@@ -67,7 +67,7 @@ static char *put_byte(char *p, unsigned char c)
 
         if (c == '"' || c == '\\') {
                 *p++ = '\\';
-                *p++ = (char)c;
+                *p++ = (char) c;
         } else if (c >= '\b' && c <= '\r' && letters[c - '\b']) {
                 *p++ = '\\';
                 *p++ = letters[c - '\b'];
@@ -77,7 +77,7 @@ static char *put_byte(char *p, unsigned char c)
                 p[5] = hex[c & 15];
                 p += 6;
         } else {
-                *p++ = (char)c;
+                *p++ = (char) c;
         }
         return p;
 }
@@ -95,11 +95,11 @@ static char *put_text(char *p, const unsigned char *s, size_t len)
                 } else if (n == 1) {
                         p = put_byte(p, *s);
                 } else {
-                        memcpy(p, s, (size_t)n);
+                        memcpy(p, s, (size_t) n);
                         p += n;
                 }
                 s += n;
-                len -= (size_t)n;
+                len -= (size_t) n;
         }
         return p;
 }
@@ -108,7 +108,7 @@ static char *put_text(char *p, const unsigned char *s, size_t len)
 static size_t open_tail(const char *s, size_t len)
 {
         for (size_t n = 1; n <= MIN_OF(len, 3u); n++) {
-                const unsigned char *start = (const unsigned char *)s + len - n;
+                const unsigned char *start = (const unsigned char *) s + len - n;
 
                 if (*start >= 0xc0)
                         return character(start, n) < 0 ? n : 0;
@@ -124,11 +124,11 @@ static size_t make_frame(enum stream_id stream, char frame[static FRAME_MAX])
         struct tm tm;
         char stamp[20];
 
-        (void)clock_gettime(CLOCK_REALTIME, &now);
-        (void)gmtime_r(&now.tv_sec, &tm);
-        (void)strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-        return (size_t)snprintf(frame, FRAME_MAX, "\",\"stream\":\"%s\",\"time\":\"%s.%09ldZ\"}\n",
-                                stream == STREAM_STDOUT ? "stdout" : "stderr", stamp, now.tv_nsec);
+        (void) clock_gettime(CLOCK_REALTIME, &now);
+        (void) gmtime_r(&now.tv_sec, &tm);
+        (void) strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+        return (size_t) snprintf(frame, FRAME_MAX, "\",\"stream\":\"%s\",\"time\":\"%s.%09ldZ\"}\n",
+                                 stream == STREAM_STDOUT ? "stdout" : "stderr", stamp, now.tv_nsec);
 }
 
 static void write_entry(struct json_log *log, const char *text, size_t n, const char *frame, size_t frame_len)
@@ -138,9 +138,9 @@ static void write_entry(struct json_log *log, const char *text, size_t n, const 
         if (!entry)
                 return;
         memcpy(p, "{\"log\":\"", 8);
-        p = put_text(p + 8, (const unsigned char *)text, n);
+        p = put_text(p + 8, (const unsigned char *) text, n);
         memcpy(p, frame, frame_len);
-        logfile_commit(&log->file, (size_t)(p - entry) + frame_len);
+        logfile_commit(&log->file, (size_t) (p - entry) + frame_len);
 }
 
 static void json_write(void *state, enum stream_id stream, char *buf, size_t len)
@@ -161,7 +161,7 @@ static void json_write(void *state, enum stream_id stream, char *buf, size_t len
         while (len > 0) {
                 size_t window = MIN_OF(len, PIECE_MAX);
                 const char *newline = memchr(buf, '\n', window);
-                size_t n = newline ? (size_t)(newline - buf) + 1 : window;
+                size_t n = newline ? (size_t) (newline - buf) + 1 : window;
 
                 if (!newline && n < len && n > 4)
                         n -= open_tail(buf, n);
@@ -189,22 +189,22 @@ static void json_flush(void *state)
 
 static void json_reopen(void *state)
 {
-        logfile_renew(&((struct json_log *)state)->file);
+        logfile_renew(&((struct json_log *) state)->file);
 }
 
 static void json_trim(void *state)
 {
-        logfile_trim(&((struct json_log *)state)->file);
+        logfile_trim(&((struct json_log *) state)->file);
 }
 
 static int json_sync(void *state)
 {
-        return logfile_sync(&((struct json_log *)state)->file);
+        return logfile_sync(&((struct json_log *) state)->file);
 }
 
 static void json_close(void *state)
 {
-        logfile_close(&((struct json_log *)state)->file);
+        logfile_close(&((struct json_log *) state)->file);
         free(state);
 }
 

@@ -8,9 +8,9 @@
 
 struct k8s_log {
         struct logfile file;
-        time_t second;  /* that stamp and zone belong to */
+        time_t second; /* that stamp and zone belong to */
         char stamp[20]; /* YYYY-MM-DDTHH:MM:SS */
-        char zone[8];   /* +HH:MM */
+        char zone[8]; /* +HH:MM */
 };
 
 /* stamp (19) + . + 9 digits + zone (6) + blank + stream (6) + blank + tag + blank */
@@ -40,11 +40,11 @@ static void update_stamp(struct k8s_log *log, time_t second)
         if (second == log->second)
                 return;
         log->second = second;
-        (void)localtime_r(&second, &tm);
-        (void)strftime(log->stamp, sizeof(log->stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+        (void) localtime_r(&second, &tm);
+        (void) strftime(log->stamp, sizeof(log->stamp), "%Y-%m-%dT%H:%M:%S", &tm);
         off = tm.tm_gmtoff / 60;
-        (void)snprintf(log->zone, sizeof(log->zone), "%c%02ld:%02ld", off < 0 ? '-' : '+', labs(off) / 60 % 100,
-                       labs(off) % 60);
+        (void) snprintf(log->zone, sizeof(log->zone), "%c%02ld:%02ld", off < 0 ? '-' : '+', labs(off) / 60 % 100,
+                        labs(off) % 60);
 }
 
 /* Everything before the text but the tag; the same for all lines of one read. The length. */
@@ -52,10 +52,10 @@ static size_t make_prefix(struct k8s_log *log, enum stream_id stream, char prefi
 {
         struct timespec now;
 
-        (void)clock_gettime(CLOCK_REALTIME, &now);
+        (void) clock_gettime(CLOCK_REALTIME, &now);
         update_stamp(log, now.tv_sec);
-        return (size_t)snprintf(prefix, PREFIX_MAX, "%s.%09ld%s %s ", log->stamp, now.tv_nsec, log->zone,
-                                stream == STREAM_STDOUT ? "stdout" : "stderr");
+        return (size_t) snprintf(prefix, PREFIX_MAX, "%s.%09ld%s %s ", log->stamp, now.tv_nsec, log->zone,
+                                 stream == STREAM_STDOUT ? "stdout" : "stderr");
 }
 
 static void k8s_write(void *state, enum stream_id stream, char *buf, size_t len)
@@ -67,7 +67,7 @@ static void k8s_write(void *state, enum stream_id stream, char *buf, size_t len)
         while (len > 0) {
                 size_t window = MIN_OF(len, LOG_PIECE_MAX + 1);
                 const char *newline = memchr(buf, '\n', window);
-                size_t n = newline ? (size_t)(newline - buf) : MIN_OF(window, LOG_PIECE_MAX);
+                size_t n = newline ? (size_t) (newline - buf) : MIN_OF(window, LOG_PIECE_MAX);
                 char *entry = logfile_reserve(&log->file, prefix_len + n + 3);
 
                 if (entry) {
@@ -87,27 +87,27 @@ static void k8s_write(void *state, enum stream_id stream, char *buf, size_t len)
 
 static void k8s_flush(void *state)
 {
-        logfile_flush(&((struct k8s_log *)state)->file);
+        logfile_flush(&((struct k8s_log *) state)->file);
 }
 
 static void k8s_reopen(void *state)
 {
-        logfile_renew(&((struct k8s_log *)state)->file);
+        logfile_renew(&((struct k8s_log *) state)->file);
 }
 
 static void k8s_trim(void *state)
 {
-        logfile_trim(&((struct k8s_log *)state)->file);
+        logfile_trim(&((struct k8s_log *) state)->file);
 }
 
 static int k8s_sync(void *state)
 {
-        return logfile_sync(&((struct k8s_log *)state)->file);
+        return logfile_sync(&((struct k8s_log *) state)->file);
 }
 
 static void k8s_close(void *state)
 {
-        logfile_close(&((struct k8s_log *)state)->file);
+        logfile_close(&((struct k8s_log *) state)->file);
         free(state);
 }
 

@@ -20,10 +20,11 @@ static bool is_word(const char *s, size_t len, const char *word)
 }
 
 /* "DRIVER:PATH", "DRIVER", "PATH" or ":PATH"; words before a colon must be a driver, other words are paths. */
-int log_parse_spec(const char *spec, enum log_kind *ret_kind, const struct log_driver **ret_driver, const char **ret_path)
+int log_parse_spec(const char *spec, enum log_kind *ret_kind, const struct log_driver **ret_driver,
+                   const char **ret_path)
 {
         const char *colon = strchr(spec, ':');
-        size_t len = colon ? (size_t)(colon - spec) : strlen(spec);
+        size_t len = colon ? (size_t) (colon - spec) : strlen(spec);
         const char *path = colon ? colon + 1 : "";
 
         *ret_kind = LOG_DRIVER;
@@ -51,7 +52,7 @@ int log_parse_spec(const char *spec, enum log_kind *ret_kind, const struct log_d
                 *ret_path = spec;
         }
         if (!*ret_driver) {
-                msg_error("No such log driver %.*s", (int)len, spec);
+                msg_error("No such log driver %.*s", (int) len, spec);
                 return -EINVAL;
         }
         if (**ret_path == '\0' && *ret_driver != &log_driver_journald) {

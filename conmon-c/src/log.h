@@ -20,10 +20,10 @@ struct log_driver {
         const char *name;
         int (*open)(void **ret_state, const char *path, const struct options *opt); /* says itself what is wrong */
         void (*write)(void *state, enum stream_id stream, char *buf, size_t len);
-        void (*flush)(void *state);  /* no more output will come */
+        void (*flush)(void *state); /* no more output will come */
         void (*reopen)(void *state); /* NULL: nothing to reopen */
-        void (*trim)(void *state);   /* no output for a while: give memory back; NULL: nothing to give */
-        int (*sync)(void *state);    /* NULL: nothing to sync */
+        void (*trim)(void *state); /* no output for a while: give memory back; NULL: nothing to give */
+        int (*sync)(void *state); /* NULL: nothing to sync */
         void (*close)(void *state);
 };
 
@@ -54,6 +54,7 @@ void log_close(struct log *log);
 /* Split one --log-path into driver and path (either may be empty); the sentence that refuses it, or NULL.
  * ret_driver: NULL for the drivers that keep nothing. */
 enum log_kind { LOG_NOTHING, LOG_PASSTHROUGH, LOG_DRIVER };
-int log_parse_spec(const char *spec, enum log_kind *ret_kind, const struct log_driver **ret_driver, const char **ret_path);
+int log_parse_spec(const char *spec, enum log_kind *ret_kind, const struct log_driver **ret_driver,
+                   const char **ret_path);
 
 #endif

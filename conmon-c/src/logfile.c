@@ -47,17 +47,17 @@ void logfile_commit(struct logfile *file, size_t len)
 {
         int64_t max = file->opt->log_size_max, global = file->opt->log_global_size_max;
 
-        if (global > 0 && file->total + (int64_t)len > global)
+        if (global > 0 && file->total + (int64_t) len > global)
                 return;
-        if (max > 0 && file->size > 0 && file->size + (int64_t)len > max) {
+        if (max > 0 && file->size > 0 && file->size + (int64_t) len > max) {
                 char *entry = file->buf + file->len;
 
                 logfile_renew(file);
                 memmove(file->buf, entry, len);
         }
         file->len += len;
-        file->size += (int64_t)len;
-        file->total += (int64_t)len;
+        file->size += (int64_t) len;
+        file->total += (int64_t) len;
 }
 
 void logfile_flush(struct logfile *file)
@@ -71,8 +71,8 @@ void logfile_flush(struct logfile *file)
                 if (!file->failing)
                         msg_warn("Failed to write to log file %s: %s", file->path, strerror(-r));
                 /* A full disk may have taken half an entry: cut it off, or the next one would join it. */
-                file->size -= (int64_t)file->len;
-                (void)ftruncate(file->fd, file->size);
+                file->size -= (int64_t) file->len;
+                (void) ftruncate(file->fd, file->size);
         }
         file->failing = r < 0;
         file->len = 0;
@@ -180,7 +180,7 @@ static int replace_file(struct logfile *file, bool rotate)
         if (r == 0 && rename(tmp, file->path) < 0)
                 r = -errno;
         if (r < 0) {
-                (void)unlink(tmp);
+                (void) unlink(tmp);
                 return r;
         }
         close_p(&file->fd);
@@ -205,7 +205,7 @@ void logfile_renew(struct logfile *file)
                         msg_warn("Cannot rotate log file %s: %s", file->path, reason ? reason : strerror(-r));
                 file->failing = true;
                 /* The limit holds all the same. */
-                (void)ftruncate(file->fd, 0);
+                (void) ftruncate(file->fd, 0);
         }
 }
 

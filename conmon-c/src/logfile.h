@@ -15,11 +15,11 @@ struct logfile {
         char *path;
         const struct options *opt;
         int fd;
-        int64_t size;  /* of the file, buffered entries included */
+        int64_t size; /* of the file, buffered entries included */
         int64_t total; /* written since the start, for --log-global-size-max */
-        char *buf;     /* LOGFILE_BUFFER bytes, made for the first entry, dropped when idle */
-        size_t len;    /* of the entries in buf */
-        bool failing;  /* the last write failed: said once */
+        char *buf; /* LOGFILE_BUFFER bytes, made for the first entry, dropped when idle */
+        size_t len; /* of the entries in buf */
+        bool failing; /* the last write failed: said once */
 };
 
 int logfile_open(struct logfile *file, const char *path, const struct options *opt);

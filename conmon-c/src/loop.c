@@ -43,7 +43,7 @@ int loop_mod(struct loop *loop, struct source *source, uint32_t events)
 void loop_del(struct loop *loop, struct source *source)
 {
         if (source->added)
-                (void)control(loop, EPOLL_CTL_DEL, source, 0);
+                (void) control(loop, EPOLL_CTL_DEL, source, 0);
         source->added = false;
         for (int i = 0; loop->batch && i < loop->n_batch; i++)
                 if (loop->batch[i].data.ptr == source)

@@ -16,9 +16,9 @@ extern const char __executable_start[];
 
 void memory_forget_program(void)
 {
-        const ElfW(Phdr) *segments = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+        const ElfW(Phdr) *segments = (const ElfW(Phdr) *) getauxval(AT_PHDR);
         unsigned long n = segments ? getauxval(AT_PHNUM) : 0;
-        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), bias = 0;
+        uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE), bias = 0;
         bool first = true;
 
         for (unsigned long i = 0; i < n; i++) {
@@ -27,20 +27,20 @@ void memory_forget_program(void)
                 if (segments[i].p_type != PT_LOAD)
                         continue;
                 if (first)
-                        bias = (uintptr_t)__executable_start - segments[i].p_vaddr;
+                        bias = (uintptr_t) __executable_start - segments[i].p_vaddr;
                 first = false;
                 /* What may be written to has to stay: it would read as it is in the file again. */
                 if (segments[i].p_flags & PF_W)
                         continue;
                 start = (bias + segments[i].p_vaddr) & ~(page - 1);
                 end = (bias + segments[i].p_vaddr + segments[i].p_memsz + page - 1) & ~(page - 1);
-                (void)madvise((void *)start, end - start, MADV_DONTNEED);
+                (void) madvise((void *) start, end - start, MADV_DONTNEED);
         }
 }
 
 void memory_trim_heap(void)
 {
 #ifdef __GLIBC__
-        (void)malloc_trim(0);
+        (void) malloc_trim(0);
 #endif
 }

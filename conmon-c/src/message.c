@@ -23,7 +23,7 @@ int msg_setup(const char *level, const char *cid, bool use_syslog)
                 {"warning", MSG_WARN}, {"info", MSG_INFO},   {"debug", MSG_DEBUG}, {"trace", MSG_TRACE},
         };
 
-        (void)snprintf(short_cid, sizeof(short_cid), "%s", cid ? cid : "");
+        (void) snprintf(short_cid, sizeof(short_cid), "%s", cid ? cid : "");
         to_syslog = use_syslog;
         if (use_syslog)
                 openlog("conmon", LOG_PID, LOG_DAEMON);
@@ -52,12 +52,12 @@ void msg_write(enum msg_level level, const char *fmt, ...)
         if (level > max_level)
                 return;
         va_start(ap, fmt);
-        (void)vsnprintf(text, sizeof(text), fmt, ap);
+        (void) vsnprintf(text, sizeof(text), fmt, ap);
         va_end(ap);
 
         /* One write(2) a message: several monitors may share a stderr. */
         n = snprintf(line, sizeof(line), "[conmon:%c]: %s\n", "ewidd"[level], text);
-        (void)write_all(STDERR_FILENO, line, (size_t)n);
+        (void) write_all(STDERR_FILENO, line, (size_t) n);
         if (to_syslog)
                 syslog(priority[level], "conmon %s <%s>: %s", short_cid,
                        (const char *[]){"error", "nwarn", "ninfo", "ndebug", "ntrace"}[level], text);

@@ -41,7 +41,7 @@ struct monitor {
         size_t n_inherited;
 
         int oom_score_adj; /* as it was before */
-        sigset_t sigmask;  /* as it was before */
+        sigset_t sigmask; /* as it was before */
         struct source signals, timeout;
         struct source container; /* a pidfd when the container is not our child */
 

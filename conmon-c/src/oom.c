@@ -41,8 +41,8 @@ static bool has_controller(const char *list, size_t len, const char *name)
         size_t n = strlen(name);
 
         for (const char *p = list, *end = list + len; p <= end;) {
-                const char *comma = memchr(p, ',', (size_t)(end - p));
-                size_t word = (size_t)((comma ? comma : end) - p);
+                const char *comma = memchr(p, ',', (size_t) (end - p));
+                size_t word = (size_t) ((comma ? comma : end) - p);
 
                 if (word == n && memcmp(p, name, n) == 0)
                         return true;
@@ -58,8 +58,8 @@ char *oom_cgroup_path(const char *text, const char *controller)
                 const char *list = strchr(line, ':'), *path = list ? strchr(list + 1, ':') : NULL;
                 size_t len = strcspn(line, "\n");
 
-                if (path && path < line + len && has_controller(list + 1, (size_t)(path - list - 1), controller))
-                        return strndup(path + 1, (size_t)(line + len - path - 1));
+                if (path && path < line + len && has_controller(list + 1, (size_t) (path - list - 1), controller))
+                        return strndup(path + 1, (size_t) (line + len - path - 1));
                 line += len + (line[len] == '\n');
         }
         return NULL;
@@ -114,8 +114,8 @@ static void memory_event(struct source *source, uint32_t events)
         struct oom *oom = source->data;
         char buf[sizeof(struct inotify_event) + 256];
 
-        (void)events;
-        (void)!read(source->fd, buf, sizeof(buf));
+        (void) events;
+        (void) !read(source->fd, buf, sizeof(buf));
         /* v1's eventfd is also signalled when the cgroup is removed, so both look at the counters. */
         oom_check(oom);
 }
@@ -128,7 +128,7 @@ static int watch_v2(struct oom *oom, const char *dir)
         oom->events = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
         if (oom->events < 0)
                 return -ENOENT;
-        (void)read_counts(oom, &oom->seen);
+        (void) read_counts(oom, &oom->seen);
         fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
         if (fd < 0 || inotify_add_watch(fd, path, IN_MODIFY) < 0)
                 return -errno;
@@ -149,7 +149,7 @@ static int watch_v1(struct oom *oom, const char *dir)
         line = fd >= 0 ? format("%d %d", fd, oom->events) : NULL;
         if (!line)
                 return -ENOENT;
-        (void)read_counts(oom, &oom->seen);
+        (void) read_counts(oom, &oom->seen);
         r = write_all(control_fd, line, strlen(line));
         return r < 0 ? r : steal_fd(&fd);
 }
@@ -158,12 +158,12 @@ static bool is_cgroup2(const char *path)
 {
         struct statfs fs;
 
-        return statfs(path, &fs) == 0 && (unsigned long)fs.f_type == CGROUP2_SUPER_MAGIC;
+        return statfs(path, &fs) == 0 && (unsigned long) fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
 void oom_watch(struct oom *oom, pid_t pid)
 {
-        _cleanup_free_ char *file = format("/proc/%d/cgroup", (int)pid), *path = NULL, *dir = NULL;
+        _cleanup_free_ char *file = format("/proc/%d/cgroup", (int) pid), *path = NULL, *dir = NULL;
         bool v2 = is_cgroup2(CGROUP_ROOT);
         char text[8192];
         int fd;
@@ -180,7 +180,7 @@ void oom_watch(struct oom *oom, pid_t pid)
                 return;
         }
         oom->source = (struct source){.fd = fd, .handle = memory_event, .data = oom};
-        (void)loop_add(oom->loop, &oom->source, EPOLLIN);
+        (void) loop_add(oom->loop, &oom->source, EPOLLIN);
 }
 
 void oom_done(struct oom *oom)

@@ -17,7 +17,7 @@ struct oom {
         struct loop *loop;
         const struct options *opt;
         struct source source; /* inotify (cgroup v2) or eventfd (v1) */
-        int events;           /* memory.events or memory.oom_control */
+        int events; /* memory.events or memory.oom_control */
         bool reported;
         struct oom_counts seen;
 };

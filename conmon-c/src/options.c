@@ -24,7 +24,8 @@ static const struct option_row rows[] = {
         {"bundle", 'b', STRING, AT(bundle), "directory of the OCI bundle"},
         {"cid", 'c', STRING, AT(cid), "id of the container"},
         {"conmon-pidfile", 'P', STRING, AT(conmon_pidfile), "file for the monitor's pid"},
-        {"container-pidfile", 'p', STRING, AT(container_pidfile), "file that the runtime writes the container's pid to"},
+        {"container-pidfile", 'p', STRING, AT(container_pidfile),
+         "file that the runtime writes the container's pid to"},
         {"cuuid", 'u', STRING, AT(cuuid), "id of what is monitored: container or exec session"},
         {"exec", 'e', FLAG, AT(exec), "run a process in a running container"},
         {"exec-attach", 0, FLAG, AT(exec_attach), "wait for a client to attach before the process runs"},
@@ -36,7 +37,8 @@ static const struct option_row rows[] = {
         {"full-attach", 0, FLAG, AT(full_attach), "make the attach socket in the bundle, without a symlink"},
         {"help", 'h', FLAG, AT(help), "print this help"},
         {"leave-stdin-open", 0, FLAG, AT(leave_stdin_open), "keep stdin open when a client closes its side"},
-        {"log-allowlist-dir", 0, LIST, AT(log_allowlist_dirs), "directory that rotated logs may lie in; may be repeated"},
+        {"log-allowlist-dir", 0, LIST, AT(log_allowlist_dirs),
+         "directory that rotated logs may lie in; may be repeated"},
         {"log-global-size-max", 0, INT64, AT(log_global_size_max), "bytes after which nothing more is logged"},
         {"log-label", 0, LIST, AT(log_labels), "KEY=VALUE to add to journal entries; may be repeated"},
         {"log-level", 0, STRING, AT(log_level), "error, warn, info, debug or trace"},
@@ -109,42 +111,42 @@ static int parse_number(const struct option_row *row, const char *value, void *f
         errno = 0;
         n = strtoll(value, &end, 0);
         if (*value == '\0' || *end != '\0') {
-                (void)snprintf(reterr, size, "Cannot parse integer value \xe2\x80\x9c%s\xe2\x80\x9d for --%s", value,
-                               row->name);
+                (void) snprintf(reterr, size, "Cannot parse integer value \xe2\x80\x9c%s\xe2\x80\x9d for --%s", value,
+                                row->name);
                 return -EINVAL;
         }
         if (errno == ERANGE || n < min || n > max) {
-                (void)snprintf(reterr, size, "Integer value \xe2\x80\x9c%s\xe2\x80\x9d for --%s out of range", value,
-                               row->name);
+                (void) snprintf(reterr, size, "Integer value \xe2\x80\x9c%s\xe2\x80\x9d for --%s out of range", value,
+                                row->name);
                 return -EINVAL;
         }
         if (row->kind == INT)
-                *(int *)field = (int)n;
+                *(int *) field = (int) n;
         else
-                *(int64_t *)field = n;
+                *(int64_t *) field = n;
         return 0;
 }
 
 static int store(struct options *opt, const struct option_row *row, char *value, char *reterr, size_t size)
 {
-        void *field = (char *)opt + row->offset;
+        void *field = (char *) opt + row->offset;
 
         switch (row->kind) {
         case FLAG:
-                *(bool *)field = true;
+                *(bool *) field = true;
                 return 0;
         case INT:
         case INT64:
                 return parse_number(row, value, field, reterr, size);
         case STRING:
-                *(char **)field = value;
+                *(char **) field = value;
                 return 0;
         case LIST:
                 if (strlist_add(field, value) == 0)
                         return 0;
                 break;
         }
-        (void)snprintf(reterr, size, "out of memory");
+        (void) snprintf(reterr, size, "out of memory");
         return -ENOMEM;
 }
 
@@ -153,18 +155,18 @@ static char *next_word(int argc, char **argv, int *i, const char *dashes, const 
 {
         if (*i + 1 < argc)
                 return argv[++*i];
-        (void)snprintf(reterr, size, "Missing argument for %s%s", dashes, name);
+        (void) snprintf(reterr, size, "Missing argument for %s%s", dashes, name);
         return NULL;
 }
 
 static int parse_long(struct options *opt, int argc, char **argv, int *i, char *reterr, size_t size)
 {
         char *word = argv[*i] + 2, *value = strchr(word, '=');
-        size_t len = value ? (size_t)(value - word) : strlen(word);
+        size_t len = value ? (size_t) (value - word) : strlen(word);
         const struct option_row *row = row_by_name(word, len);
 
         if (!row || (row->kind == FLAG && value && strcmp(row->name, "api-version") != 0)) {
-                (void)snprintf(reterr, size, "Unknown option %s", argv[*i]);
+                (void) snprintf(reterr, size, "Unknown option %s", argv[*i]);
                 return -EINVAL;
         }
         if (row->kind != FLAG) {
@@ -186,7 +188,7 @@ static int parse_short(struct options *opt, int argc, char **argv, int *i, char 
                 int r;
 
                 if (!row) {
-                        (void)snprintf(reterr, size, "Unknown option %s", argv[word]);
+                        (void) snprintf(reterr, size, "Unknown option %s", argv[word]);
                         return -EINVAL;
                 }
                 if (row->kind != FLAG) {
@@ -203,8 +205,8 @@ static int parse_short(struct options *opt, int argc, char **argv, int *i, char 
 
 int options_parse(struct options *opt, int argc, char **argv, char *reterr, size_t size)
 {
-        *opt = (struct options){.log_max_files = 1, .socket_dir = "/var/run/crio", .log_size_max = -1,
-                                .log_global_size_max = -1};
+        *opt = (struct options){
+                .log_max_files = 1, .socket_dir = "/var/run/crio", .log_size_max = -1, .log_global_size_max = -1};
         for (int i = 1; i < argc; i++) {
                 int r = 0;
 
@@ -305,16 +307,16 @@ void options_print_help(void)
                 if (!rows[i].help)
                         continue;
                 if (rows[i].letter)
-                        (void)snprintf(letter, sizeof(letter), "-%c, ", rows[i].letter);
-                (void)snprintf(left, sizeof(left), "%s--%s%s", letter, rows[i].name, value[rows[i].kind]);
+                        (void) snprintf(letter, sizeof(letter), "-%c, ", rows[i].letter);
+                (void) snprintf(left, sizeof(left), "%s--%s%s", letter, rows[i].name, value[rows[i].kind]);
                 printf("  %-34s %s\n", left, rows[i].help);
         }
 }
 
 void options_done(struct options *opt)
 {
-        struct strlist *lists[] = {&opt->log_paths, &opt->log_labels, &opt->log_allowlist_dirs, &opt->exit_args,
-                                   &opt->runtime_args, &opt->runtime_opts};
+        struct strlist *lists[] = {&opt->log_paths, &opt->log_labels,   &opt->log_allowlist_dirs,
+                                   &opt->exit_args, &opt->runtime_args, &opt->runtime_opts};
 
         for (size_t i = 0; i < ARRAY_LEN(lists); i++)
                 free(lists[i]->v);

@@ -31,14 +31,14 @@ void relay_set(struct relay *relay, enum stream_id id, int fd, bool tty)
         s->source = (struct source){.fd = fd, .handle = stream_event, .data = s};
         s->tty = tty;
         if (relay->started && !relay->paused)
-                (void)loop_add(relay->loop, &s->source, EPOLLIN);
+                (void) loop_add(relay->loop, &s->source, EPOLLIN);
 }
 
 static void stream_watch(struct stream *s)
 {
         if (s->source.fd < 0 || s->relay->draining)
                 return;
-        (void)loop_add(s->relay->loop, &s->source, s->hung_up ? EPOLLIN | EPOLLET : EPOLLIN);
+        (void) loop_add(s->relay->loop, &s->source, s->hung_up ? EPOLLIN | EPOLLET : EPOLLIN);
 }
 
 static void stream_close(struct stream *s)
@@ -70,9 +70,9 @@ static enum outcome read_and_log(struct stream *s, char *buf, size_t *ret_len)
                         msg_warn("Failed to read container output: error %d", errno);
                 return READ_END;
         }
-        s->left = s->left > (size_t)n ? s->left - (size_t)n : 0;
-        log_write(r->log, s->id, buf, (size_t)n);
-        *ret_len = (size_t)n;
+        s->left = s->left > (size_t) n ? s->left - (size_t) n : 0;
+        log_write(r->log, s->id, buf, (size_t) n);
+        *ret_len = (size_t) n;
         return READ_SOME;
 }
 
@@ -107,7 +107,7 @@ static void stream_event(struct source *source, uint32_t events)
         struct stream *s = source->data;
         enum outcome got;
 
-        (void)events;
+        (void) events;
         do {
                 got = stream_read(s);
                 if (got == READ_END) {
@@ -126,7 +126,7 @@ static size_t holds(const struct stream *s)
 {
         int size = s->source.fd < 0 ? 0 : fcntl(s->source.fd, F_GETPIPE_SZ);
 
-        return size > 0 ? (size_t)size : TTY_HOLDS;
+        return size > 0 ? (size_t) size : TTY_HOLDS;
 }
 
 static void filling_event(struct source *source, uint32_t events)
@@ -134,9 +134,9 @@ static void filling_event(struct source *source, uint32_t events)
         const struct stream *s = source->data;
         int n = 0;
 
-        (void)events;
+        (void) events;
         /* Half, because a pipe's pages need not be full: a write that does not fit in one takes the next. */
-        if (ioctl(source->fd, FIONREAD, &n) == 0 && (size_t)n >= holds(s) / 2)
+        if (ioctl(source->fd, FIONREAD, &n) == 0 && (size_t) n >= holds(s) / 2)
                 relay_start(s->relay);
 }
 
@@ -145,7 +145,7 @@ static void prepare_stream(struct stream *s)
         if (s->source.fd < 0)
                 return;
         s->source.handle = filling_event;
-        (void)loop_add(s->relay->loop, &s->source, EPOLLIN | EPOLLET);
+        (void) loop_add(s->relay->loop, &s->source, EPOLLIN | EPOLLET);
 }
 
 void relay_prepare(struct relay *relay)

@@ -18,7 +18,7 @@ struct stream {
         enum stream_id id;
         bool tty;
         bool hung_up; /* a terminal that nobody has open: watched by edges, so as not to spin */
-        size_t left;  /* while draining: bytes still to be read at most */
+        size_t left; /* while draining: bytes still to be read at most */
 };
 
 /* Output that was read and logged after the container's end while the buffer was still in use. */
@@ -36,9 +36,9 @@ struct relay {
         struct stream out, err;
         struct scratch buf;
         bool started;
-        bool paused;   /* a client is behind: the buffer is in use */
+        bool paused; /* a client is behind: the buffer is in use */
         bool draining; /* the container has ended: take what is there, then stop */
-        bool drained;  /* ... and all of it has been sent */
+        bool drained; /* ... and all of it has been sent */
         struct leftover *leftovers;
 };
 

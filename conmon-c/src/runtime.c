@@ -21,7 +21,7 @@ static void add(char **argv, size_t *n, ...)
 
         va_start(ap, n);
         while ((word = va_arg(ap, const char *)))
-                argv[(*n)++] = (char *)word;
+                argv[(*n)++] = (char *) word;
         va_end(ap);
 }
 
@@ -77,9 +77,9 @@ int oom_score_adjust(int value)
         if (n <= 0)
                 return OOM_SCORE_KEPT;
         text[n] = '\0';
-        old = (int)strtol(text, NULL, 10);
+        old = (int) strtol(text, NULL, 10);
         n = snprintf(text, sizeof(text), "%d", value);
-        return pwrite(fd, text, (size_t)n, 0) == n ? old : OOM_SCORE_KEPT;
+        return pwrite(fd, text, (size_t) n, 0) == n ? old : OOM_SCORE_KEPT;
 }
 
 /* Put fd in the place of a stdio fd. A pipe gets all permissions, so that a process of another user inside may open
@@ -90,7 +90,7 @@ static int place(int fd, int target)
                 return 0;
         if (dup2(fd, target) < 0)
                 return -errno;
-        (void)fchmod(target, 0777);
+        (void) fchmod(target, 0777);
         return 0;
 }
 
@@ -109,7 +109,7 @@ static int rewrite_listen_pid(const struct options *opt, pid_t monitor)
                 msg_error("Invalid LISTEN_PID %.10s", value);
                 return -EINVAL;
         }
-        (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+        (void) snprintf(pid, sizeof(pid), "%d", (int) getpid());
         return opt->replace_listen_pid || n == monitor ? setenv("LISTEN_PID", pid, 1) : 0;
 }
 
@@ -118,13 +118,13 @@ static _Noreturn void child(const struct runtime_setup *s, char **argv, pid_t mo
 {
         char byte[64];
 
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != monitor)
                 _exit(1); /* it died before the line above */
-        (void)signal(SIGPIPE, SIG_DFL);
-        (void)sigprocmask(SIG_SETMASK, s->sigmask, NULL);
-        if (!s->passthrough && (place(s->in, STDIN_FILENO) < 0 || place(s->out, STDOUT_FILENO) < 0 ||
-                                place(s->err, STDERR_FILENO) < 0))
+        (void) signal(SIGPIPE, SIG_DFL);
+        (void) sigprocmask(SIG_SETMASK, s->sigmask, NULL);
+        if (!s->passthrough &&
+            (place(s->in, STDIN_FILENO) < 0 || place(s->out, STDOUT_FILENO) < 0 || place(s->err, STDERR_FILENO) < 0))
                 _exit(1);
         if (rewrite_listen_pid(s->opt, monitor) < 0)
                 _exit(1);
@@ -134,7 +134,7 @@ static _Noreturn void child(const struct runtime_setup *s, char **argv, pid_t mo
                 _exit(1);
         }
         if (s->oom_score_adj != OOM_SCORE_KEPT)
-                (void)oom_score_adjust(s->oom_score_adj);
+                (void) oom_score_adjust(s->oom_score_adj);
         execv(argv[0], argv);
         dprintf(STDERR_FILENO, "execute runtime %s: %s", argv[0], strerror(errno));
         _exit(127);

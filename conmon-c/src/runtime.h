@@ -13,11 +13,11 @@
 struct runtime_setup {
         const struct options *opt;
         const char *console_socket; /* NULL without a terminal */
-        int in, out, err;           /* its stdio; -1 is /dev/null */
-        bool passthrough;           /* it keeps ours instead */
-        int start_pipe;             /* read before it starts; -1: does not wait */
-        int oom_score_adj;          /* what it was before ours was changed; OOM_SCORE_KEPT: it was not */
-        const sigset_t *sigmask;    /* to restore */
+        int in, out, err; /* its stdio; -1 is /dev/null */
+        bool passthrough; /* it keeps ours instead */
+        int start_pipe; /* read before it starts; -1: does not wait */
+        int oom_score_adj; /* what it was before ours was changed; OOM_SCORE_KEPT: it was not */
+        const sigset_t *sigmask; /* to restore */
 };
 
 /* The command line, ended by NULL; fresh memory for the array, not for the words. NULL without memory. */

@@ -20,13 +20,13 @@ char *scratch_get(struct scratch *scratch, size_t size)
 void scratch_trim(struct scratch *scratch)
 {
         if (scratch->map)
-                (void)madvise(scratch->map, scratch->size, MADV_DONTNEED);
+                (void) madvise(scratch->map, scratch->size, MADV_DONTNEED);
         scratch->dirty = false;
 }
 
 void scratch_free(struct scratch *scratch)
 {
         if (scratch->map)
-                (void)munmap(scratch->map, scratch->size);
+                (void) munmap(scratch->map, scratch->size);
         scratch->map = NULL;
 }

@@ -31,7 +31,7 @@ static size_t filter(char *buf, size_t len)
 
         for (size_t i = 0; i < len;) {
                 const char *newline = memchr(buf + i, '\n', len - i);
-                size_t n = newline ? (size_t)(newline - buf) - i : len - i;
+                size_t n = newline ? (size_t) (newline - buf) - i : len - i;
 
                 if (sdnotify_allowed(buf + i, n)) {
                         memmove(buf + out, buf + i, n);
@@ -50,10 +50,10 @@ static void datagram(struct source *source, uint32_t events)
         ssize_t n = recv(source->fd, buf, DATAGRAM_MAX, MSG_DONTWAIT);
         size_t len;
 
-        (void)events;
+        (void) events;
         if (n <= 0)
                 return;
-        len = filter(buf, (size_t)n);
+        len = filter(buf, (size_t) n);
         if (len > 0 && send(notify->out, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
                 msg_warn("Failed to pass on a readiness message: %s", strerror(errno));
 }
@@ -77,7 +77,7 @@ static int connect_to(const char *path)
         fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         if (fd < 0)
                 return -errno;
-        if (connect(fd, (struct sockaddr *)&addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
+        if (connect(fd, (struct sockaddr *) &addr, (socklen_t) (offsetof(struct sockaddr_un, sun_path) + len)) < 0)
                 return -errno;
         return steal_fd(&fd);
 }

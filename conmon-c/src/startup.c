@@ -41,7 +41,7 @@ static void find_owner(struct monitor *m)
         if (m->owner_pipe >= 0 && getsockopt(m->owner_pipe, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
                 m->attach.owner = cred.pid;
         if (patience)
-                m->attach.patience = (int)strtol(patience, NULL, 10);
+                m->attach.patience = (int) strtol(patience, NULL, 10);
 }
 
 /* Note the fds that were left open for the container. Ours are CLOEXEC by now, so those that are not are theirs. */
@@ -52,8 +52,8 @@ static int note_inherited(struct monitor *m)
         ssize_t n;
 
         while (dir >= 0 && (n = getdents64(dir, buf, sizeof(buf))) > 0) {
-                for (ssize_t at = 0; at < n; at += ((struct dirent64 *)(buf + at))->d_reclen) {
-                        int fd = (int)strtol(((struct dirent64 *)(buf + at))->d_name, NULL, 10);
+                for (ssize_t at = 0; at < n; at += ((struct dirent64 *) (buf + at))->d_reclen) {
+                        int fd = (int) strtol(((struct dirent64 *) (buf + at))->d_name, NULL, 10);
                         int flags = fd > STDERR_FILENO ? fcntl(fd, F_GETFD) : -1, *p;
 
                         if (flags < 0 || flags & FD_CLOEXEC)
@@ -85,7 +85,7 @@ int startup_environment(struct monitor *m)
                 msg_error("--attach specified but _OCI_ATTACHPIPE was not");
                 return -EINVAL;
         }
-        (void)unsetenv("NOTIFY_SOCKET");
+        (void) unsetenv("NOTIFY_SOCKET");
         find_owner(m);
         return note_inherited(m);
 }
@@ -96,8 +96,8 @@ int startup_wait(struct monitor *m)
         char byte[64];
 
         m->oom_score_adj = oom_score_adjust(-1000);
-        (void)signal(SIGPIPE, SIG_IGN);
-        (void)umask(022);
+        (void) signal(SIGPIPE, SIG_IGN);
+        (void) umask(022);
         if (m->start_pipe < 0)
                 return 0;
         while (read(m->start_pipe, byte, sizeof(byte)) < 0) {
@@ -118,7 +118,7 @@ static int write_own_pidfile(const struct options *opt, pid_t pid)
 
         if (!opt->conmon_pidfile)
                 return 0;
-        (void)snprintf(text, sizeof(text), "%d", (int)pid);
+        (void) snprintf(text, sizeof(text), "%d", (int) pid);
         r = write_file_atomic(opt->conmon_pidfile, text);
         if (r < 0)
                 msg_error("Failed to write conmon pidfile %s: %s", opt->conmon_pidfile, strerror(-r));
@@ -155,7 +155,7 @@ int startup_detach(struct monitor *m)
         }
         if (!m->log.passthrough)
                 r = disconnect_stdio();
-        (void)setsid();
+        (void) setsid();
         /* The runtime leaves the container behind; as its subreaper we become its parent and learn its exit code. */
         if (r == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {
                 msg_error("Failed to set as subreaper: %s", strerror(errno));
@@ -176,7 +176,7 @@ static void console_received(void *data, int tty)
         struct monitor *m = data;
         int in;
 
-        (void)set_nonblock(tty, true);
+        (void) set_nonblock(tty, true);
         in = fcntl(tty, F_DUPFD_CLOEXEC, 3);
         relay_set(&m->relay, STREAM_STDOUT, tty, true);
         ctl_set_terminal(&m->ctl, tty);
@@ -255,7 +255,7 @@ static void remove_old_pidfile(const char *path)
         struct stat st;
 
         if (lstat(path, &st) == 0 && S_ISREG(st.st_mode))
-                (void)unlink(path);
+                (void) unlink(path);
 }
 
 int startup_runtime(struct monitor *m)

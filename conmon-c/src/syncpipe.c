@@ -19,13 +19,13 @@ int sync_fd_from_env(const char *name)
                 msg_error("unable to parse %s", name);
                 return -EINVAL;
         }
-        if (fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0) {
+        if (fcntl((int) fd, F_SETFD, FD_CLOEXEC) < 0) {
                 msg_error("unable to make %s CLOEXEC: %s", name, strerror(errno));
                 return -EBADF;
         }
         /* Neither the runtime nor the exit command may take the number for one of theirs. */
-        (void)unsetenv(name);
-        return (int)fd;
+        (void) unsetenv(name);
+        return (int) fd;
 }
 
 char *sync_escape(const char *s)
@@ -38,7 +38,7 @@ char *sync_escape(const char *s)
         for (; *s; s++) {
                 static const char from[] = "\\\"/\n\r\t\b\f", to[] = "\\\"/nrtbf";
                 const char *plain = strchr(from, *s);
-                unsigned char c = (unsigned char)*s;
+                unsigned char c = (unsigned char) *s;
 
                 if (plain) {
                         *p++ = '\\';

@@ -18,20 +18,20 @@ int write_all(int fd, const void *buf, size_t len)
                 if (n < 0 && errno == EAGAIN) {
                         struct pollfd pfd = {.fd = fd, .events = POLLOUT};
 
-                        (void)poll(&pfd, 1, -1);
+                        (void) poll(&pfd, 1, -1);
                         continue;
                 }
                 if (n < 0)
                         return -errno;
                 p += n;
-                len -= (size_t)n;
+                len -= (size_t) n;
         }
         return 0;
 }
 
 int write_file_atomic(const char *path, const char *text)
 {
-        _cleanup_free_ char *tmp = format("%s.%d.tmp", path, (int)getpid());
+        _cleanup_free_ char *tmp = format("%s.%d.tmp", path, (int) getpid());
         _cleanup_close_ int fd = -1;
         int r;
 
@@ -44,7 +44,7 @@ int write_file_atomic(const char *path, const char *text)
         if (r == 0 && rename(tmp, path) < 0)
                 r = -errno;
         if (r < 0)
-                (void)unlink(tmp);
+                (void) unlink(tmp);
         return r;
 }
 
@@ -64,10 +64,10 @@ ssize_t read_file(const char *path, char *buf, size_t size)
                         return -errno;
                 if (n == 0)
                         break;
-                len += (size_t)n;
+                len += (size_t) n;
         }
         buf[len] = '\0';
-        return (ssize_t)len;
+        return (ssize_t) len;
 }
 
 int set_nonblock(int fd, bool on)
@@ -96,6 +96,6 @@ uint64_t now_ms(void)
 {
         struct timespec ts;
 
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
 }

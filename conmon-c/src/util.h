@@ -23,7 +23,7 @@ static inline void close_p(int *fd)
 
 static inline void free_p(void *p)
 {
-        free(*(void **)p);
+        free(*(void **) p);
 }
 
 static inline void fclose_p(FILE **f)

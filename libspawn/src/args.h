@@ -16,7 +16,7 @@ enum option_kind { OPT_FLAG, OPT_STRING, OPT_LIST, OPT_NUMBER };
 
 struct option_def {
         const char *name; /* without dashes; NULL ends the table */
-        char letter;      /* 0: none */
+        char letter; /* 0: none */
         enum option_kind kind;
         void *to; /* bool, const char *, struct list, int; NULL: accepted and ignored */
         const char *help;

@@ -17,10 +17,11 @@ struct collect {
         spawn_error *e;
 };
 
-static int add(const struct collect *c, const char *controller, const char *what, const char *file, const char *fmt, ...)
-        __attribute__((format(printf, 5, 6)));
+static int add(const struct collect *c, const char *controller, const char *what, const char *file, const char *fmt,
+               ...) __attribute__((format(printf, 5, 6)));
 
-static int add(const struct collect *c, const char *controller, const char *what, const char *file, const char *fmt, ...)
+static int add(const struct collect *c, const char *controller, const char *what, const char *file, const char *fmt,
+               ...)
 {
         struct cgroup_setting *s;
         va_list ap;
@@ -61,7 +62,8 @@ static int memory(const struct jv *res, const struct collect *c)
                 if (swap > 0 && (!has_limit || limit <= 0))
                         return jv_err(&at, c->e, "cannot be set without a memory limit");
                 if (swap > 0 && swap < limit)
-                        return jv_err(&at, c->e, "is memory and swap together, so it must not be below the memory limit");
+                        return jv_err(&at, c->e,
+                                      "is memory and swap together, so it must not be below the memory limit");
                 r = add_limit(c, "memory", "memory.swap", "memory.swap.max", swap < 0 ? -1 : swap - limit);
         }
         if (r >= 0 && has_limit && limit != 0)
@@ -87,7 +89,10 @@ static int cpu(const struct jv *res, const struct collect *c)
         /* 2..262144 of v1 onto 1..10000 of v2, linear, as runc and crun (before 1.23) do. */
         if (r > 0 && shares != 0)
                 r = add(c, "cpu", "cpu.shares", "cpu.weight", "%" PRIu64,
-                        1 + ((shares < 2 ? 2 : shares > 262144 ? 262144 : shares) - 2) * 9999 / 262142);
+                        1 + ((shares < 2        ? 2
+                              : shares > 262144 ? 262144
+                                                : shares) -
+                             2) * 9999 / 262142);
         has_quota = r < 0 ? r : jv_int(&m, "quota", -1, INT64_MAX, &quota, c->e);
         has_period = has_quota < 0 ? has_quota : jv_u64(&m, "period", &period, c->e);
         if (has_period < 0)
@@ -133,7 +138,8 @@ static int throttle(const struct jv *io, const struct collect *c, const char *ke
                 int64_t major = 0, minor = 0;
 
                 if ((r = jv_need_obj(&item, c->e)) < 0 || (r = jv_int(&item, "major", 0, 4095, &major, c->e)) < 0 ||
-                    (r = jv_int(&item, "minor", 0, 1048575, &minor, c->e)) < 0 || (r = jv_u64(&item, "rate", &rate, c->e)) < 0)
+                    (r = jv_int(&item, "minor", 0, 1048575, &minor, c->e)) < 0 ||
+                    (r = jv_u64(&item, "rate", &rate, c->e)) < 0)
                         return r;
                 r = add(c, "io", key, "io.max", "%" PRId64 ":%" PRId64 " %s=%" PRIu64, major, minor, name, rate);
         }
@@ -159,7 +165,8 @@ static int weights(const struct jv *io, const struct collect *c)
                     (r = jv_int(&item, "minor", 0, 1048575, &minor, c->e)) < 0 ||
                     (r = jv_int(&item, "weight", 10, 1000, &weight, c->e)) < 0)
                         return r;
-                r = add(c, "io", "blockIO.weightDevice", "io.bfq.weight", "%" PRId64 ":%" PRId64 " %" PRId64, major, minor, weight);
+                r = add(c, "io", "blockIO.weightDevice", "io.bfq.weight", "%" PRId64 ":%" PRId64 " %" PRId64, major,
+                        minor, weight);
         }
         return r;
 }
@@ -171,7 +178,8 @@ static int block_io(const struct jv *res, const struct collect *c)
 
         if (r <= 0 || (r = weights(&io, c)) < 0)
                 return r;
-        if ((r = throttle(&io, c, "throttleReadBpsDevice", "rbps")) < 0 || (r = throttle(&io, c, "throttleWriteBpsDevice", "wbps")) < 0 ||
+        if ((r = throttle(&io, c, "throttleReadBpsDevice", "rbps")) < 0 ||
+            (r = throttle(&io, c, "throttleWriteBpsDevice", "wbps")) < 0 ||
             (r = throttle(&io, c, "throttleReadIOPSDevice", "riops")) < 0)
                 return r;
         return throttle(&io, c, "throttleWriteIOPSDevice", "wiops");
@@ -216,7 +224,8 @@ static int unified(const struct jv *res, const struct collect *c)
                 r = jv_as_str(&v, &text, c->e);
                 if (r < 0)
                         return r;
-                if (dot == NULL || dot == key || strchr(key, '/') != NULL || (size_t) (dot - key) >= sizeof(controller) || strlen(key) >= 64)
+                if (dot == NULL || dot == key || strchr(key, '/') != NULL ||
+                    (size_t) (dot - key) >= sizeof(controller) || strlen(key) >= 64)
                         return jv_err(&v, c->e, "is not the name of a cgroup file");
                 if (strlen(text) >= sizeof(c->s->v[0].value))
                         return jv_err(&v, c->e, "the value is too long");
@@ -255,9 +264,10 @@ static int missing_controller(int fd, const char *path, const struct cgroup_sett
 
         if (read_file_at(fd, "cgroup.controllers", 4096, &have) > 0)
                 have[strcspn(have, "\n")] = '\0';
-        return spawn_err(e, ENOENT, "cgroup",
-                         "set %s: the controller `%s` is not available in cgroup `%s` (available: %s); it must be delegated to you",
-                         s->what, s->controller, path, have != NULL && have[0] != '\0' ? have : "none");
+        return spawn_err(
+                e, ENOENT, "cgroup",
+                "set %s: the controller `%s` is not available in cgroup `%s` (available: %s); it must be delegated to you",
+                s->what, s->controller, path, have != NULL && have[0] != '\0' ? have : "none");
 }
 
 static int write_setting(int fd, const struct cgroup_setting *s)
@@ -283,7 +293,8 @@ int cgroup_apply(int fd, const char *path, const struct cgroup_settings *s, spaw
                 int r = write_setting(fd, &s->v[i]);
 
                 /* Without swap in the kernel nothing can be swapped: the limit holds by itself. */
-                if (r == -ENOENT && strcmp(s->v[i].file, "memory.swap.max") == 0 && faccessat(fd, "memory.max", F_OK, 0) == 0)
+                if (r == -ENOENT && strcmp(s->v[i].file, "memory.swap.max") == 0 &&
+                    faccessat(fd, "memory.max", F_OK, 0) == 0)
                         continue;
                 /* "No limit" needs no controller. */
                 if (r == -ENOENT && (strcmp(s->v[i].value, "max") == 0 || strncmp(s->v[i].value, "max ", 4) == 0))
@@ -291,7 +302,8 @@ int cgroup_apply(int fd, const char *path, const struct cgroup_settings *s, spaw
                 if (r == -ENOENT)
                         return missing_controller(fd, path, &s->v[i], e);
                 if (r < 0)
-                        return fail_code(e, r, "cgroup", "set %s: write `%s` to `%s/%s`", s->v[i].what, s->v[i].value, path, s->v[i].file);
+                        return fail_code(e, r, "cgroup", "set %s: write `%s` to `%s/%s`", s->v[i].what, s->v[i].value,
+                                         path, s->v[i].file);
         }
         return 0;
 }

@@ -12,9 +12,9 @@
 
 struct cgroup {
         char path[PATH_MAX]; /* absolute; "": the container stays in its creator's cgroup */
-        char scope[256];     /* systemd unit; "": none */
-        int fd;              /* of the directory, -1: none */
-        bool created;        /* by us: to be removed when creation fails */
+        char scope[256]; /* systemd unit; "": none */
+        int fd; /* of the directory, -1: none */
+        bool created; /* by us: to be removed when creation fails */
 };
 
 /* Make the container's cgroup and set its limits.

@@ -25,8 +25,10 @@ static int parse(const struct command *cmd, int argc, char **argv, struct create
                 {"no-pivot", 0, OPT_FLAG, &a->o.no_pivot, "do not use pivot_root"},
                 {"no-new-keyring", 0, OPT_FLAG, &a->o.no_new_keyring, "keep the caller's session keyring"},
                 {"no-subreaper", 0, OPT_FLAG, NULL, NULL},
-                {run ? "detach" : "help-detach", run ? 'd' : 0, OPT_FLAG, &a->detach, run ? "do not wait for the container" : NULL},
-                {run ? "keep" : "help-keep", 0, OPT_FLAG, &a->keep, run ? "do not delete the container when it ends" : NULL},
+                {run ? "detach" : "help-detach", run ? 'd' : 0, OPT_FLAG, &a->detach,
+                 run ? "do not wait for the container" : NULL},
+                {run ? "keep" : "help-keep", 0, OPT_FLAG, &a->keep,
+                 run ? "do not delete the container when it ends" : NULL},
                 {NULL},
         };
         int n, r = cmd_parse(cmd, table, argc, argv, false, 1, 1, &n, e);

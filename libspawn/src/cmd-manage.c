@@ -35,7 +35,8 @@ CMD(cmd_state)
                 return r > 0 ? 0 : r;
         r = load_one(rt, argv[1], &s, &status, e);
         if (r == 0) {
-                _cleanup_free_ char *text = state_oci_json(&s, status_name(status), status == STATUS_STOPPED ? 0 : s.pid, true);
+                _cleanup_free_ char *text =
+                        state_oci_json(&s, status_name(status), status == STATUS_STOPPED ? 0 : s.pid, true);
 
                 (void) puts(text != NULL ? text : "{}");
         }
@@ -139,7 +140,8 @@ CMD(cmd_list)
                         continue;
                 /* A damaged record is nobody else's problem. */
                 if (load_one(rt, de->d_name, &s, &status, NULL) == 0) {
-                        _cleanup_free_ char *text = state_oci_json(&s, status_name(status), status == STATUS_STOPPED ? 0 : s.pid, false);
+                        _cleanup_free_ char *text =
+                                state_oci_json(&s, status_name(status), status == STATUS_STOPPED ? 0 : s.pid, false);
 
                         if (strcmp(format, "json") == 0 && !quiet)
                                 json_object_array_add(all, json_tokener_parse(text));
@@ -151,7 +153,8 @@ CMD(cmd_list)
         if (dir != NULL)
                 (void) closedir(dir);
         if (strcmp(format, "json") == 0 && !quiet)
-                (void) puts(json_object_to_json_string_ext(all, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+                (void) puts(
+                        json_object_to_json_string_ext(all, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
         return 0;
 }
 
@@ -219,7 +222,8 @@ static int freeze(const struct runtime *rt, const struct command *cmd, int argc,
                 return r > 0 ? 0 : r;
         r = with_cgroup(rt, argv[1], &s, &status, e);
         if (r == 0 && status != want && !(on && status == STATUS_CREATED))
-                r = fail_text(e, "cgroup", "cannot %s container `%s`: it is %s", cmd->name, argv[1], status_name(status));
+                r = fail_text(e, "cgroup", "cannot %s container `%s`: it is %s", cmd->name, argv[1],
+                              status_name(status));
         if (r == 0)
                 r = cgroup_freeze(s.cgroup, on, e);
         state_free(&s);

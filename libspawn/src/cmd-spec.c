@@ -60,14 +60,17 @@ CMD(cmd_spec)
         if (r != 0)
                 return r > 0 ? 0 : r;
         if (rootless)
-                (void) snprintf(maps, sizeof(maps),
-                                "\"uidMappings\":[{\"containerID\":0,\"hostID\":%u,\"size\":1}],\"gidMappings\":[{\"containerID\":0,\"hostID\":%u,\"size\":1}],",
-                                (unsigned int) geteuid(), (unsigned int) getegid());
-        (void) snprintf(text, sizeof(text), spec_text, rootless ? "" : ",\"gid=5\"", maps, rootless ? ",{\"type\":\"user\"}" : "");
+                (void) snprintf(
+                        maps, sizeof(maps),
+                        "\"uidMappings\":[{\"containerID\":0,\"hostID\":%u,\"size\":1}],\"gidMappings\":[{\"containerID\":0,\"hostID\":%u,\"size\":1}],",
+                        (unsigned int) geteuid(), (unsigned int) getegid());
+        (void) snprintf(text, sizeof(text), spec_text, rootless ? "" : ",\"gid=5\"", maps,
+                        rootless ? ",{\"type\":\"user\"}" : "");
         r = jv_parse("spec", text, strlen(text), &doc, e);
         if (r < 0)
                 return r;
-        json = json_object_to_json_string_ext(doc, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);
+        json = json_object_to_json_string_ext(doc, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                                                           JSON_C_TO_STRING_NOSLASHESCAPE);
         (void) snprintf(path, sizeof(path), "%s/config.json", bundle);
         _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
         if (fd < 0)
@@ -88,9 +91,11 @@ static struct json_object *enabled(bool on)
 
 static struct json_object *features_seccomp(void)
 {
-        static const char *const actions[] = {"SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD",
-                                              "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP"};
-        static const char *const ops[] = {"SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"};
+        static const char *const actions[] = {"SCMP_ACT_ALLOW",        "SCMP_ACT_ERRNO",       "SCMP_ACT_KILL",
+                                              "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG",
+                                              "SCMP_ACT_NOTIFY",       "SCMP_ACT_TRACE",       "SCMP_ACT_TRAP"};
+        static const char *const ops[] = {"SCMP_CMP_EQ", "SCMP_CMP_GE",        "SCMP_CMP_GT", "SCMP_CMP_LE",
+                                          "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"};
         struct json_object *o = enabled(true);
 
         json_object_object_add(o, "actions", strings(actions, ELEMENTSOF(actions)));
@@ -113,7 +118,8 @@ static struct json_object *features_cgroup(void)
 static struct json_object *features_linux(void)
 {
         static const char *const namespaces[] = {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"};
-        struct json_object *o = json_object_new_object(), *caps = json_object_new_array(), *idmap = json_object_new_object(), *ext = json_object_new_object();
+        struct json_object *o = json_object_new_object(), *caps = json_object_new_array(),
+                           *idmap = json_object_new_object(), *ext = json_object_new_object();
 
         for (int cap = 0; cap_name(cap) != NULL; cap++)
                 json_object_array_add(caps, json_object_new_string(cap_name(cap)));
@@ -146,7 +152,8 @@ CMD(cmd_features)
                 json_object_object_add(doc, "hooks", strings(hook_names, HOOK_KINDS));
                 json_object_object_add(doc, "mountOptions", json_object_get(options));
                 json_object_object_add(doc, "linux", features_linux());
-                (void) puts(json_object_to_json_string_ext(doc, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
+                (void) puts(json_object_to_json_string_ext(doc, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                                                                        JSON_C_TO_STRING_NOSLASHESCAPE));
         }
         json_object_put(options);
         return r > 0 ? 0 : r;

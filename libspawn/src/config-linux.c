@@ -13,7 +13,7 @@ static const struct {
         const char *type;
         int flag;
 } namespace_types[] = {
-        {"pid", CLONE_NEWPID}, {"network", CLONE_NEWNET}, {"mount", CLONE_NEWNS},       {"ipc", CLONE_NEWIPC},
+        {"pid", CLONE_NEWPID}, {"network", CLONE_NEWNET}, {"mount", CLONE_NEWNS},      {"ipc", CLONE_NEWIPC},
         {"uts", CLONE_NEWUTS}, {"user", CLONE_NEWUSER},   {"cgroup", CLONE_NEWCGROUP}, {"time", CLONE_NEWTIME},
 };
 
@@ -110,7 +110,8 @@ static int parse_device(const struct jv *v, struct oci_device *d, spawn_error *e
                 d->type = S_IFIFO;
         else
                 return jv_err(&type, e, "must be one of c, u, b, p");
-        if ((r = jv_int(v, "major", -1, 4095, &d->major, e)) < 0 || (r = jv_int(v, "minor", -1, 1048575, &d->minor, e)) < 0)
+        if ((r = jv_int(v, "major", -1, 4095, &d->major, e)) < 0 ||
+            (r = jv_int(v, "minor", -1, 1048575, &d->minor, e)) < 0)
                 return r;
         if ((r = jv_int(v, "fileMode", 0, 07777 | S_IFMT, &mode, e)) < 0)
                 return r;
@@ -211,8 +212,8 @@ static const struct {
         const char *prefix;
         int flag;
 } sysctl_namespaces[] = {
-        {"net.", CLONE_NEWNET},       {"fs.mqueue.", CLONE_NEWIPC},       {"kernel.msg", CLONE_NEWIPC},
-        {"kernel.sem", CLONE_NEWIPC}, {"kernel.shm", CLONE_NEWIPC},       {"kernel.domainname", CLONE_NEWUTS},
+        {"net.", CLONE_NEWNET},       {"fs.mqueue.", CLONE_NEWIPC},      {"kernel.msg", CLONE_NEWIPC},
+        {"kernel.sem", CLONE_NEWIPC}, {"kernel.shm", CLONE_NEWIPC},      {"kernel.domainname", CLONE_NEWUTS},
         {"user.", CLONE_NEWUSER},     {"kernel.hostname", CLONE_NEWUTS},
 };
 

@@ -155,7 +155,9 @@ static int parse_io_priority(const struct jv *p, struct oci_process *ret, spawn_
         static const struct {
                 const char *name;
                 int value;
-        } classes[] = {{"IOPRIO_CLASS_RT", IOPRIO_CLASS_RT}, {"IOPRIO_CLASS_BE", IOPRIO_CLASS_BE}, {"IOPRIO_CLASS_IDLE", IOPRIO_CLASS_IDLE}};
+        } classes[] = {{"IOPRIO_CLASS_RT", IOPRIO_CLASS_RT},
+                       {"IOPRIO_CLASS_BE", IOPRIO_CLASS_BE},
+                       {"IOPRIO_CLASS_IDLE", IOPRIO_CLASS_IDLE}};
         struct jv io, cls;
         const char *name = "";
         int r;
@@ -181,7 +183,8 @@ static int parse_console(const struct jv *p, struct oci_process *ret, spawn_erro
 
         if (r < 0 || (r = jv_obj(p, "consoleSize", &size, e)) <= 0)
                 return r;
-        if ((r = jv_int(&size, "height", 0, UINT16_MAX, &h, e)) < 0 || (r = jv_int(&size, "width", 0, UINT16_MAX, &w, e)) < 0)
+        if ((r = jv_int(&size, "height", 0, UINT16_MAX, &h, e)) < 0 ||
+            (r = jv_int(&size, "width", 0, UINT16_MAX, &w, e)) < 0)
                 return r;
         ret->console_height = (uint32_t) h;
         ret->console_width = (uint32_t) w;
@@ -226,7 +229,8 @@ int config_process(const struct jv *p, struct arena *a, struct oci_process *ret,
         if (r < 0)
                 return r;
         ret->has_oom_score = r > 0;
-        if ((r = jv_str(p, "apparmorProfile", &ret->apparmor, e)) < 0 || (r = jv_str(p, "selinuxLabel", &ret->selinux, e)) < 0)
+        if ((r = jv_str(p, "apparmorProfile", &ret->apparmor, e)) < 0 ||
+            (r = jv_str(p, "selinuxLabel", &ret->selinux, e)) < 0)
                 return r;
         if ((r = jv_obj(p, "scheduler", &sched, e)) < 0)
                 return r;

@@ -80,7 +80,15 @@ struct oci_hook {
         int64_t timeout; /* seconds; 0: none */
 };
 
-enum { HOOK_PRESTART, HOOK_CREATE_RUNTIME, HOOK_CREATE_CONTAINER, HOOK_START_CONTAINER, HOOK_POSTSTART, HOOK_POSTSTOP, HOOK_KINDS };
+enum {
+        HOOK_PRESTART,
+        HOOK_CREATE_RUNTIME,
+        HOOK_CREATE_CONTAINER,
+        HOOK_START_CONTAINER,
+        HOOK_POSTSTART,
+        HOOK_POSTSTOP,
+        HOOK_KINDS
+};
 extern const char *const hook_names[HOOK_KINDS];
 
 struct oci_hooks {

@@ -92,7 +92,8 @@ static int check_config(struct creation *c, spawn_error *e)
         if (!c->config.has_process || p->args.n == 0)
                 return fail_text(e, "read configuration", "process.args: missing or empty: there is nothing to run");
         if (p->terminal && !console)
-                return fail_text(e, "terminal", "process.terminal is set but there is no --console-socket to send the terminal to");
+                return fail_text(e, "terminal",
+                                 "process.terminal is set but there is no --console-socket to send the terminal to");
         if (!p->terminal && c->o->console_socket != NULL)
                 return fail_text(e, "terminal", "--console-socket is given but process.terminal is not set");
         if (stat(c->config.root_path, &st) < 0)
@@ -403,7 +404,14 @@ static void close_if_open(int fd)
 
 int container_create(const struct runtime *rt, const struct create_options *o, pid_t *ret_pid, spawn_error *e)
 {
-        struct creation c = {.rt = rt, .o = o, .dir_fd = -1, .listen_fd = -1, .console_fd = -1, .sync = {-1, -1}, .middle = -1, .pid = -1};
+        struct creation c = {.rt = rt,
+                             .o = o,
+                             .dir_fd = -1,
+                             .listen_fd = -1,
+                             .console_fd = -1,
+                             .sync = {-1, -1},
+                             .middle = -1,
+                             .pid = -1};
         int r = state_check_id(o->id, e);
 
         c.cgroup.fd = -1;

@@ -31,7 +31,8 @@ struct exec_options {
 
 /* Returns 0 with *ret_pid a child of ours that has become the program. With a terminal and no console socket
  * *ret_master is its master, else -1. */
-int container_exec(const struct runtime *rt, const struct exec_options *o, pid_t *ret_pid, int *ret_master, spawn_error *e);
+int container_exec(const struct runtime *rt, const struct exec_options *o, pid_t *ret_pid, int *ret_master,
+                   spawn_error *e);
 
 /* Write a pid as decimal. */
 int write_pid_file(const char *path, pid_t pid, spawn_error *e);

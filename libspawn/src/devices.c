@@ -46,8 +46,9 @@ static int bind_device(const struct oci_device *d, int parent, const char *name,
         if (source < 0 || fstat(source, &st) < 0)
                 return fail_errno(e, "devices", "open device `%s` of the host", d->path);
         if ((st.st_mode & S_IFMT) != d->type || (d->major >= 0 && d->minor >= 0 && st.st_rdev != device_number(d)))
-                return spawn_err(e, ENODEV, "devices", "create device `%s`: the host's file of that name is not device %lld:%lld",
-                                 d->path, (long long) d->major, (long long) d->minor);
+                return spawn_err(e, ENODEV, "devices",
+                                 "create device `%s`: the host's file of that name is not device %lld:%lld", d->path,
+                                 (long long) d->major, (long long) d->minor);
         _cleanup_close_ int tree = tree_clone(source, "", false);
         if (tree < 0)
                 return fail_code(e, tree, "devices", "bind device `%s`", d->path);

@@ -57,7 +57,8 @@ static int set_user(struct oci_process *p, const char *user, spawn_error *e)
                 return 0;
         p->gid = 0;
         p->n_groups = 0;
-        if (parse_number(user, ':', &p->uid, &rest) < 0 || (rest != NULL && parse_number(rest, '\0', &p->gid, &rest) < 0))
+        if (parse_number(user, ':', &p->uid, &rest) < 0 ||
+            (rest != NULL && parse_number(rest, '\0', &p->gid, &rest) < 0))
                 return fail_text(e, "join", "invalid user `%s`: give numbers, UID[:GID]", user);
         return 0;
 }
@@ -211,7 +212,8 @@ static int prepare(struct joining *j, spawn_error *e)
         j->pidfd = state_pidfd(&j->state);
         if (j->pidfd < 0)
                 return spawn_err(e, ESRCH, "join", "the container `%s` is not running", j->o->id);
-        if ((r = read_process(j, e)) < 0 || (r = get_filter(j, e)) < 0 || (r = seccomp_connect(&j->filter, e)) < 0 || (r = open_cgroups(j, e)) < 0)
+        if ((r = read_process(j, e)) < 0 || (r = get_filter(j, e)) < 0 || (r = seccomp_connect(&j->filter, e)) < 0 ||
+            (r = open_cgroups(j, e)) < 0)
                 return r;
         if (j->process->terminal && j->o->console_socket != NULL) {
                 j->console_fd = terminal_connect(j->o->console_socket, "console socket", e);
@@ -325,7 +327,10 @@ static int exec_steps(struct joining *j, pid_t *ret_pid, int *ret_master, spawn_
                 /* The path is one of the host: its directory is opened before the mount namespace changes. */
                 const char *slash = strrchr(j->o->pid_file, '/');
 
-                (void) snprintf(pid_path, sizeof(pid_path), "%.*s", slash == NULL ? 1 : slash == j->o->pid_file ? 1 : (int) (slash - j->o->pid_file),
+                (void) snprintf(pid_path, sizeof(pid_path), "%.*s",
+                                slash == NULL             ? 1
+                                : slash == j->o->pid_file ? 1
+                                                          : (int) (slash - j->o->pid_file),
                                 slash == NULL ? "." : j->o->pid_file);
                 pid_dir = open(pid_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
                 if (pid_dir < 0)
@@ -374,10 +379,19 @@ static void close_if_open(int fd)
                 (void) close(fd);
 }
 
-int container_exec(const struct runtime *rt, const struct exec_options *o, pid_t *ret_pid, int *ret_master, spawn_error *e)
+int container_exec(const struct runtime *rt, const struct exec_options *o, pid_t *ret_pid, int *ret_master,
+                   spawn_error *e)
 {
-        struct joining j = {.rt = rt, .o = o, .dir_fd = -1, .pidfd = -1, .cgroup_fd = -1, .init_cgroup_fd = -1,
-                            .cgroup_ns_fd = -1, .console_fd = -1, .host = {.proc_fd = -1}, .sync = {-1, -1}};
+        struct joining j = {.rt = rt,
+                            .o = o,
+                            .dir_fd = -1,
+                            .pidfd = -1,
+                            .cgroup_fd = -1,
+                            .init_cgroup_fd = -1,
+                            .cgroup_ns_fd = -1,
+                            .console_fd = -1,
+                            .host = {.proc_fd = -1},
+                            .sync = {-1, -1}};
         int r;
 
         *ret_master = -1;

@@ -5,8 +5,7 @@
 #include "libspawn.h"
 
 /* "WORDS: strerror(code)"; returns -code. */
-int fail_code(spawn_error *e, int code, const char *stage, const char *fmt, ...)
-        __attribute__((format(printf, 4, 5)));
+int fail_code(spawn_error *e, int code, const char *stage, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /* The same with errno. */
 #define fail_errno(e, stage, ...) fail_code((e), errno, (stage), __VA_ARGS__)

@@ -54,7 +54,8 @@ static int wait_hook(const struct oci_hook *h, pid_t *pid, int *ret_status, spaw
                         r = poll(&p, 1, ms);
                 while (r < 0 && errno == EINTR);
                 if (r == 0)
-                        return spawn_err(e, ETIMEDOUT, "hooks", "hook `%s` did not end within %lld seconds", h->path, (long long) h->timeout);
+                        return spawn_err(e, ETIMEDOUT, "hooks", "hook `%s` did not end within %lld seconds", h->path,
+                                         (long long) h->timeout);
         }
         while (waitpid(*pid, ret_status, 0) < 0)
                 if (errno != EINTR)
@@ -79,9 +80,11 @@ static int run_one(const struct oci_hook *h, const char *kind, const char *state
         if (r < 0)
                 return r;
         if (WIFSIGNALED(status))
-                return spawn_err(e, EIO, "hooks", "error executing hook `%s` (%s): killed by signal %d", h->path, kind, WTERMSIG(status));
+                return spawn_err(e, EIO, "hooks", "error executing hook `%s` (%s): killed by signal %d", h->path, kind,
+                                 WTERMSIG(status));
         if (WEXITSTATUS(status) != 0)
-                return spawn_err(e, EIO, "hooks", "error executing hook `%s` (%s, exit code: %d)", h->path, kind, WEXITSTATUS(status));
+                return spawn_err(e, EIO, "hooks", "error executing hook `%s` (%s, exit code: %d)", h->path, kind,
+                                 WEXITSTATUS(status));
         return 0;
 }
 

@@ -222,7 +222,9 @@ static int send_listener(const struct seccomp_filter *f, int listener, const cha
         if (text == NULL)
                 return spawn_err(e, ENOMEM, "seccomp", "out of memory");
         /* runtime-spec, "The Container Process State". */
-        n = snprintf(text, len, "{\"ociVersion\":\"" OCI_VERSION "\",\"fds\":[\"seccompFd\"],\"pid\":%d,\"metadata\":\"%s\",\"state\":%s}",
+        n = snprintf(text, len,
+                     "{\"ociVersion\":\"" OCI_VERSION
+                     "\",\"fds\":[\"seccompFd\"],\"pid\":%d,\"metadata\":\"%s\",\"state\":%s}",
                      (int) getpid(), f->metadata != NULL ? f->metadata : "", state_json);
         r = terminal_send_fd(f->listener_fd, listener, text, (size_t) n);
         return r < 0 ? fail_code(e, r, "seccomp", "send the seccomp listener to `%s`", f->listener) : 0;
@@ -239,8 +241,8 @@ static int load_seccomp(const struct seccomp_filter *f, const char *state_json, 
         return r;
 }
 
-int init_become(const struct oci_process *p, const struct seccomp_filter *f, const struct init_host *host, const char *exe,
-                int preserve_fds, const char *state_json, spawn_error *e)
+int init_become(const struct oci_process *p, const struct seccomp_filter *f, const struct init_host *host,
+                const char *exe, int preserve_fds, const char *state_json, spawn_error *e)
 {
         _cleanup_free_ const char **env = calloc(p->env.n + ENV_EXTRA + 1, sizeof(*env));
         struct process_env room;
@@ -263,7 +265,8 @@ int init_become(const struct oci_process *p, const struct seccomp_filter *f, con
         if (!p->no_new_privileges && (r = load_seccomp(f, state_json, e)) < 0)
                 return r;
         if (p->has_caps) {
-                r = caps_apply(p->caps[CAPS_EFFECTIVE], p->caps[CAPS_PERMITTED], p->caps[CAPS_INHERITABLE], p->caps[CAPS_AMBIENT], e);
+                r = caps_apply(p->caps[CAPS_EFFECTIVE], p->caps[CAPS_PERMITTED], p->caps[CAPS_INHERITABLE],
+                               p->caps[CAPS_AMBIENT], e);
                 if (r < 0)
                         return r;
         }
@@ -287,8 +290,8 @@ static int stage_become(struct init *i, spawn_error *e)
 _Noreturn void init_main(struct init *i)
 {
         static int (*const stages[])(struct init *, spawn_error *) = {
-                stage_isolate, stage_host_proc, stage_rootfs,   stage_terminal, stage_hooks,
-                stage_pivot,   stage_identity,  stage_wait,     stage_become,
+                stage_isolate, stage_host_proc, stage_rootfs, stage_terminal, stage_hooks,
+                stage_pivot,   stage_identity,  stage_wait,   stage_become,
         };
         spawn_error e = {0};
 

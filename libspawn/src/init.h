@@ -23,11 +23,11 @@ struct init {
         struct seccomp_filter *seccomp;
         const char *state_json; /* for hooks in the container; pid not filled in */
         const char *cgroup;
-        int sync_fd;    /* to the parent */
-        int listen_fd;  /* start socket */
+        int sync_fd; /* to the parent */
+        int listen_fd; /* start socket */
         int console_fd; /* connected console socket, -1: none */
         int preserve_fds;
-        int postponed;  /* namespaces that the middle process could not join */
+        int postponed; /* namespaces that the middle process could not join */
         bool rootless, no_pivot, no_new_keyring;
         bool move_to_cgroup; /* the fork could not put us there */
 
@@ -48,7 +48,7 @@ int init_host_proc(const struct oci_process *p, bool rootless, struct init_host 
 /* Limits and ids: everything after which the process is the container's user, still with all capabilities. */
 int init_identity(const struct oci_process *p, bool keep_groups, int last_cap, char exe[PATH_MAX], spawn_error *e);
 /* Label, capabilities, seccomp, and the program. Returns only on failure. */
-int init_become(const struct oci_process *p, const struct seccomp_filter *f, const struct init_host *host, const char *exe,
-                int preserve_fds, const char *state_json, spawn_error *e);
+int init_become(const struct oci_process *p, const struct seccomp_filter *f, const struct init_host *host,
+                const char *exe, int preserve_fds, const char *state_json, spawn_error *e);
 
 #endif

@@ -88,7 +88,8 @@ int replace_file_at(int dirfd, const char *name, const void *data, size_t len, m
         if (r < 0 || (size_t) r >= sizeof(tmp))
                 return -ENAMETOOLONG;
         {
-                _cleanup_close_ int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+                _cleanup_close_ int fd =
+                        openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
 
                 if (fd < 0)
                         return -errno;

@@ -264,9 +264,9 @@ int jv_parse(const char *name, const char *text, size_t len, struct json_object 
         end = json_tokener_get_parse_end(tok);
         json_tokener_free(tok);
         if (*ret == NULL)
-                return spawn_err(e, EINVAL, "read JSON", "parse `%s`: %s at byte %zu", name,
-                                 err == json_tokener_continue ? "document ends too early"
-                                                              : json_tokener_error_desc(err), end);
+                return spawn_err(
+                        e, EINVAL, "read JSON", "parse `%s`: %s at byte %zu", name,
+                        err == json_tokener_continue ? "document ends too early" : json_tokener_error_desc(err), end);
         if (!json_object_is_type(*ret, json_type_object)) {
                 json_object_put(*ret);
                 *ret = NULL;

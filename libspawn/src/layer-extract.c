@@ -16,9 +16,9 @@
 #include "layer.h"
 #include "util.h"
 
-#define WHITEOUT_PREFIX ".wh."          /* OCI image spec, layer.md, "Whiteouts" */
+#define WHITEOUT_PREFIX ".wh." /* OCI image spec, layer.md, "Whiteouts" */
 #define WHITEOUT_OPAQUE ".wh..wh..opq"
-#define WHITEOUT_META ".wh..wh."        /* aufs' own files in very old layers: not content */
+#define WHITEOUT_META ".wh..wh." /* aufs' own files in very old layers: not content */
 
 struct dir_time {
         char *path;
@@ -32,7 +32,7 @@ struct extract {
         struct archive *archive;
         spawn_error stream_error; /* filled by the read callback */
         int stream_code;
-        struct dir_time *dirs;    /* set at the end: creating files in a directory changes its time */
+        struct dir_time *dirs; /* set at the end: creating files in a directory changes its time */
         size_t n_dirs, max_dirs;
         struct layer_result result;
         spawn_error *reterr;
@@ -42,7 +42,7 @@ struct extract {
 struct member {
         struct archive_entry *entry;
         const char *name; /* as in the tar, for messages */
-        int at;           /* directory, owned by the tree */
+        int at; /* directory, owned by the tree */
         const char *base;
         mode_t mode;
         struct timespec mtime;
@@ -276,7 +276,8 @@ static int extract_root(struct extract *x, const struct member *m)
         _cleanup_close_ int fd = -1;
 
         if (archive_entry_filetype(m->entry) != AE_IFDIR)
-                return spawn_err(x->reterr, EINVAL, "unpack layer", "entry \"%.300s\" would replace the root directory", m->name);
+                return spawn_err(x->reterr, EINVAL, "unpack layer", "entry \"%.300s\" would replace the root directory",
+                                 m->name);
         fd = openat(x->tree.root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         return fd < 0 ? fail(x, errno, "open directory", m) : finish_dir(x, m, "", fd);
 }
@@ -302,8 +303,8 @@ static int extract_hardlink(struct extract *x, const struct member *m, const cha
         int r = layer_clean_path(target, old, x->reterr);
 
         if (r < 0)
-                return spawn_err(x->reterr, EINVAL, "create hard link", "%.200s: its target \"%.200s\" leads out of the layer",
-                                 m->name, target);
+                return spawn_err(x->reterr, EINVAL, "create hard link",
+                                 "%.200s: its target \"%.200s\" leads out of the layer", m->name, target);
         if (strcmp(old, path) == 0)
                 return 0;
         slash = strrchr(old, '/');
@@ -317,7 +318,8 @@ static int extract_hardlink(struct extract *x, const struct member *m, const cha
                 if (linkat(dir, slash ? slash + 1 : old, m->at, m->base, 0) == 0)
                         return 0;
         }
-        return spawn_err(x->reterr, errno, "create hard link", "%.200s to \"%.200s\": %s", m->name, target, strerror(errno));
+        return spawn_err(x->reterr, errno, "create hard link", "%.200s to \"%.200s\": %s", m->name, target,
+                         strerror(errno));
 }
 
 /* A user namespace may make fifos and whiteouts, but no other device (mknod(2)): counted and left out. */
@@ -347,7 +349,8 @@ static int extract_whiteout(struct extract *x, const struct member *m, const cha
         struct stat st;
 
         if (base[0] == '\0' || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
-                return spawn_err(x->reterr, EINVAL, "unpack layer", "entry \"%.300s\" is a whiteout of nothing", m->name);
+                return spawn_err(x->reterr, EINVAL, "unpack layer", "entry \"%.300s\" is a whiteout of nothing",
+                                 m->name);
         if (mknodat(m->at, base, S_IFCHR, makedev(0, 0)) == 0)
                 return 0;
         if (errno != EEXIST || fstatat(m->at, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -383,7 +386,8 @@ static int extract_typed(struct extract *x, const struct member *m, const char *
         case AE_IFIFO:
                 return extract_node(x, m);
         default:
-                return spawn_err(x->reterr, EINVAL, "unpack layer", "entry \"%.300s\" has a type that no file has", m->name);
+                return spawn_err(x->reterr, EINVAL, "unpack layer", "entry \"%.300s\" has a type that no file has",
+                                 m->name);
         }
 }
 
@@ -406,7 +410,8 @@ static int extract_entry(struct extract *x, struct archive_entry *entry)
         int r;
 
         if (name == NULL)
-                return spawn_err(x->reterr, EBADMSG, "read layer", "entry %llu has no name", (unsigned long long) x->result.entries);
+                return spawn_err(x->reterr, EBADMSG, "read layer", "entry %llu has no name",
+                                 (unsigned long long) x->result.entries);
         r = layer_clean_path(name, path, x->reterr);
         if (r < 0)
                 return r;
@@ -433,7 +438,8 @@ static int set_dir_times(struct extract *x)
                 _cleanup_close_ int fd = layer_tree_open_dir(&x->tree, x->dirs[i].path);
 
                 if (fd >= 0 && utimensat(fd, "", times, AT_EMPTY_PATH) < 0)
-                        return spawn_err(x->reterr, errno, "set time of", "%.400s: %s", x->dirs[i].path, strerror(errno));
+                        return spawn_err(x->reterr, errno, "set time of", "%.400s: %s", x->dirs[i].path,
+                                         strerror(errno));
         }
         return 0;
 }
@@ -450,7 +456,8 @@ static int extract_all(struct extract *x)
                 if (r < ARCHIVE_WARN)
                         return archive_fail(x, NULL);
                 if (++x->result.entries > LAYER_MAX_ENTRIES)
-                        return spawn_err(x->reterr, EFBIG, "unpack layer", "it has more than %u entries", LAYER_MAX_ENTRIES);
+                        return spawn_err(x->reterr, EFBIG, "unpack layer", "it has more than %u entries",
+                                         LAYER_MAX_ENTRIES);
                 r = extract_entry(x, entry);
                 if (r < 0)
                         return r;
@@ -472,7 +479,8 @@ int layer_extract(struct layer_stream *s, int root_fd, bool initial_userns, cons
         if (x.archive == NULL)
                 return spawn_err(reterr, ENOMEM, "unpack layer", "out of memory");
         /* A layer without any file is an empty stream or just zeros. */
-        if (archive_read_support_format_tar(x.archive) != ARCHIVE_OK || archive_read_support_format_empty(x.archive) != ARCHIVE_OK ||
+        if (archive_read_support_format_tar(x.archive) != ARCHIVE_OK ||
+            archive_read_support_format_empty(x.archive) != ARCHIVE_OK ||
             archive_read_open(x.archive, &x, NULL, on_read, NULL) != ARCHIVE_OK)
                 r = archive_fail(&x, NULL);
         else

@@ -22,15 +22,20 @@ struct options {
 
 static int usage(void)
 {
-        (void) fputs("usage: podlike-layer unpack --dest DIR [--diff-id sha256:HEX] [--max-size BYTES] [--xattr user|trusted]\n",
-                     stderr);
+        (void) fputs(
+                "usage: podlike-layer unpack --dest DIR [--diff-id sha256:HEX] [--max-size BYTES] [--xattr user|trusted]\n",
+                stderr);
         return 2;
 }
 
 /* Length of the valid UTF-8 sequence at p, 0 if there is none (RFC 3629). */
 static size_t utf8_len(const unsigned char *p)
 {
-        size_t n = p[0] < 0x80 ? 1 : (p[0] & 0xe0) == 0xc0 && p[0] >= 0xc2 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : (p[0] & 0xf8) == 0xf0 && p[0] <= 0xf4 ? 4 : 0;
+        size_t n = p[0] < 0x80                             ? 1
+                   : (p[0] & 0xe0) == 0xc0 && p[0] >= 0xc2 ? 2
+                   : (p[0] & 0xf0) == 0xe0                 ? 3
+                   : (p[0] & 0xf8) == 0xf0 && p[0] <= 0xf4 ? 4
+                                                           : 0;
 
         for (size_t i = 1; i < n; i++)
                 if ((p[i] & 0xc0) != 0x80)
@@ -79,7 +84,8 @@ static bool in_initial_userns(void)
         unsigned inside, outside, count;
         ssize_t n = fd < 0 ? -1 : read(fd, buf, sizeof(buf) - 1);
 
-        return n > 0 && sscanf(buf, "%u %u %u", &inside, &outside, &count) == 3 && inside == 0 && outside == 0 && count == UINT32_MAX;
+        return n > 0 && sscanf(buf, "%u %u %u", &inside, &outside, &count) == 3 && inside == 0 && outside == 0 &&
+               count == UINT32_MAX;
 }
 
 static int unpack(const struct options *o, struct layer_result *result, char ret_hex[65], spawn_error *reterr)
@@ -95,15 +101,16 @@ static int unpack(const struct options *o, struct layer_result *result, char ret
         r = layer_stream_open(STDIN_FILENO, o->max_size, &stream, reterr);
         if (r < 0)
                 return r;
-        r = layer_extract(stream, root, initial, trusted ? "trusted.overlay.opaque" : "user.overlay.opaque", result, reterr);
+        r = layer_extract(stream, root, initial, trusted ? "trusted.overlay.opaque" : "user.overlay.opaque", result,
+                          reterr);
         if (r < 0)
                 return r;
         r = layer_stream_finish(stream, ret_hex, reterr);
         if (r < 0)
                 return r;
         if (o->diff_id != NULL && strcmp(o->diff_id, ret_hex) != 0)
-                return spawn_err(reterr, EBADMSG, "verify layer", "its content has the digest sha256:%s, expected sha256:%s",
-                                 ret_hex, o->diff_id);
+                return spawn_err(reterr, EBADMSG, "verify layer",
+                                 "its content has the digest sha256:%s, expected sha256:%s", ret_hex, o->diff_id);
         return 0;
 }
 
@@ -171,8 +178,8 @@ int main(int argc, char **argv)
         (void) fcntl(STDIN_FILENO, F_SETPIPE_SZ, 1 << 20); /* fewer wake-ups; refused for files, which is fine */
         if (unpack(&o, &result, hex, &error) < 0)
                 _exit(report_error(&error)); /* the reading thread may still be at work */
-        (void) printf("{\"diff_id\":\"sha256:%s\",\"size\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"skipped_devices\":%" PRIu64
-                      ",\"skipped_xattrs\":%" PRIu64 "}\n",
+        (void) printf("{\"diff_id\":\"sha256:%s\",\"size\":%" PRIu64 ",\"entries\":%" PRIu64
+                      ",\"skipped_devices\":%" PRIu64 ",\"skipped_xattrs\":%" PRIu64 "}\n",
                       hex, result.size, result.entries, result.skipped_devices, result.skipped_xattrs);
         return fflush(stdout) == 0 ? 0 : 1;
 }

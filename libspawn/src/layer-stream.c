@@ -28,7 +28,7 @@ struct layer_stream {
         EVP_MD_CTX *hash;
         struct slot ring[SLOTS];
         unsigned head, tail; /* counts of slots published and released */
-        bool holding;        /* the consumer still reads slot tail */
+        bool holding; /* the consumer still reads slot tail */
         bool ended;
         int code; /* the producer's result once ended */
         spawn_error error;
@@ -140,12 +140,15 @@ static int produce_plain(struct layer_stream *s)
 static int gzip_error(struct layer_stream *s, const z_stream *z, int code)
 {
         return spawn_err(&s->error, EBADMSG, "decompress layer", "gzip: %s",
-                         z->msg ? z->msg : code == Z_MEM_ERROR ? "out of memory" : "corrupt data");
+                         z->msg                ? z->msg
+                         : code == Z_MEM_ERROR ? "out of memory"
+                                               : "corrupt data");
 }
 
 static int inflate_all(struct layer_stream *s, z_stream *z)
 {
-        bool member_open = false; /* between a member's header and its trailer (RFC 1952, 2.2: members follow each other) */
+        bool member_open =
+                false; /* between a member's header and its trailer (RFC 1952, 2.2: members follow each other) */
         int r;
 
         for (;;) {
@@ -159,7 +162,8 @@ static int inflate_all(struct layer_stream *s, z_stream *z)
                                 return r;
                         if (s->in_eof) {
                                 if (member_open)
-                                        return spawn_err(&s->error, EBADMSG, "decompress layer", "gzip: the data ends too early");
+                                        return spawn_err(&s->error, EBADMSG, "decompress layer",
+                                                         "gzip: the data ends too early");
                                 return publish_slot(s, slot);
                         }
                         if (!member_open) {
@@ -222,10 +226,12 @@ static int unzstd_all(struct layer_stream *s, ZSTD_DCtx *ctx)
                         in = (ZSTD_inBuffer){.src = s->input, .size = s->in_len, .pos = s->in_pos};
                         pending = ZSTD_decompressStream(ctx, &out, &in);
                         if (ZSTD_isError(pending))
-                                return spawn_err(&s->error, EBADMSG, "decompress layer", "zstd: %s", ZSTD_getErrorName(pending));
+                                return spawn_err(&s->error, EBADMSG, "decompress layer", "zstd: %s",
+                                                 ZSTD_getErrorName(pending));
                         /* At the end of input the decoder may still hold output; none left means a cut frame. */
                         if (s->in_eof && pending != 0 && out.pos == slot->len)
-                                return spawn_err(&s->error, EBADMSG, "decompress layer", "zstd: the data ends too early");
+                                return spawn_err(&s->error, EBADMSG, "decompress layer",
+                                                 "zstd: the data ends too early");
                         s->in_pos = in.pos;
                         slot->len = out.pos;
                 }
@@ -250,7 +256,8 @@ static int produce_zstd(struct layer_stream *s)
 /* zstd frames 0xFD2FB528, skippable frames 0x184D2A5? (RFC 8878, 3.1). */
 static bool is_zstd(const unsigned char *p)
 {
-        return memcmp(p, "\x28\xb5\x2f\xfd", 4) == 0 || ((p[0] & 0xf0) == 0x50 && memcmp(p + 1, "\x2a\x4d\x18", 3) == 0);
+        return memcmp(p, "\x28\xb5\x2f\xfd", 4) == 0 ||
+               ((p[0] & 0xf0) == 0x50 && memcmp(p + 1, "\x2a\x4d\x18", 3) == 0);
 }
 
 static int produce(struct layer_stream *s)

@@ -46,9 +46,11 @@ int layer_clean_path(const char *name, char *ret, spawn_error *reterr)
                 size_t n = strcspn(p, "/");
 
                 if (n == 2 && p[0] == '.' && p[1] == '.')
-                        return spawn_err(reterr, EINVAL, "unpack layer", "entry \"%.200s\" leads out of the layer", name);
+                        return spawn_err(reterr, EINVAL, "unpack layer", "entry \"%.200s\" leads out of the layer",
+                                         name);
                 if (n > NAME_MAX || len + n + 2 > PATH_MAX || depth > LAYER_MAX_DEPTH)
-                        return spawn_err(reterr, ENAMETOOLONG, "unpack layer", "entry \"%.200s...\": the name is too long or too deep", name);
+                        return spawn_err(reterr, ENAMETOOLONG, "unpack layer",
+                                         "entry \"%.200s...\": the name is too long or too deep", name);
                 if (n > 0 && !(n == 1 && p[0] == '.')) {
                         if (len > 0)
                                 ret[len++] = '/';
@@ -164,7 +166,8 @@ static int enter(struct layer_tree *t, const char *dir, bool for_whiteout, spawn
         return 0;
 }
 
-int layer_tree_parent(struct layer_tree *t, const char *path, bool for_whiteout, const char **ret_base, spawn_error *reterr)
+int layer_tree_parent(struct layer_tree *t, const char *path, bool for_whiteout, const char **ret_base,
+                      spawn_error *reterr)
 {
         const char *slash = strrchr(path, '/');
         char dir[PATH_MAX];

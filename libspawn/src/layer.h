@@ -9,12 +9,12 @@
 #include "libspawn.h"
 
 /* Limits. Each is far above any layer seen in a public registry and far below what would hurt the host. */
-#define LAYER_MAX_ENTRIES 4000000u                  /* node_modules layers reach some hundred thousand */
-#define LAYER_MAX_DEPTH 1024u                       /* PATH_MAX allows 2047 one-letter components */
-#define LAYER_MAX_XATTR_BYTES (64u << 10)           /* XATTR_SIZE_MAX of the kernel */
-#define LAYER_DEFAULT_MAX_SIZE (UINT64_C(1) << 40)  /* uncompressed bytes when --max-size is not given */
-#define LAYER_RATIO_FREE (UINT64_C(4) << 30)        /* below this many bytes no ratio is checked */
-#define LAYER_MAX_RATIO 1100u                       /* deflate cannot exceed 1032:1 (zlib's technical notes) */
+#define LAYER_MAX_ENTRIES 4000000u /* node_modules layers reach some hundred thousand */
+#define LAYER_MAX_DEPTH 1024u /* PATH_MAX allows 2047 one-letter components */
+#define LAYER_MAX_XATTR_BYTES (64u << 10) /* XATTR_SIZE_MAX of the kernel */
+#define LAYER_DEFAULT_MAX_SIZE (UINT64_C(1) << 40) /* uncompressed bytes when --max-size is not given */
+#define LAYER_RATIO_FREE (UINT64_C(4) << 30) /* below this many bytes no ratio is checked */
+#define LAYER_MAX_RATIO 1100u /* deflate cannot exceed 1032:1 (zlib's technical notes) */
 
 /* layer-stream.c: stdin, decompressed and hashed by a thread of its own, so that inflate and file creation overlap.
  * The thread is never joined when unpacking failed: the program ends. */
@@ -27,9 +27,9 @@ int layer_stream_finish(struct layer_stream *s, char ret_hex[65], spawn_error *r
 
 struct layer_result {
         uint64_t entries;
-        uint64_t size;            /* bytes of regular files */
+        uint64_t size; /* bytes of regular files */
         uint64_t skipped_devices; /* device nodes that a user namespace may not create */
-        uint64_t skipped_xattrs;  /* attributes that the file system or the namespace refuses */
+        uint64_t skipped_xattrs; /* attributes that the file system or the namespace refuses */
 };
 
 /* layer-extract.c */
@@ -39,8 +39,8 @@ int layer_extract(struct layer_stream *s, int root_fd, bool initial_userns, cons
 /* layer-tree.c: names to directory fds beneath the root, and removal of what a later entry replaces. */
 struct layer_tree {
         int root_fd;
-        int dir_fd;          /* of the directory used last: entries come grouped by directory */
-        char dir[4096];      /* its cleaned path, "" for the root */
+        int dir_fd; /* of the directory used last: entries come grouped by directory */
+        char dir[4096]; /* its cleaned path, "" for the root */
         bool dir_valid, stale;
         const char *opaque_xattr;
 };
@@ -49,7 +49,8 @@ struct layer_tree {
 int layer_clean_path(const char *name, char *ret, spawn_error *reterr);
 /* The directory that holds path, created where missing (0755, root), and the last component. The fd belongs to the tree.
  * -ENOTDIR: a file of this layer stands in the way. */
-int layer_tree_parent(struct layer_tree *t, const char *path, bool for_whiteout, const char **ret_base, spawn_error *reterr);
+int layer_tree_parent(struct layer_tree *t, const char *path, bool for_whiteout, const char **ret_base,
+                      spawn_error *reterr);
 /* Remove what stands at base. *ret_whiteout: it was a whiteout, so lower layers' content of this name stays hidden. */
 int layer_tree_remove(struct layer_tree *t, int dir_fd, const char *base, bool *ret_whiteout, spawn_error *reterr);
 int layer_tree_set_opaque(struct layer_tree *t, int dir_fd, spawn_error *reterr);

@@ -51,7 +51,8 @@ int container_start(const struct runtime *rt, const char *id, spawn_error *e)
         }
         _cleanup_close_ int fd = state_alive(&s) ? start_connect(dir) : -ESRCH;
         if (fd < 0) {
-                r = spawn_err(e, EINVAL, "start", "cannot start container `%s`: it is %s, not created", id, status_name(state_status(dir, &s)));
+                r = spawn_err(e, EINVAL, "start", "cannot start container `%s`: it is %s, not created", id,
+                              status_name(state_status(dir, &s)));
                 state_free(&s);
                 return r;
         }
@@ -125,7 +126,8 @@ static int kill_hard(const struct state *s, spawn_error *e)
                 if (s->cgroup != NULL)
                         (void) cgroup_kill(s->cgroup);
                 if (poll(&p, 1, 10000) == 0)
-                        return spawn_err(e, ETIMEDOUT, "delete", "delete container `%s`: its process %d does not die", s->id, (int) s->pid);
+                        return spawn_err(e, ETIMEDOUT, "delete", "delete container `%s`: its process %d does not die",
+                                         s->id, (int) s->pid);
         }
         return 0;
 }
@@ -139,7 +141,9 @@ static int delete_steps(const struct runtime *rt, int dir, const struct state *s
         if (status == STATUS_CREATING)
                 return spawn_err(e, EBUSY, "delete", "container `%s` is being created", s->id);
         if (!force && status != STATUS_STOPPED && status != STATUS_CREATED)
-                return spawn_err(e, EBUSY, "delete", "the container `%s` is not in `created` or `stopped` state: it is %s", s->id, status_name(status));
+                return spawn_err(e, EBUSY, "delete",
+                                 "the container `%s` is not in `created` or `stopped` state: it is %s", s->id,
+                                 status_name(status));
         r = kill_hard(s, e);
         if (r < 0)
                 return r;

@@ -78,7 +78,8 @@ int cmd_parse(const struct command *cmd, const struct option_def *table, int arg
 
 static void print_help(const struct option_def *table)
 {
-        (void) puts("Usage: podlike-spawn [OPTION]... COMMAND [ARGUMENT]...\n\nRuns containers from OCI bundles.\n\nCommands:");
+        (void) puts(
+                "Usage: podlike-spawn [OPTION]... COMMAND [ARGUMENT]...\n\nRuns containers from OCI bundles.\n\nCommands:");
         for (const struct command *c = commands; c->name != NULL; c++)
                 printf("  %-10s %s\n", c->name, c->summary);
         (void) puts("\nOptions:");

@@ -9,14 +9,14 @@
 struct arena;
 
 struct mount_options {
-        bool bind, recursive;      /* bind, rbind */
-        bool tmpcopyup;            /* tmpfs: start with what the image has there */
+        bool bind, recursive; /* bind, rbind */
+        bool tmpcopyup; /* tmpfs: start with what the image has there */
         bool idmap, idmap_recursive;
-        unsigned long ms_flags;    /* MS_*: for a new file system */
+        unsigned long ms_flags; /* MS_*: for a new file system */
         uint64_t attr_set, attr_clr; /* MOUNT_ATTR_*: for a bind mount; only what the options named */
-        uint64_t rec_set, rec_clr;   /* the same for it and everything below (rro ...) */
+        uint64_t rec_set, rec_clr; /* the same for it and everything below (rro ...) */
         unsigned long propagation; /* MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE, with MS_REC for the r forms */
-        const char *data;          /* what only the file system understands, comma separated; NULL: nothing */
+        const char *data; /* what only the file system understands, comma separated; NULL: nothing */
 };
 
 /* Returns 0, or -ENOMEM with *ret_bad the index of the option that did not fit. Later options win. */

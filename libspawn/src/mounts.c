@@ -42,7 +42,8 @@ static int attach_with_options(int tree, int target, const struct mount_options 
                 return r;
         r = tree_setattr(tree, true, o->rec_set, o->rec_clr, 0);
         if (r == 0 && o->propagation != 0)
-                r = tree_setattr(tree, recursive && (o->propagation & MS_REC), 0, 0, o->propagation & ~(unsigned long) MS_REC);
+                r = tree_setattr(tree, recursive && (o->propagation & MS_REC), 0, 0,
+                                 o->propagation & ~(unsigned long) MS_REC);
         return r < 0 ? r : tree_attach(tree, target);
 }
 
@@ -55,7 +56,8 @@ static int open_target(const struct op *op, struct builder *b, const char *type,
         if (fd == -ENOENT)
                 fd = root_create(b->root_fd, op->target, true);
         if (fd == -ELOOP)
-                return spawn_err(e, ELOOP, "mounts", "mount `%s` to `%s`: the target must not be a symbolic link", type, op->target);
+                return spawn_err(e, ELOOP, "mounts", "mount `%s` to `%s`: the target must not be a symbolic link", type,
+                                 op->target);
         return fd < 0 ? fail_code(e, fd, "mounts", "create mount target `%s`", op->target) : fd;
 }
 
@@ -69,13 +71,15 @@ static int mount_fallback(const struct op *op, struct builder *b, const char *ty
                 if (fallbacks[i].unless_ns != 0 && config_namespace(b->config, fallbacks[i].unless_ns) != NULL)
                         return -EPERM;
                 /* Without a cgroup namespace the paths in /proc/PID/cgroup are the host's, and so must the tree be. */
-                if (strcmp(type, "cgroup2") == 0 && b->cgroup != NULL && config_namespace(b->config, CLONE_NEWCGROUP) != NULL)
+                if (strcmp(type, "cgroup2") == 0 && b->cgroup != NULL &&
+                    config_namespace(b->config, CLONE_NEWCGROUP) != NULL)
                         source = b->cgroup;
                 _cleanup_close_ int tree = tree_clone(AT_FDCWD, source, true);
                 if (tree < 0)
                         return tree;
                 /* Flags of the whole tree: "ro" on /sys alone would leave what is mounted below it writable. */
-                int r = tree_setattr(tree, true, op->mount->options.attr_set & ~(uint64_t) MOUNT_ATTR__ATIME, 0, MS_PRIVATE);
+                int r = tree_setattr(tree, true, op->mount->options.attr_set & ~(uint64_t) MOUNT_ATTR__ATIME, 0,
+                                     MS_PRIVATE);
                 return r < 0 ? r : tree_attach(tree, target);
         }
         return -EPERM;
@@ -165,7 +169,8 @@ int op_filesystem(const struct op *op, struct builder *b, spawn_error *e)
                         return 0;
         }
         if (r < 0)
-                return fail_code(e, r, "mounts", "mount `%s` to `%s`", m->source != NULL ? m->source : type, op->target);
+                return fail_code(e, r, "mounts", "mount `%s` to `%s`", m->source != NULL ? m->source : type,
+                                 op->target);
         return finish(op, b, target, e);
 }
 
@@ -179,7 +184,8 @@ static int clone_source(const struct op *op, spawn_error *e)
         if (tree == -EINVAL && !m->options.recursive)
                 tree = tree_clone(AT_FDCWD, m->source, true);
         if (tree == -ENOSYS)
-                return spawn_err(e, ENOSYS, "mounts", "bind `%s`: this kernel is too old, Linux 5.12 is needed", m->source);
+                return spawn_err(e, ENOSYS, "mounts", "bind `%s`: this kernel is too old, Linux 5.12 is needed",
+                                 m->source);
         return tree < 0 ? fail_code(e, tree, "mounts", "mount `%s` to `%s`", m->source, m->destination) : tree;
 }
 
@@ -200,7 +206,9 @@ static int apply_idmap(int tree, const struct op *op)
         if (op->idmap_fd < 0)
                 return 0;
         return mount_setattr(tree, "", AT_EMPTY_PATH | (op->mount->options.idmap_recursive ? AT_RECURSIVE : 0U), &attr,
-                             sizeof(attr)) < 0 ? -errno : 0;
+                             sizeof(attr)) < 0
+                       ? -errno
+                       : 0;
 }
 
 int op_bind(const struct op *op, struct builder *b, spawn_error *e)

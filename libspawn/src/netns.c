@@ -20,7 +20,7 @@ struct pin {
 static int loopback_up(spawn_error *reterr)
 {
         _cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+        struct ifreq ifr = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
 
         if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
                 return spawn_err(reterr, errno, "bring up loopback", "%s", strerror(errno));
@@ -48,7 +48,8 @@ static void *pin_thread(void *arg)
         skip_address_detection();
         pin->result = loopback_up(pin->reterr);
         if (pin->result == 0 && mount("/proc/thread-self/ns/net", pin->path, NULL, MS_BIND, NULL) < 0)
-                pin->result = spawn_err(pin->reterr, errno, "pin network namespace", "%s: %s", pin->path, strerror(errno));
+                pin->result =
+                        spawn_err(pin->reterr, errno, "pin network namespace", "%s: %s", pin->path, strerror(errno));
         return NULL;
 }
 
@@ -56,7 +57,7 @@ static void *pin_thread(void *arg)
  * and because a thread costs 50 us where a fork of the interpreter costs 1 ms. */
 int spawn_netns_pin(const char *path, spawn_error *reterr)
 {
-        struct pin pin = { .path = path, .reterr = reterr };
+        struct pin pin = {.path = path, .reterr = reterr};
         pthread_t thread;
         int r;
         _cleanup_close_ int fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

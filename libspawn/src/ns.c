@@ -35,7 +35,8 @@ int ns_open(const struct config *c, struct ns_set *ret, spawn_error *e)
                         return fail_errno(e, "namespaces", "open %s namespace `%s`", ns->type, ns->path);
                 int type = ioctl(fd, NS_GET_NSTYPE);
                 if (type < 0 || type != ns->flag)
-                        return fail_text(e, "namespaces", "join %s namespace: `%s` is not a %s namespace", ns->type, ns->path, ns->type);
+                        return fail_text(e, "namespaces", "join %s namespace: `%s` is not a %s namespace", ns->type,
+                                         ns->path, ns->type);
                 ret->join[ret->n_join].ns = ns;
                 ret->join[ret->n_join++].fd = steal_fd(&fd);
         }
@@ -80,8 +81,8 @@ static bool joins(const struct ns_set *s, int flag)
 
 bool ns_needs_middle(const struct ns_set *s)
 {
-        return (s->create & (CLONE_NEWUSER | CLONE_NEWTIME)) != 0 || joins(s, CLONE_NEWUSER) || joins(s, CLONE_NEWPID) ||
-               joins(s, CLONE_NEWTIME);
+        return (s->create & (CLONE_NEWUSER | CLONE_NEWTIME)) != 0 || joins(s, CLONE_NEWUSER) ||
+               joins(s, CLONE_NEWPID) || joins(s, CLONE_NEWTIME);
 }
 
 pid_t ns_fork(int flags, int cgroup_fd, bool sibling)
@@ -161,9 +162,12 @@ static int run_newidmap(const char *program, pid_t pid, const struct oci_idmaps 
                 if (errno != EINTR)
                         return fail_errno(e, "user namespace", "wait for `%s`", program);
         if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-                return spawn_err(e, ENOENT, "user namespace", "run `%s`: not found; install the package uidmap (or shadow)", program);
+                return spawn_err(e, ENOENT, "user namespace",
+                                 "run `%s`: not found; install the package uidmap (or shadow)", program);
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-                return spawn_err(e, EPERM, "user namespace", "`%s` refused the id mappings: check the ranges in /etc/subuid and /etc/subgid", program);
+                return spawn_err(e, EPERM, "user namespace",
+                                 "`%s` refused the id mappings: check the ranges in /etc/subuid and /etc/subgid",
+                                 program);
         return 0;
 }
 

@@ -85,14 +85,16 @@ static int overlay_mount_old(const char *target, const char *const *lower, size_
                         break;
                 }
                 if (at < 4096)
-                        at += (size_t) snprintf(data + at, 4096 - at, "%s/proc/self/fd/%d", opened ? ":" : "", fds[opened]);
+                        at += (size_t) snprintf(data + at, 4096 - at, "%s/proc/self/fd/%d", opened ? ":" : "",
+                                                fds[opened]);
         }
         if (r == 0 && upper != NULL && at < 4096)
                 at += (size_t) snprintf(data + at, 4096 - at, ",upperdir=%s,workdir=%s", upper, work);
         if (r == 0 && options[0] != '\0' && at < 4096)
                 at += (size_t) snprintf(data + at, 4096 - at, ",%s", options);
         if (r == 0 && at >= 4096)
-                r = spawn_err(reterr, E2BIG, "mount overlay", "%zu layers do not fit one mount call on this kernel", n_lower);
+                r = spawn_err(reterr, E2BIG, "mount overlay", "%zu layers do not fit one mount call on this kernel",
+                              n_lower);
         if (r == 0 && mount("overlay", target, "overlay", 0, data) < 0)
                 r = spawn_err(reterr, errno, "mount overlay", "%s: %s", target, strerror(errno));
         for (size_t i = 0; i < opened; i++)

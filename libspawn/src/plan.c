@@ -29,12 +29,8 @@ static const struct {
 static const struct {
         const char *target, *text;
 } default_links[] = {
-        {"/dev/fd", "/proc/self/fd"},
-        {"/dev/stdin", "/proc/self/fd/0"},
-        {"/dev/stdout", "/proc/self/fd/1"},
-        {"/dev/stderr", "/proc/self/fd/2"},
-        {"/dev/core", "/proc/kcore"},
-        {"/dev/ptmx", "pts/ptmx"},
+        {"/dev/fd", "/proc/self/fd"},       {"/dev/stdin", "/proc/self/fd/0"}, {"/dev/stdout", "/proc/self/fd/1"},
+        {"/dev/stderr", "/proc/self/fd/2"}, {"/dev/core", "/proc/kcore"},      {"/dev/ptmx", "pts/ptmx"},
 };
 
 void plan_describe(const struct op *op, char *buf, size_t size)
@@ -75,25 +71,30 @@ static bool binds_dev(const struct config *c)
 
 bool plan_locks_late(const struct oci_mount *m)
 {
-        return !m->options.bind && !m->options.tmpcopyup && strcmp(m->type, "tmpfs") == 0 && (m->options.ms_flags & MS_RDONLY);
+        return !m->options.bind && !m->options.tmpcopyup && strcmp(m->type, "tmpfs") == 0 &&
+               (m->options.ms_flags & MS_RDONLY);
 }
 
 static void add_devices(struct plan *p, const struct config *c)
 {
         for (size_t i = 0; i < n_default_devices; i++)
                 if (!has_device(c, default_devices[i].path))
-                        add(p, (struct op){.kind = OP_DEVICE, .target = default_devices[i].path, .device = &default_devices[i]});
+                        add(p, (struct op){.kind = OP_DEVICE,
+                                           .target = default_devices[i].path,
+                                           .device = &default_devices[i]});
         for (size_t i = 0; i < c->n_devices; i++)
                 add(p, (struct op){.kind = OP_DEVICE, .target = c->devices[i].path, .device = &c->devices[i]});
         for (size_t i = 0; i < ELEMENTSOF(default_links); i++)
                 if (!has_device(c, default_links[i].target))
-                        add(p, (struct op){.kind = OP_SYMLINK, .target = default_links[i].target, .text = default_links[i].text});
+                        add(p, (struct op){.kind = OP_SYMLINK,
+                                           .target = default_links[i].target,
+                                           .text = default_links[i].text});
 }
 
 int plan_make(struct config *c, struct plan *ret, spawn_error *e)
 {
-        size_t room = 2 * c->n_mounts + c->n_devices + n_default_devices + ELEMENTSOF(default_links) + c->masked_paths.n +
-                      c->readonly_paths.n + c->sysctl.n + 4;
+        size_t room = 2 * c->n_mounts + c->n_devices + n_default_devices + ELEMENTSOF(default_links) +
+                      c->masked_paths.n + c->readonly_paths.n + c->sysctl.n + 4;
 
         ret->ops = arena_alloc(&c->arena, room, sizeof(*ret->ops));
         if (ret->ops == NULL)
@@ -108,13 +109,16 @@ int plan_make(struct config *c, struct plan *ret, spawn_error *e)
         for (size_t i = 0; i < c->n_mounts; i++) {
                 const struct oci_mount *m = &c->mounts[i];
 
-                add(ret, (struct op){.kind = m->options.bind ? OP_BIND : OP_FILESYSTEM, .target = m->destination, .mount = m});
+                add(ret, (struct op){.kind = m->options.bind ? OP_BIND : OP_FILESYSTEM,
+                                     .target = m->destination,
+                                     .mount = m});
         }
         if (!binds_dev(c))
                 add_devices(ret, c);
         for (size_t i = 0; i < c->n_mounts; i++)
                 if (plan_locks_late(&c->mounts[i]))
-                        add(ret, (struct op){.kind = OP_LOCK, .target = c->mounts[i].destination, .mount = &c->mounts[i]});
+                        add(ret,
+                            (struct op){.kind = OP_LOCK, .target = c->mounts[i].destination, .mount = &c->mounts[i]});
         for (size_t i = 0; i < c->readonly_paths.n; i++)
                 add(ret, (struct op){.kind = OP_READONLY, .target = c->readonly_paths.v[i]});
         for (size_t i = 0; i < c->masked_paths.n; i++)
@@ -134,7 +138,8 @@ int plan_preopen(struct plan *p, bool all, spawn_error *e)
         for (size_t i = 0; i < p->n; i++) {
                 struct op *op = &p->ops[i];
 
-                if (op->kind == OP_BIND && op->tree_fd < 0 && (all || op->mount->options.propagation & (MS_SHARED | MS_SLAVE))) {
+                if (op->kind == OP_BIND && op->tree_fd < 0 &&
+                    (all || op->mount->options.propagation & (MS_SHARED | MS_SLAVE))) {
                         int r = op_bind_preopen(op, e);
 
                         if (r < 0)

@@ -6,17 +6,17 @@
 
 enum op_kind {
         OP_FILESYSTEM, /* mount: a new file system */
-        OP_BIND,       /* mount: part of what the host has */
-        OP_DEVICE,     /* device */
-        OP_SYMLINK,    /* text: what it points to */
-        OP_MASK,       /* hide a file or directory; missing is fine */
-        OP_READONLY,   /* make a subtree read-only; missing is fine */
-        OP_LOCK,       /* mount: a read-only tmpfs that had to be filled first */
-        OP_WORKDIR,    /* the working directory, where it can be made */
+        OP_BIND, /* mount: part of what the host has */
+        OP_DEVICE, /* device */
+        OP_SYMLINK, /* text: what it points to */
+        OP_MASK, /* hide a file or directory; missing is fine */
+        OP_READONLY, /* make a subtree read-only; missing is fine */
+        OP_LOCK, /* mount: a read-only tmpfs that had to be filled first */
+        OP_WORKDIR, /* the working directory, where it can be made */
         OP_ROOT_READONLY,
-        OP_HOSTNAME,   /* text */
+        OP_HOSTNAME, /* text */
         OP_DOMAINNAME, /* text */
-        OP_SYSCTL,     /* target: name with dots or slashes; text: value */
+        OP_SYSCTL, /* target: name with dots or slashes; text: value */
 };
 
 struct op {
@@ -25,8 +25,8 @@ struct op {
         const struct oci_mount *mount;
         const struct oci_device *device;
         const char *text;
-        int tree_fd;   /* OP_BIND: source cloned beforehand, -1: not yet */
-        int idmap_fd;  /* OP_BIND: user namespace of an id-mapped mount, -1: none */
+        int tree_fd; /* OP_BIND: source cloned beforehand, -1: not yet */
+        int idmap_fd; /* OP_BIND: user namespace of an id-mapped mount, -1: none */
 };
 
 struct plan {
@@ -42,11 +42,11 @@ void plan_describe(const struct op *op, char *buf, size_t size);
 /* What the child has in hand while it executes the plan. */
 struct builder {
         const struct config *config;
-        int root_fd;       /* O_PATH, the container's root */
-        int proc_fd;       /* O_PATH of the host's /proc, for sysctl */
-        int empty_fd;      /* read-only empty tmpfs, detached; -1 until needed */
-        int null_fd;       /* detached clone of /dev/null; -1 until needed */
-        bool user_ns;      /* mknod(2) and some mounts are refused */
+        int root_fd; /* O_PATH, the container's root */
+        int proc_fd; /* O_PATH of the host's /proc, for sysctl */
+        int empty_fd; /* read-only empty tmpfs, detached; -1 until needed */
+        int null_fd; /* detached clone of /dev/null; -1 until needed */
+        bool user_ns; /* mknod(2) and some mounts are refused */
         const char *cgroup; /* absolute path of the container's cgroup; NULL: none */
 };
 

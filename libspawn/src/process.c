@@ -35,7 +35,8 @@ int process_oom_score(const struct oci_process *p, bool rootless, spawn_error *e
 
 static int apply_scheduler(const struct oci_process *p, spawn_error *e)
 {
-        static const char *const policies[] = {"SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_ISO", "SCHED_IDLE", "SCHED_DEADLINE"};
+        static const char *const policies[] = {"SCHED_OTHER", "SCHED_FIFO", "SCHED_RR",      "SCHED_BATCH",
+                                               "SCHED_ISO",   "SCHED_IDLE", "SCHED_DEADLINE"};
         struct jv root = jv_root(NULL), proc = {.up = &root, .key = "process"};
         struct jv v = {.up = &proc, .key = "scheduler", .obj = p->scheduler}, policy = jv_key(&v, "policy");
         struct sched_attr attr = {.size = sizeof(attr), .sched_policy = UINT32_MAX};
@@ -82,8 +83,10 @@ int process_keyring(const char *id, spawn_error *e)
         if (errno == EPERM)
                 return 0;
         if (errno == EDQUOT)
-                return spawn_err(e, EDQUOT, "keyring",
-                                 "create keyring `%s`: Disk quota exceeded (this user's key quota, raise the sysctl kernel.keys.maxkeys)", name);
+                return spawn_err(
+                        e, EDQUOT, "keyring",
+                        "create keyring `%s`: Disk quota exceeded (this user's key quota, raise the sysctl kernel.keys.maxkeys)",
+                        name);
         return fail_errno(e, "keyring", "create keyring `%s`", name);
 }
 

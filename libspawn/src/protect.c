@@ -31,7 +31,8 @@ static uid_t overflow_uid(void)
 {
         _cleanup_free_ char *text = NULL;
 
-        return read_file_at(AT_FDCWD, "/proc/sys/kernel/overflowuid", 64, &text) > 0 ? (uid_t) strtoul(text, NULL, 10) : 65534;
+        return read_file_at(AT_FDCWD, "/proc/sys/kernel/overflowuid", 64, &text) > 0 ? (uid_t) strtoul(text, NULL, 10)
+                                                                                     : 65534;
 }
 
 static bool is_safe(int exe)

@@ -33,8 +33,12 @@ static const struct {
         const char *name;
         enum scmp_compare op;
 } compares[] = {
-        {"SCMP_CMP_NE", SCMP_CMP_NE}, {"SCMP_CMP_LT", SCMP_CMP_LT}, {"SCMP_CMP_LE", SCMP_CMP_LE},
-        {"SCMP_CMP_EQ", SCMP_CMP_EQ}, {"SCMP_CMP_GE", SCMP_CMP_GE}, {"SCMP_CMP_GT", SCMP_CMP_GT},
+        {"SCMP_CMP_NE", SCMP_CMP_NE},
+        {"SCMP_CMP_LT", SCMP_CMP_LT},
+        {"SCMP_CMP_LE", SCMP_CMP_LE},
+        {"SCMP_CMP_EQ", SCMP_CMP_EQ},
+        {"SCMP_CMP_GE", SCMP_CMP_GE},
+        {"SCMP_CMP_GT", SCMP_CMP_GT},
         {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ},
 };
 
@@ -63,8 +67,8 @@ void seccomp_compiler_id(char *buf, size_t size)
         (void) snprintf(buf, size, "%u.%u.%u %s", v->major, v->minor, v->micro, u.machine);
 }
 
-static int get_action(const struct jv *up, const char *key, const char *errno_key, uint32_t default_errno, uint32_t *ret,
-                      spawn_error *e)
+static int get_action(const struct jv *up, const char *key, const char *errno_key, uint32_t default_errno,
+                      uint32_t *ret, spawn_error *e)
 {
         struct jv v = jv_key(up, key);
         const char *name = "";
@@ -142,7 +146,8 @@ static int get_arg(const struct jv *v, struct scmp_arg_cmp *ret, spawn_error *e)
         for (size_t i = 0; i < ELEMENTSOF(compares); i++) {
                 if (strcmp(compares[i].name, name) != 0)
                         continue;
-                *ret = (struct scmp_arg_cmp){.arg = (unsigned int) n, .op = compares[i].op, .datum_a = value, .datum_b = value_two};
+                *ret = (struct scmp_arg_cmp){
+                        .arg = (unsigned int) n, .op = compares[i].op, .datum_a = value, .datum_b = value_two};
                 return 0;
         }
         return jv_err(&op, e, "unknown comparison \"%s\"", name);
@@ -166,7 +171,8 @@ static int add_rules(scmp_filter_ctx ctx, uint32_t action, int nr, const struct 
         return r;
 }
 
-static int add_syscall(scmp_filter_ctx ctx, uint32_t default_action, uint32_t default_errno, const struct jv *v, spawn_error *e)
+static int add_syscall(scmp_filter_ctx ctx, uint32_t default_action, uint32_t default_errno, const struct jv *v,
+                       spawn_error *e)
 {
         struct scmp_arg_cmp args[32];
         struct jv names, list;

@@ -55,7 +55,8 @@ int seccomp_from_cache(int cache_fd, const char *digest, struct seccomp_filter *
 
 static void store(int cache_fd, const struct seccomp_filter *f)
 {
-        struct cache_header h = {.magic = {'p', 'o', 'd', 'l', 'i', 'k', 'e', '1'}, .flags = f->flags, .len = (uint32_t) f->len};
+        struct cache_header h = {
+                .magic = {'p', 'o', 'd', 'l', 'i', 'k', 'e', '1'}, .flags = f->flags, .len = (uint32_t) f->len};
         _cleanup_free_ char *data = cache_fd < 0 ? NULL : malloc(sizeof(h) + f->len);
 
         if (data == NULL)

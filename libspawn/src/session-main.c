@@ -121,7 +121,8 @@ static int run_map_helper(const char *helper, pid_t pid, const char *map, spawn_
                 return 0;
         said[got > 0 ? got : 0] = '\0';
         said[strcspn(said, "\n")] = '\0';
-        return spawn_err(reterr, EPERM, "map ids", "%s %d %s: %s", helper, pid, map, said[0] ? said : "failed without a word");
+        return spawn_err(reterr, EPERM, "map ids", "%s %d %s: %s", helper, pid, map,
+                         said[0] ? said : "failed without a word");
 }
 
 /* Field 22 of /proc/PID/stat: start time in clock ticks since boot; 0 when it cannot be read. */
@@ -189,16 +190,15 @@ static void holder(int sync)
                 (void) write(sync, &code, sizeof(code));
                 _exit(1);
         }
-        (void) write(sync, &(int){ 0 }, sizeof(int));
+        (void) write(sync, &(int){0}, sizeof(int));
         if (read(sync, &c, 1) != 1)
                 _exit(1);
-        if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 ||
-            mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {
+        if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {
                 int code = errno;
                 (void) write(sync, &code, sizeof(code));
                 _exit(1);
         }
-        (void) write(sync, &(int){ 0 }, sizeof(int));
+        (void) write(sync, &(int){0}, sizeof(int));
         hold();
 }
 
@@ -248,8 +248,8 @@ static int make_session(const struct options *o, pid_t *ret_pid, spawn_error *re
 
 int main(int argc, char **argv)
 {
-        struct options o = { 0 };
-        spawn_error e = { 0 };
+        struct options o = {0};
+        spawn_error e = {0};
         pid_t pid = -1;
 
         if (parse(argc, argv, &o) < 0) {

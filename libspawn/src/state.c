@@ -35,7 +35,9 @@ int state_check_id(const char *id, spawn_error *e)
         size_t n = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.");
 
         if (id[0] == '\0' || id[0] == '.' || id[n] != '\0' || n > ID_MAX)
-                return fail_text(e, "container id", "invalid container id `%.64s`: use letters, digits, _ + - . and at most %d of them", id, ID_MAX);
+                return fail_text(e, "container id",
+                                 "invalid container id `%.64s`: use letters, digits, _ + - . and at most %d of them",
+                                 id, ID_MAX);
         return 0;
 }
 
@@ -153,7 +155,8 @@ int state_read(int dir_fd, const char *id, struct state *ret, spawn_error *e)
             (r = jv_str(&v, "rootfs", &ret->rootfs, e)) < 0 || (r = jv_str(&v, "created", &ret->created, e)) < 0 ||
             (r = jv_str(&v, "owner", &ret->owner, e)) < 0 || (r = jv_str(&v, "cgroup", &ret->cgroup, e)) < 0 ||
             (r = jv_str(&v, "scope", &ret->scope, e)) < 0 || (r = jv_str(&v, "seccomp", &ret->seccomp, e)) < 0 ||
-            (r = jv_str(&v, "seccompListener", &ret->listener, e)) < 0 || (r = jv_str(&v, "seccompMetadata", &ret->metadata, e)) < 0 ||
+            (r = jv_str(&v, "seccompListener", &ret->listener, e)) < 0 ||
+            (r = jv_str(&v, "seccompMetadata", &ret->metadata, e)) < 0 ||
             (r = jv_int(&v, "namespaces", INT32_MIN, INT32_MAX, &namespaces, e)) < 0 ||
             (r = jv_bool(&v, "hooks", &ret->hooks, e)) < 0 || (r = jv_bool(&v, "terminal", &ret->terminal, e)) < 0 ||
             (r = jv_obj(&v, "annotations", &notes, e)) < 0)
@@ -253,8 +256,9 @@ char *state_oci_json(const struct state *s, const char *status, pid_t pid, bool 
                 put_string(o, "systemd-scope", s->scope);
         if (s->annotations != NULL)
                 json_object_object_add(o, "annotations", json_object_get(s->annotations));
-        text = json_object_to_json_string_ext(o, (pretty ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED : JSON_C_TO_STRING_PLAIN) |
-                                                         JSON_C_TO_STRING_NOSLASHESCAPE);
+        text = json_object_to_json_string_ext(
+                o, (pretty ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED : JSON_C_TO_STRING_PLAIN) |
+                           JSON_C_TO_STRING_NOSLASHESCAPE);
         return text == NULL ? NULL : strdup(text);
 }
 

@@ -23,7 +23,7 @@ struct state {
         const char *id, *bundle, *rootfs, *created, *cgroup, *scope, *owner, *seccomp, *listener, *metadata;
         pid_t pid;
         uint64_t start_time; /* field 22 of /proc/PID/stat */
-        int namespaces;      /* CLONE_NEW* that the container does not share with its creator */
+        int namespaces; /* CLONE_NEW* that the container does not share with its creator */
         bool hooks, terminal;
         struct json_object *annotations;
 };

@@ -49,7 +49,8 @@ int op_sysctl(const struct op *op, struct builder *b, spawn_error *e)
         if (fd < 0)
                 return fail_code(e, fd, "sysctl", "open `/proc/%s`", path);
         if (fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
-                return spawn_err(e, EXDEV, "sysctl", "set sysctl `%s`: /proc/%s is not a file of procfs", op->target, path);
+                return spawn_err(e, EXDEV, "sysctl", "set sysctl `%s`: /proc/%s is not a file of procfs", op->target,
+                                 path);
         int r = write_all(fd, op->text, strlen(op->text));
         return r < 0 ? fail_code(e, r, "sysctl", "write to `/proc/%s`", path) : 0;
 }

@@ -40,7 +40,8 @@ int terminal_send_fd(int socket_fd, int fd, const char *text, size_t len)
                 char room[CMSG_SPACE(sizeof(int))];
         } control;
         struct iovec iov = {.iov_base = (void *) (uintptr_t) text, .iov_len = len};
-        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+        struct msghdr msg = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 
         memset(&control, 0, sizeof(control));
         control.h.cmsg_level = SOL_SOCKET;
@@ -58,7 +59,8 @@ int terminal_receive_fd(int socket_fd)
         } control;
         char text[128];
         struct iovec iov = {.iov_base = text, .iov_len = sizeof(text)};
-        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+        struct msghdr msg = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
         const struct cmsghdr *c;
         int fd;
 
@@ -101,7 +103,8 @@ static int bind_console(int root_fd, int slave, spawn_error *e)
 
 int terminal_setup(int root_fd, const struct oci_process *p, int console_fd, bool console, spawn_error *e)
 {
-        struct winsize size = {.ws_row = (unsigned short) p->console_height, .ws_col = (unsigned short) p->console_width};
+        struct winsize size = {.ws_row = (unsigned short) p->console_height,
+                               .ws_col = (unsigned short) p->console_width};
         int r;
 
         _cleanup_close_ int master = open_master(root_fd, e);
@@ -124,6 +127,7 @@ int terminal_setup(int root_fd, const struct oci_process *p, int console_fd, boo
                 return fail_errno(e, "terminal", "make the terminal the controlling one");
         for (int fd = 0; fd < 3; fd++)
                 if (dup2(slave, fd) < 0)
-                        return fail_errno(e, "terminal", "make the terminal the standard %s", fd == 0 ? "input" : "output");
+                        return fail_errno(e, "terminal", "make the terminal the standard %s",
+                                          fd == 0 ? "input" : "output");
         return 0;
 }

@@ -66,7 +66,6 @@ static inline void *steal_pointer_(void **p)
 
 /* Fill *e (may be NULL) and return -code: `return spawn_err(reterr, errno, "mount overlay", "%s", target);`
  * When the format is not empty strerror(code) is not added: the words are the caller's. */
-int spawn_err(spawn_error *e, int code, const char *stage, const char *fmt, ...)
-        __attribute__((format(printf, 4, 5)));
+int spawn_err(spawn_error *e, int code, const char *stage, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -16,26 +16,26 @@ struct test {
         void (*run)(void);
 } __attribute__((aligned(16)));
 
-#define TEST(n)                                                                                             \
-        static void test_##n(void);                                                                         \
-        static const struct test test_entry_##n __attribute__((used, section("podlike_tests"))) = {#n, test_##n}; \
+#define TEST(n)                                                                                                        \
+        static void test_##n(void);                                                                                    \
+        static const struct test test_entry_##n __attribute__((used, section("podlike_tests"))) = {#n, test_##n};      \
         static void test_##n(void)
 
-#define CHECK(cond)                                                                        \
-        do {                                                                               \
-                if (!(cond)) {                                                             \
-                        fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #cond); \
-                        abort();                                                           \
-                }                                                                          \
+#define CHECK(cond)                                                                                                    \
+        do {                                                                                                           \
+                if (!(cond)) {                                                                                         \
+                        fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #cond);                             \
+                        abort();                                                                                       \
+                }                                                                                                      \
         } while (0)
 
-#define CHECK_STR(a, b)                                                                                       \
-        do {                                                                                                  \
-                const char *a_ = (a), *b_ = (b);                                                              \
-                if (a_ == NULL || strcmp(a_, b_) != 0) {                                                      \
-                        fprintf(stderr, "%s:%d: \"%s\" is not \"%s\"\n", __FILE__, __LINE__, a_ ? a_ : "(null)", b_); \
-                        abort();                                                                              \
-                }                                                                                             \
+#define CHECK_STR(a, b)                                                                                                \
+        do {                                                                                                           \
+                const char *a_ = (a), *b_ = (b);                                                                       \
+                if (a_ == NULL || strcmp(a_, b_) != 0) {                                                               \
+                        fprintf(stderr, "%s:%d: \"%s\" is not \"%s\"\n", __FILE__, __LINE__, a_ ? a_ : "(null)", b_);  \
+                        abort();                                                                                       \
+                }                                                                                                      \
         } while (0)
 
 /* The test cannot run here; with PODLIKE_MUST_WORK=1 that is a failure. Does not return. */

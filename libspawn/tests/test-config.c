@@ -54,7 +54,8 @@ TEST(config_top_level)
         expect_error("{\"ociVersion\":\"2.0\"}", "ociVersion: version \"2.0\" is not supported, 1.x is");
         expect_error("{\"ociVersion\":\"1.0.2\"}", "root: missing");
         expect_error("{\"ociVersion\":\"1.0.2\",\"root\":{}}", "root.path: missing");
-        expect_error("{" MINIMAL "}", "linux.namespaces: a \"mount\" namespace is missing: a root file system needs one");
+        expect_error("{" MINIMAL "}",
+                     "linux.namespaces: a \"mount\" namespace is missing: a root file system needs one");
         expect_error("{" MINIMAL ",\"hostname\":\"h\",\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]}}",
                      "hostname: needs a \"uts\" namespace in linux.namespaces");
 }
@@ -65,9 +66,11 @@ TEST(config_capabilities)
 
         expect_error(PROCESS("\"capabilities\":{\"bounding\":[\"CAP_KILL\",\"CAP_CHOWN\",\"CAP_FOWNER\",\"CAP_FOO\"]}"),
                      "process.capabilities.bounding[3]: unknown capability \"CAP_FOO\"");
-        expect_error(PROCESS("\"capabilities\":{\"ambient\":[7]}"), "process.capabilities.ambient[0]: expected a string, found int");
+        expect_error(PROCESS("\"capabilities\":{\"ambient\":[7]}"),
+                     "process.capabilities.ambient[0]: expected a string, found int");
         expect_error(PROCESS("\"capabilities\":[]"), "process.capabilities: expected an object, found array");
-        expect_ok(PROCESS("\"capabilities\":{\"bounding\":[\"CAP_CHOWN\",\"CAP_BPF\"],\"ambient\":[\"CAP_KILL\"]}"), &c);
+        expect_ok(PROCESS("\"capabilities\":{\"bounding\":[\"CAP_CHOWN\",\"CAP_BPF\"],\"ambient\":[\"CAP_KILL\"]}"),
+                  &c);
         CHECK(c.process.has_caps);
         CHECK(c.process.caps[CAPS_BOUNDING] == (1ULL << 0 | 1ULL << 39));
         CHECK(c.process.caps[CAPS_AMBIENT] == 1ULL << 5);
@@ -84,11 +87,14 @@ TEST(config_process)
         expect_error(PROCESS("\"args\":[\"a\\u0000b\"]"), "process.args[0]: a string must not contain a zero byte");
         expect_error(PROCESS("\"env\":[\"A=1\",\"B\"]"), "process.env[1]: \"B\" is not NAME=VALUE");
         expect_error(PROCESS("\"user\":{\"uid\":-1}"), "process.user.uid: must be between 0 and 4294967295");
-        expect_error(PROCESS("\"user\":{\"additionalGids\":[1,-2]}"), "process.user.additionalGids[1]: must not be negative");
+        expect_error(PROCESS("\"user\":{\"additionalGids\":[1,-2]}"),
+                     "process.user.additionalGids[1]: must not be negative");
         expect_error(PROCESS("\"oomScoreAdj\":1001"), "process.oomScoreAdj: must be between -1000 and 1000");
         expect_error(PROCESS("\"terminal\":1"), "process.terminal: expected true or false, found int");
         expect_error(PROCESS("\"ioPriority\":{\"class\":\"X\"}"), "process.ioPriority.class: unknown class \"X\"");
-        expect_ok(PROCESS("\"args\":[\"sh\",\"-c\"],\"user\":{\"uid\":5,\"gid\":6,\"umask\":18,\"additionalGids\":[7]},\"cwd\":\"/a\""), &c);
+        expect_ok(
+                PROCESS("\"args\":[\"sh\",\"-c\"],\"user\":{\"uid\":5,\"gid\":6,\"umask\":18,\"additionalGids\":[7]},\"cwd\":\"/a\""),
+                &c);
         CHECK(c.process.args.n == 2);
         CHECK_STR(c.process.args.v[1], "-c");
         CHECK(c.process.args.v[2] == NULL);
@@ -101,9 +107,12 @@ TEST(config_rlimits)
 {
         struct config c;
 
-        expect_error(PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_FOO\"}]"), "process.rlimits[0].type: unknown limit \"RLIMIT_FOO\"");
-        expect_error(PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":2,\"hard\":1}]"), "process.rlimits[0].soft: is above \"hard\"");
-        expect_error(PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_CORE\"},{\"type\":\"RLIMIT_CORE\"}]"), "process.rlimits[1]: RLIMIT_CORE is given twice");
+        expect_error(PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_FOO\"}]"),
+                     "process.rlimits[0].type: unknown limit \"RLIMIT_FOO\"");
+        expect_error(PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":2,\"hard\":1}]"),
+                     "process.rlimits[0].soft: is above \"hard\"");
+        expect_error(PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_CORE\"},{\"type\":\"RLIMIT_CORE\"}]"),
+                     "process.rlimits[1]: RLIMIT_CORE is given twice");
         expect_ok(PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":1,\"hard\":18446744073709551615}]"), &c);
         CHECK(c.process.rlimits[0].limit.rlim_max == RLIM_INFINITY);
         config_free(&c);
@@ -113,12 +122,18 @@ TEST(config_namespaces)
 {
         struct config c;
 
-        expect_error("{" MINIMAL ",\"linux\":{\"namespaces\":[{\"type\":\"foo\"}]}}", "linux.namespaces[0].type: unknown namespace \"foo\"");
-        expect_error("{" MINIMAL ",\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"pid\"}]}}", "linux.namespaces[1].type: \"pid\" is given twice");
-        expect_error("{" MINIMAL ",\"linux\":{\"namespaces\":[{\"type\":\"pid\",\"path\":\"x\"}]}}", "linux.namespaces[0].path: \"x\" is not an absolute path");
-        expect_error("{" MINIMAL ",\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"user\"}]}}", "linux.uidMappings: missing for a new user namespace");
-        expect_error(LINUX("\"uidMappings\":[{\"containerID\":0,\"hostID\":1}]"), "linux.uidMappings[0].size: missing or 0");
-        expect_error(LINUX("\"timeOffsets\":{\"boottime\":{\"secs\":1}}"), "linux.timeOffsets: needs a \"time\" namespace in linux.namespaces");
+        expect_error("{" MINIMAL ",\"linux\":{\"namespaces\":[{\"type\":\"foo\"}]}}",
+                     "linux.namespaces[0].type: unknown namespace \"foo\"");
+        expect_error("{" MINIMAL ",\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"pid\"}]}}",
+                     "linux.namespaces[1].type: \"pid\" is given twice");
+        expect_error("{" MINIMAL ",\"linux\":{\"namespaces\":[{\"type\":\"pid\",\"path\":\"x\"}]}}",
+                     "linux.namespaces[0].path: \"x\" is not an absolute path");
+        expect_error("{" MINIMAL ",\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"user\"}]}}",
+                     "linux.uidMappings: missing for a new user namespace");
+        expect_error(LINUX("\"uidMappings\":[{\"containerID\":0,\"hostID\":1}]"),
+                     "linux.uidMappings[0].size: missing or 0");
+        expect_error(LINUX("\"timeOffsets\":{\"boottime\":{\"secs\":1}}"),
+                     "linux.timeOffsets: needs a \"time\" namespace in linux.namespaces");
         expect_ok(LINUX("\"uidMappings\":[{\"containerID\":0,\"hostID\":1,\"size\":4294967295}]"), &c);
         CHECK(config_namespace(&c, CLONE_NEWUTS) != NULL && config_namespace(&c, CLONE_NEWNET) == NULL);
         CHECK(c.uids.v[0].count == UINT32_MAX);
@@ -129,14 +144,18 @@ TEST(config_linux)
 {
         struct config c;
 
-        expect_error(LINUX("\"devices\":[{\"path\":\"/dev/a\",\"type\":\"z\"}]"), "linux.devices[0].type: must be one of c, u, b, p");
-        expect_error(LINUX("\"devices\":[{\"path\":\"dev\",\"type\":\"c\"}]"), "linux.devices[0].path: not an absolute path");
+        expect_error(LINUX("\"devices\":[{\"path\":\"/dev/a\",\"type\":\"z\"}]"),
+                     "linux.devices[0].type: must be one of c, u, b, p");
+        expect_error(LINUX("\"devices\":[{\"path\":\"dev\",\"type\":\"c\"}]"),
+                     "linux.devices[0].path: not an absolute path");
         expect_error(LINUX("\"rootfsPropagation\":\"ro\""), "linux.rootfsPropagation: unknown propagation \"ro\"");
         expect_error(LINUX("\"maskedPaths\":{}"), "linux.maskedPaths: expected a list, found object");
         expect_error(LINUX("\"sysctl\":{\"net.a\":1}"), "linux.sysctl.net.a: expected a string, found int");
-        expect_error(LINUX("\"sysctl\":{\"net/ipv4/a\":\"1\"}"),
-                     "linux.sysctl.net/ipv4/a: needs a namespace of its own in linux.namespaces, it would change the host's");
-        expect_error(LINUX("\"sysctl\":{\"vm.swappiness\":\"1\"}"), "linux.sysctl.vm.swappiness: is not of any namespace, it would change the host's");
+        expect_error(
+                LINUX("\"sysctl\":{\"net/ipv4/a\":\"1\"}"),
+                "linux.sysctl.net/ipv4/a: needs a namespace of its own in linux.namespaces, it would change the host's");
+        expect_error(LINUX("\"sysctl\":{\"vm.swappiness\":\"1\"}"),
+                     "linux.sysctl.vm.swappiness: is not of any namespace, it would change the host's");
         expect_error(LINUX("\"intelRdt\":{\"closID\":\"x\"}"), "linux.intelRdt: not supported");
         expect_error(LINUX("\"seccomp\":7"), "linux.seccomp: expected an object, found int");
         expect_ok(LINUX("\"rootfsPropagation\":\"rslave\",\"sysctl\":{\"kernel.hostname\":\"1\"},\"unknown\":[1]"), &c);
@@ -151,11 +170,15 @@ TEST(config_mounts)
         struct config c;
 
         expect_error(MOUNT("{}"), "mounts[0].destination: missing");
-        expect_error(MOUNT("{\"destination\":\"/a\"}"), "mounts[0].type: missing, and the options do not make it a bind mount");
+        expect_error(MOUNT("{\"destination\":\"/a\"}"),
+                     "mounts[0].type: missing, and the options do not make it a bind mount");
         expect_error(MOUNT("{\"destination\":\"/a\",\"type\":\"bind\"}"), "mounts[0].source: missing for a bind mount");
         expect_error(MOUNT("7"), "mounts[0]: expected an object, found int");
-        expect_error(MOUNT("{\"destination\":\"/a\",\"type\":\"tmpfs\",\"options\":[1]}"), "mounts[0].options[0]: expected a string, found int");
-        expect_ok(MOUNT("{\"destination\":\"/a\",\"type\":\"bind\",\"source\":\"/b\"},{\"destination\":\"/c\",\"options\":[\"bind\"],\"source\":\"/b\"}"), &c);
+        expect_error(MOUNT("{\"destination\":\"/a\",\"type\":\"tmpfs\",\"options\":[1]}"),
+                     "mounts[0].options[0]: expected a string, found int");
+        expect_ok(
+                MOUNT("{\"destination\":\"/a\",\"type\":\"bind\",\"source\":\"/b\"},{\"destination\":\"/c\",\"options\":[\"bind\"],\"source\":\"/b\"}"),
+                &c);
         CHECK(c.mounts[0].options.bind && c.mounts[0].options.recursive);
         CHECK(c.mounts[1].options.bind && !c.mounts[1].options.recursive);
         config_free(&c);
@@ -165,11 +188,18 @@ TEST(config_hooks)
 {
         struct config c;
 
-        expect_error("{" MINIMAL ",\"hooks\":{\"prestart\":[{\"path\":\"x\"}]},\"linux\":{" NAMESPACES "}}", "hooks.prestart[0].path: \"x\" is not an absolute path");
-        expect_error("{" MINIMAL ",\"hooks\":{\"poststop\":[{\"path\":\"/x\",\"timeout\":0}]},\"linux\":{" NAMESPACES "}}",
+        expect_error("{" MINIMAL ",\"hooks\":{\"prestart\":[{\"path\":\"x\"}]},\"linux\":{" NAMESPACES "}}",
+                     "hooks.prestart[0].path: \"x\" is not an absolute path");
+        expect_error("{" MINIMAL ",\"hooks\":{\"poststop\":[{\"path\":\"/x\",\"timeout\":0}]},\"linux\":{" NAMESPACES
+                     "}}",
                      "hooks.poststop[0].timeout: must be between 1 and 2147483647");
-        expect_ok("{" MINIMAL ",\"hooks\":{\"poststop\":[{\"path\":\"/x\",\"timeout\":3,\"args\":[\"x\",\"y\"]}]},\"linux\":{" NAMESPACES "}}", &c);
-        CHECK(c.hooks.n[HOOK_POSTSTOP] == 1 && c.hooks.v[HOOK_POSTSTOP][0].timeout == 3 && c.hooks.v[HOOK_POSTSTOP][0].args.n == 2);
+        expect_ok(
+                "{" MINIMAL
+                ",\"hooks\":{\"poststop\":[{\"path\":\"/x\",\"timeout\":3,\"args\":[\"x\",\"y\"]}]},\"linux\":{" NAMESPACES
+                "}}",
+                &c);
+        CHECK(c.hooks.n[HOOK_POSTSTOP] == 1 && c.hooks.v[HOOK_POSTSTOP][0].timeout == 3 &&
+              c.hooks.v[HOOK_POSTSTOP][0].args.n == 2);
         config_free(&c);
 }
 
@@ -181,9 +211,12 @@ TEST(plan_order)
         spawn_error e = {0};
         char line[256];
 
-        expect_ok("{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"rootfs\",\"readonly\":true},\"hostname\":\"h\","
-                  "\"mounts\":[{\"destination\":\"/p\",\"type\":\"proc\",\"source\":\"proc\"},{\"destination\":\"/dev/null\",\"type\":\"bind\",\"source\":\"/n\"}],"
-                  "\"linux\":{" NAMESPACES ",\"maskedPaths\":[\"/m\"],\"readonlyPaths\":[\"/r\"],\"sysctl\":{\"kernel/hostname\":\"1\"}}}", &c);
+        expect_ok(
+                "{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"rootfs\",\"readonly\":true},\"hostname\":\"h\","
+                "\"mounts\":[{\"destination\":\"/p\",\"type\":\"proc\",\"source\":\"proc\"},{\"destination\":\"/dev/null\",\"type\":\"bind\",\"source\":\"/n\"}],"
+                "\"linux\":{" NAMESPACES
+                ",\"maskedPaths\":[\"/m\"],\"readonlyPaths\":[\"/r\"],\"sysctl\":{\"kernel/hostname\":\"1\"}}}",
+                &c);
         CHECK(plan_make(&c, &p, &e) == 0);
         plan_describe(&p.ops[0], line, sizeof(line));
         CHECK_STR(line, "set sysctl kernel/hostname = 1");
@@ -215,12 +248,14 @@ TEST(plan_dev)
         spawn_error e = {0};
 
         expect_ok(MOUNT("{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"options\":[\"ro\"]},"
-                        "{\"destination\":\"/t\",\"type\":\"tmpfs\",\"options\":[\"rw\"]}"), &c);
+                        "{\"destination\":\"/t\",\"type\":\"tmpfs\",\"options\":[\"rw\"]}"),
+                  &c);
         CHECK(plan_make(&c, &p, &e) == 0);
         CHECK(count_kind(&p, OP_LOCK) == 1 && count_kind(&p, OP_DEVICE) == n_default_devices);
         for (size_t i = 0, locked = 0; i < p.n; i++) {
                 locked += p.ops[i].kind == OP_LOCK;
-                CHECK(!locked || (p.ops[i].kind != OP_DEVICE && p.ops[i].kind != OP_SYMLINK && p.ops[i].kind != OP_FILESYSTEM));
+                CHECK(!locked ||
+                      (p.ops[i].kind != OP_DEVICE && p.ops[i].kind != OP_SYMLINK && p.ops[i].kind != OP_FILESYSTEM));
         }
         config_free(&c);
         expect_ok(MOUNT("{\"destination\":\"/dev\",\"type\":\"bind\",\"source\":\"/dev\",\"options\":[\"ro\"]}"), &c);

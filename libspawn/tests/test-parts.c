@@ -70,10 +70,12 @@ TEST(arguments)
         bool flag = false, off = true;
         int number = 0, n;
         spawn_error e = {0};
-        const struct option_def table[] = {{"text", 't', OPT_STRING, &text, ""}, {"many", 'm', OPT_LIST, &many, ""}, {"flag", 'f', OPT_FLAG, &flag, ""},
-                                           {"off", 0, OPT_FLAG, &off, ""},       {"number", 0, OPT_NUMBER, &number, ""}, {NULL}};
-        char *argv[] = {(char[]){"x"}, (char[]){"--text=a"}, (char[]){"id"}, (char[]){"-fmb"}, (char[]){"--many"}, (char[]){"c"},
-                        (char[]){"--off=false"}, (char[]){"--number"}, (char[]){"7"}, (char[]){"--"}, (char[]){"-f"}, NULL};
+        const struct option_def table[] = {{"text", 't', OPT_STRING, &text, ""},   {"many", 'm', OPT_LIST, &many, ""},
+                                           {"flag", 'f', OPT_FLAG, &flag, ""},     {"off", 0, OPT_FLAG, &off, ""},
+                                           {"number", 0, OPT_NUMBER, &number, ""}, {NULL}};
+        char *argv[] = {(char[]){"x"},      (char[]){"--text=a"}, (char[]){"id"},          (char[]){"-fmb"},
+                        (char[]){"--many"}, (char[]){"c"},        (char[]){"--off=false"}, (char[]){"--number"},
+                        (char[]){"7"},      (char[]){"--"},       (char[]){"-f"},          NULL};
 
         CHECK(args_parse(table, 11, argv, false, &n, &e) == 0);
         CHECK(n == 2 && flag && !off && number == 7 && many.n == 2);
@@ -89,7 +91,8 @@ TEST(arguments_in_order)
         bool flag = false;
         int n;
         spawn_error e = {0};
-        const struct option_def table[] = {{"flag", 'f', OPT_FLAG, &flag, ""}, {"text", 0, OPT_STRING, NULL, ""}, {NULL}};
+        const struct option_def table[] = {
+                {"flag", 'f', OPT_FLAG, &flag, ""}, {"text", 0, OPT_STRING, NULL, ""}, {NULL}};
         char *argv[] = {(char[]){"x"}, (char[]){"id"}, (char[]){"ls"}, (char[]){"-l"}, NULL};
         char *bad[] = {(char[]){"x"}, (char[]){"--nope"}, NULL}, *cut[] = {(char[]){"x"}, (char[]){"--text"}, NULL};
 
@@ -118,7 +121,8 @@ TEST(sha256)
 {
         check_digest("", 1, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
         check_digest("abc", 1, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        check_digest("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 1, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+        check_digest("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 1,
+                     "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
         check_digest("aaaaaaaaaa", 100000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
@@ -229,22 +233,32 @@ static void check_settings(const char *text, const char *want)
 TEST(cgroup_settings)
 {
         check_settings("{}", "");
-        check_settings("{\"memory\":{\"limit\":1000,\"swap\":3000,\"reservation\":500}}", "memory.swap.max=2000;memory.max=1000;memory.low=500;");
+        check_settings("{\"memory\":{\"limit\":1000,\"swap\":3000,\"reservation\":500}}",
+                       "memory.swap.max=2000;memory.max=1000;memory.low=500;");
         check_settings("{\"memory\":{\"limit\":1000,\"swap\":-1}}", "memory.swap.max=max;memory.max=1000;");
-        check_settings("{\"memory\":{\"swap\":1000}}", "linux.resources.memory.swap: cannot be set without a memory limit");
-        check_settings("{\"memory\":{\"limit\":2000,\"swap\":1000}}", "linux.resources.memory.swap: is memory and swap together, so it must not be below the memory limit");
-        check_settings("{\"cpu\":{\"shares\":1024,\"quota\":50000,\"period\":100000,\"cpus\":\"0-1\"}}", "cpu.weight=39;cpu.max=50000 100000;cpuset.cpus=0-1;");
+        check_settings("{\"memory\":{\"swap\":1000}}",
+                       "linux.resources.memory.swap: cannot be set without a memory limit");
+        check_settings(
+                "{\"memory\":{\"limit\":2000,\"swap\":1000}}",
+                "linux.resources.memory.swap: is memory and swap together, so it must not be below the memory limit");
+        check_settings("{\"cpu\":{\"shares\":1024,\"quota\":50000,\"period\":100000,\"cpus\":\"0-1\"}}",
+                       "cpu.weight=39;cpu.max=50000 100000;cpuset.cpus=0-1;");
         check_settings("{\"cpu\":{\"quota\":-1}}", "cpu.max=max 100000;");
         check_settings("{\"cpu\":{\"shares\":2}}", "cpu.weight=1;");
         check_settings("{\"cpu\":{\"shares\":262144}}", "cpu.weight=10000;");
         check_settings("{\"pids\":{\"limit\":-1}}", "pids.max=max;");
         check_settings("{\"pids\":{\"limit\":20}}", "pids.max=20;");
-        check_settings("{\"pids\":{\"limit\":\"x\"}}", "linux.resources.pids.limit: expected a whole number, found string");
-        check_settings("{\"blockIO\":{\"weight\":500,\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":99}]}}", "io.bfq.weight=500;io.max=8:0 rbps=99;");
+        check_settings("{\"pids\":{\"limit\":\"x\"}}",
+                       "linux.resources.pids.limit: expected a whole number, found string");
+        check_settings(
+                "{\"blockIO\":{\"weight\":500,\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":99}]}}",
+                "io.bfq.weight=500;io.max=8:0 rbps=99;");
         check_settings("{\"unified\":{\"memory.high\":\"5\"}}", "memory.high=5;");
-        check_settings("{\"unified\":{\"../x.y\":\"5\"}}", "linux.resources.unified.../x.y: is not the name of a cgroup file");
+        check_settings("{\"unified\":{\"../x.y\":\"5\"}}",
+                       "linux.resources.unified.../x.y: is not the name of a cgroup file");
         check_settings("{\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":0}]}", "hugetlb.2MB.max=0;");
-        check_settings("{\"hugepageLimits\":[{\"pageSize\":\"a/b\",\"limit\":0}]}", "linux.resources.hugepageLimits[0].pageSize: \"a/b\" is not a page size such as 2MB");
+        check_settings("{\"hugepageLimits\":[{\"pageSize\":\"a/b\",\"limit\":0}]}",
+                       "linux.resources.hugepageLimits[0].pageSize: \"a/b\" is not a page size such as 2MB");
 }
 
 static void check_profile(const char *text, const char *want)
@@ -265,21 +279,28 @@ TEST(seccomp_profiles)
         check_profile("{\"defaultAction\":\"SCMP_ACT_ALLOW\"}", "");
         check_profile("{}", "linux.seccomp.defaultAction: missing");
         check_profile("{\"defaultAction\":\"X\"}", "linux.seccomp.defaultAction: unknown action \"X\"");
-        check_profile("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_X86_64\",\"SCMP_ARCH_FOO\"]}",
-                      "linux.seccomp.architectures[1]: unknown architecture \"SCMP_ARCH_FOO\"");
-        check_profile("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[\"F\"]}", "linux.seccomp.flags[0]: unknown flag \"F\"");
-        check_profile("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"getcwd\"],\"action\":\"SCMP_ACT_ERRNO\",\"args\":[{\"index\":9,\"op\":\"SCMP_CMP_EQ\"}]}]}",
-                      "linux.seccomp.syscalls[0].args[0].index: system calls have arguments 0 to 5");
-        check_profile("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"getcwd\"],\"action\":\"SCMP_ACT_ALLOW\",\"errnoRet\":3}]}",
-                      "linux.seccomp.syscalls[0].errnoRet: SCMP_ACT_ALLOW takes none");
-        check_profile("{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":38,\"syscalls\":[{\"names\":[\"no_such_call\",\"read\"],\"action\":\"SCMP_ACT_ALLOW\","
-                      "\"args\":[{\"index\":0,\"value\":1,\"op\":\"SCMP_CMP_EQ\"},{\"index\":0,\"value\":2,\"op\":\"SCMP_CMP_EQ\"}]}]}", "");
+        check_profile(
+                "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_X86_64\",\"SCMP_ARCH_FOO\"]}",
+                "linux.seccomp.architectures[1]: unknown architecture \"SCMP_ARCH_FOO\"");
+        check_profile("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[\"F\"]}",
+                      "linux.seccomp.flags[0]: unknown flag \"F\"");
+        check_profile(
+                "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"getcwd\"],\"action\":\"SCMP_ACT_ERRNO\",\"args\":[{\"index\":9,\"op\":\"SCMP_CMP_EQ\"}]}]}",
+                "linux.seccomp.syscalls[0].args[0].index: system calls have arguments 0 to 5");
+        check_profile(
+                "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"getcwd\"],\"action\":\"SCMP_ACT_ALLOW\",\"errnoRet\":3}]}",
+                "linux.seccomp.syscalls[0].errnoRet: SCMP_ACT_ALLOW takes none");
+        check_profile(
+                "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":38,\"syscalls\":[{\"names\":[\"no_such_call\",\"read\"],\"action\":\"SCMP_ACT_ALLOW\","
+                "\"args\":[{\"index\":0,\"value\":1,\"op\":\"SCMP_CMP_EQ\"},{\"index\":0,\"value\":2,\"op\":\"SCMP_CMP_EQ\"}]}]}",
+                "");
 }
 
 /* The filter from the cache is the filter that was compiled; damaged entries are compiled anew; and it filters. */
 TEST(seccomp_cache)
 {
-        struct json_object *o = json("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"getcwd\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":95}]}");
+        struct json_object *o = json(
+                "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"getcwd\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":95}]}");
         struct seccomp_filter a = {0}, b = {0};
         spawn_error e = {0};
         int dir = open(scratch_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), listener, status;

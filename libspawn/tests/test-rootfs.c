@@ -110,7 +110,8 @@ TEST(copy_up)
 
         src = root_create(root, "/src/sub", true);
         CHECK(src >= 0);
-        CHECK(replace_file_at(src, "f", "data", 4, 0640) == 0 && symlinkat("f", src, "l") == 0 && mkfifoat(src, "p", 0600) == 0);
+        CHECK(replace_file_at(src, "f", "data", 4, 0640) == 0 && symlinkat("f", src, "l") == 0 &&
+              mkfifoat(src, "p", 0600) == 0);
         (void) close(src);
         src = root_open(root, "/src", O_PATH);
         dst = root_create(root, "/dst", true);
@@ -146,7 +147,8 @@ static void enter_namespaces(void)
 
 static struct builder builder(const struct config *c, int root)
 {
-        return (struct builder){.config = c, .root_fd = root, .proc_fd = -1, .empty_fd = -1, .null_fd = -1, .user_ns = true};
+        return (struct builder){
+                .config = c, .root_fd = root, .proc_fd = -1, .empty_fd = -1, .null_fd = -1, .user_ns = true};
 }
 
 static void done(struct builder *b)
@@ -172,8 +174,10 @@ TEST(mask_and_readonly)
         (void) close(root_create(root, "/secret2", true));
         (void) close(root_create(root, "/ro/sub", true));
         struct builder b = builder(&c, root);
-        const struct op ops[] = {{.kind = OP_MASK, .target = "/secret/dir"}, {.kind = OP_MASK, .target = "/secret2"},
-                                 {.kind = OP_MASK, .target = "/not/there"},  {.kind = OP_READONLY, .target = "/ro"},
+        const struct op ops[] = {{.kind = OP_MASK, .target = "/secret/dir"},
+                                 {.kind = OP_MASK, .target = "/secret2"},
+                                 {.kind = OP_MASK, .target = "/not/there"},
+                                 {.kind = OP_READONLY, .target = "/ro"},
                                  {.kind = OP_READONLY, .target = "/nor/there"}};
         const struct plan p = {(struct op *) (uintptr_t) ops, ELEMENTSOF(ops)};
         CHECK(plan_execute(&p, &b, &e) == 0);
@@ -215,14 +219,18 @@ TEST(bind_with_flags)
         enter_namespaces();
         root = make_root();
         struct builder b = builder(&c, root);
-        const struct oci_mount m = {.destination = "/x/y", .type = "bind", .source = outside,
-                                    .options = {.bind = true, .recursive = true, .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC}};
+        const struct oci_mount m = {
+                .destination = "/x/y",
+                .type = "bind",
+                .source = outside,
+                .options = {.bind = true, .recursive = true, .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC}};
         const struct op op = {.kind = OP_BIND, .target = "/x/y", .mount = &m, .tree_fd = -1, .idmap_fd = -1};
         CHECK(op_bind(&op, &b, &e) == 0);
         (void) snprintf(path, sizeof(path), "%s/x/y", root_path);
         CHECK(statvfs(path, &fs) == 0 && (fs.f_flag & ST_RDONLY) && (fs.f_flag & ST_NOEXEC));
         CHECK(statvfs(outside, &fs) == 0 && !(fs.f_flag & ST_RDONLY));
-        const struct oci_mount gone = {.destination = "/z", .type = "bind", .source = "/no/such/source", .options = {.bind = true}};
+        const struct oci_mount gone = {
+                .destination = "/z", .type = "bind", .source = "/no/such/source", .options = {.bind = true}};
         const struct op bad = {.kind = OP_BIND, .target = "/z", .mount = &gone, .tree_fd = -1, .idmap_fd = -1};
         CHECK(op_bind(&bad, &b, &e) == -ENOENT);
         CHECK_STR(e.text, "mount `/no/such/source` to `/z`: No such file or directory");
