@@ -16,6 +16,9 @@
 #include "hooks.h"
 #include "init.h"
 #include "io.h"
+#include "net-devices.h"
+#include "process.h"
+#include "rootfs.h"
 #include "terminal.h"
 #include "util.h"
 
@@ -33,7 +36,7 @@ struct creation {
         struct state state;
         char bundle[PATH_MAX], created[40], owner[64];
         char *state_json;
-        int dir_fd, listen_fd, console_fd, sync[2];
+        int dir_fd, listen_fd, console_fd, root_tree, sync[2];
         pid_t middle, pid;
 };
 
@@ -134,6 +137,39 @@ static void fill_state(struct creation *c)
         (void) json_object_object_get_ex(c->config.json, "annotations", &c->state.annotations);
 }
 
+/* The user namespace that says how the ids of a mount are mapped: the container's where it does not say. */
+static int idmap_namespace(const struct creation *c, const struct oci_mount *m, spawn_error *e)
+{
+        if (m->uids.n > 0)
+                return ns_userns_fd(&m->uids, &m->gids, e);
+        for (size_t i = 0; i < c->ns.n_join; i++)
+                if (c->ns.join[i].ns->flag == CLONE_NEWUSER)
+                        return fcntl(c->ns.join[i].fd, F_DUPFD_CLOEXEC, 3);
+        return ns_userns_fd(&c->config.uids, &c->config.gids, e);
+}
+
+static int prepare_mounts(struct creation *c, spawn_error *e)
+{
+        for (size_t i = 0; i < c->plan.n; i++) {
+                struct op *op = &c->plan.ops[i];
+                int r;
+
+                if (op->mount == NULL || (op->mount->uids.n == 0 && !op->mount->container_ids))
+                        continue;
+                op->idmap_fd = idmap_namespace(c, op->mount, e);
+                if (op->idmap_fd < 0)
+                        return op->idmap_fd;
+                /* Mapping ids takes rights over the file system, which the container has not. */
+                if (op->kind == OP_BIND && (r = op_bind_preopen(op, e)) < 0)
+                        return r;
+        }
+        if (!(c->ns.create & CLONE_NEWUSER))
+                return 0;
+        /* Root of a new user namespace may not pass directories whose owner or group has no id in it. */
+        c->root_tree = tree_clone(AT_FDCWD, c->config.root_path, true);
+        return plan_preopen(&c->plan, true, e);
+}
+
 /* Everything that can be prepared, and can fail, before there is a second process. */
 static int prepare(struct creation *c, spawn_error *e)
 {
@@ -150,21 +186,9 @@ static int prepare(struct creation *c, spawn_error *e)
                 if (r < 0 || (r = seccomp_connect(&c->seccomp, e)) < 0)
                         return r;
         }
-        for (size_t i = 0; i < c->plan.n; i++) {
-                struct op *op = &c->plan.ops[i];
-
-                if (op->kind != OP_BIND || (op->mount->uids.n == 0 && op->mount->gids.n == 0))
-                        continue;
-                op->idmap_fd = ns_userns_fd(&op->mount->uids, &op->mount->gids, e);
-                if (op->idmap_fd < 0)
-                        return op->idmap_fd;
-        }
-        /* Root of a new user namespace may not pass directories whose owner or group has no id in it. */
-        if (c->ns.create & CLONE_NEWUSER) {
-                r = plan_preopen(&c->plan, true, e);
-                if (r < 0)
-                        return r;
-        }
+        r = prepare_mounts(c, e);
+        if (r < 0)
+                return r;
         if (c->o->console_socket != NULL) {
                 c->console_fd = terminal_connect(c->o->console_socket, "console socket", e);
                 if (c->console_fd < 0)
@@ -196,6 +220,7 @@ static _Noreturn void run_init(struct creation *c, int postponed, bool move)
                 .sync_fd = c->sync[1],
                 .listen_fd = c->listen_fd,
                 .console_fd = c->console_fd >= 0 ? c->console_fd : c->o->console_fd,
+                .root_tree = c->root_tree,
                 .preserve_fds = c->o->preserve_fds,
                 .postponed = postponed,
                 .move_to_cgroup = move,
@@ -233,6 +258,10 @@ static int middle_work(struct creation *c, bool move, spawn_error *e)
         r = move ? cgroup_add(c->cgroup.path, 0) : 0;
         if (r < 0)
                 return fail_code(e, r, "cgroup", "add the container to cgroup `%s`", c->cgroup.path);
+        /* While the caller's rights last: a priority that was inherited may be asked for again in any namespace. If it
+         * is not to be had, the container says so itself. */
+        if (c->config.process.scheduler.deadline == 0) /* with one it could not fork any more */
+                (void) process_priority(&c->config.process, NULL);
         /* First with the rights of here, then with those in the user namespace: a path may belong to either. */
         r = ns_join(&c->ns, before, &postponed, e);
         if (r < 0 || (r = ns_join(&c->ns, CLONE_NEWUSER, NULL, e)) < 0)
@@ -252,8 +281,10 @@ static int middle_work(struct creation *c, bool move, spawn_error *e)
         r = ns_join(&c->ns, postponed, NULL, e);
         if (r < 0)
                 return r;
-        if ((c->ns.create & CLONE_NEWTIME) && (unshare(CLONE_NEWTIME) < 0 || ns_time_offsets(&c->config, e) < 0))
+        if ((c->ns.create & CLONE_NEWTIME) && unshare(CLONE_NEWTIME) < 0)
                 return fail_errno(e, "namespaces", "make a time namespace");
+        if ((c->ns.create & CLONE_NEWTIME) && (r = ns_time_offsets(&c->config, e)) < 0)
+                return r;
         flags = c->ns.create & ~(CLONE_NEWUSER | CLONE_NEWTIME | CLONE_NEWCGROUP);
         pid = ns_fork(flags, -1, true);
         if (pid == 0)
@@ -287,6 +318,17 @@ static int fork_child(struct creation *c, spawn_error *e)
                 _exit(r < 0);
         }
         return 0;
+}
+
+/* The middle process sends its child's pid after the fork, the child may be faster. */
+static int await_pid(struct creation *c, spawn_error *e)
+{
+        struct sync_message m;
+        int r = c->pid > 0 ? 1 : sync_receive(c->sync[0], &m);
+
+        if (c->pid <= 0 && r > 0 && m.type == SYNC_PID)
+                c->pid = m.value;
+        return c->pid > 0 ? 0 : spawn_err(e, EIO, "create", "the container's process has no pid");
 }
 
 static int run_host_hooks(struct creation *c, spawn_error *e)
@@ -323,20 +365,18 @@ static int serve_child(struct creation *c, spawn_error *e)
                         if (r < 0 || (r = sync_send(c->sync[0], SYNC_GO, 0, NULL)) < 0)
                                 return r;
                         break;
+                case SYNC_NETWORK:
                 case SYNC_HOOKS:
-                        r = run_host_hooks(c, e);
+                        r = await_pid(c, e);
+                        if (r == 0 && m.type == SYNC_HOOKS)
+                                r = run_host_hooks(c, e);
+                        else if (r == 0)
+                                r = net_devices_move(c->config.net_devices, c->config.n_net_devices, c->pid, e);
                         if (r < 0 || (r = sync_send(c->sync[0], SYNC_GO, 0, NULL)) < 0)
                                 return r;
                         break;
                 case SYNC_READY:
-                        if (c->pid <= 0) {
-                                /* The middle process sends its child's pid after the fork, the child may be faster. */
-                                r = sync_receive(c->sync[0], &m);
-                                if (r <= 0 || m.type != SYNC_PID)
-                                        return spawn_err(e, EIO, "create", "the container's process has no pid");
-                                c->pid = m.value;
-                        }
-                        return 0;
+                        return await_pid(c, e);
                 default:
                         return spawn_err(e, EBADMSG, "create", "the container's process sent nonsense");
                 }
@@ -371,7 +411,8 @@ static int create_steps(struct creation *c, spawn_error *e)
 {
         int r = read_bundle(c, e);
 
-        if (r < 0 || (r = check_config(c, e)) < 0 || (r = prepare(c, e)) < 0)
+        if (r < 0 || (r = check_config(c, e)) < 0 || (r = ns_default_user(&c->config, e)) < 0 ||
+            (r = prepare(c, e)) < 0)
                 return r;
         fill_state(c);
         /* Without a pid: if we are killed from here on, delete finds the cgroup. */
@@ -409,6 +450,7 @@ int container_create(const struct runtime *rt, const struct create_options *o, p
                              .dir_fd = -1,
                              .listen_fd = -1,
                              .console_fd = -1,
+                             .root_tree = -1,
                              .sync = {-1, -1},
                              .middle = -1,
                              .pid = -1};
@@ -437,6 +479,7 @@ int container_create(const struct runtime *rt, const struct create_options *o, p
         close_if_open(c.sync[0]);
         close_if_open(c.listen_fd);
         close_if_open(c.console_fd);
+        close_if_open(c.root_tree);
         close_if_open(c.cgroup.fd);
         close_if_open(c.dir_fd);
         ns_close(&c.ns);

@@ -275,7 +275,11 @@ static int child_work(struct joining *j, spawn_error *e)
                 r = child_terminal(j, j->console_fd, e);
         else
                 r = (process_own_stdio(j->process), 0);
-        if (r < 0 || (r = init_identity(j->process, false, j->host.last_cap, exe, e)) < 0)
+        if (r < 0 || (r = process_priority(j->process, e)) < 0 ||
+            (r = process_affinity(&j->process->cpus_final, "final", e)) < 0)
+                return r;
+        r = init_identity(j->process, false, j->host.last_cap, exe, e);
+        if (r < 0)
                 return r;
         return init_become(j->process, &j->filter, &j->host, exe, j->o->preserve_fds, j->state_json, e);
 }
@@ -344,7 +348,9 @@ static int exec_steps(struct joining *j, pid_t *ret_pid, int *ret_master, spawn_
         r = sync_pair(j->sync);
         if (r < 0)
                 return fail_code(e, r, "join", "create a socket");
-        r = join_namespaces(j, e);
+        r = process_affinity(&j->process->cpus_initial, "initial", e);
+        if (r == 0)
+                r = join_namespaces(j, e);
         pid_t pid = r < 0 ? r : fork_into(j, e);
         if (pid == 0)
                 child_main(j);

@@ -24,6 +24,15 @@
 #include "terminal.h"
 #include "util.h"
 
+static int ask_parent(struct init *i, enum sync_type what, spawn_error *e)
+{
+        int r = sync_send(i->sync_fd, what, 0, NULL);
+
+        if (r == 0)
+                r = sync_wait_go(i->sync_fd);
+        return r < 0 ? fail_code(e, r, "create", "wait for the creator") : 0;
+}
+
 /* Does: leave the caller's session, join and make what is left of namespaces.
  * Must not: change mounts. Needs: to be in the container's cgroup, which becomes the root of a new cgroup namespace. */
 static int stage_isolate(struct init *i, spawn_error *e)
@@ -46,6 +55,8 @@ static int stage_isolate(struct init *i, spawn_error *e)
                 return fail_errno(e, "isolate", "unshare the cgroup namespace");
         if ((i->ns->create & CLONE_NEWNET) && (r = ns_loopback_up(e)) < 0)
                 return r;
+        if (i->config->n_net_devices > 0 && (r = ask_parent(i, SYNC_NETWORK, e)) < 0)
+                return r;
         return i->no_new_keyring ? 0 : process_keyring(i->id, e);
 }
 
@@ -53,7 +64,7 @@ int init_host_proc(const struct oci_process *p, bool rootless, struct init_host 
 {
         int r = process_oom_score(p, rootless, e);
 
-        if (r < 0 || (r = process_priority(p, e)) < 0)
+        if (r < 0)
                 return r;
         ret->last_cap = caps_last();
         ret->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -69,7 +80,9 @@ static int stage_host_proc(struct init *i, spawn_error *e)
         int r = init_host_proc(&i->config->process, i->rootless, &i->host, e);
 
         i->build.proc_fd = i->host.proc_fd;
-        return r;
+        if (r < 0 || (r = process_priority(&i->config->process, e)) < 0)
+                return r;
+        return process_memory_policy(&i->config->memory_policy, e);
 }
 
 /* Does: all mounts, devices, sysctls. Must not: change the root. Needs: own mount, network, IPC and UTS namespaces. */
@@ -79,7 +92,7 @@ static int stage_rootfs(struct init *i, spawn_error *e)
 
         if (r < 0)
                 return r;
-        i->build.root_fd = rootfs_open(i->config->root_path, i->config->rootfs_propagation, e);
+        i->build.root_fd = rootfs_open(i->config->root_path, i->config->rootfs_propagation, i->root_tree, e);
         if (i->build.root_fd < 0)
                 return i->build.root_fd;
         return plan_execute(i->plan, &i->build, e);
@@ -109,13 +122,8 @@ static int stage_hooks(struct init *i, spawn_error *e)
         const struct oci_hooks *h = &i->config->hooks;
         int r;
 
-        if (h->n[HOOK_PRESTART] > 0 || h->n[HOOK_CREATE_RUNTIME] > 0) {
-                r = sync_send(i->sync_fd, SYNC_HOOKS, 0, NULL);
-                if (r == 0)
-                        r = sync_wait_go(i->sync_fd);
-                if (r < 0)
-                        return fail_code(e, r, "hooks", "wait for the hooks of the host");
-        }
+        if ((h->n[HOOK_PRESTART] > 0 || h->n[HOOK_CREATE_RUNTIME] > 0) && (r = ask_parent(i, SYNC_HOOKS, e)) < 0)
+                return r;
         return hooks_run(h, HOOK_CREATE_CONTAINER, i->state_json, NULL, e);
 }
 

@@ -26,6 +26,7 @@ struct init {
         int sync_fd; /* to the parent */
         int listen_fd; /* start socket */
         int console_fd; /* connected console socket, -1: none */
+        int root_tree; /* copy of the root file system's mounts that the caller has made, -1: none */
         int preserve_fds;
         int postponed; /* namespaces that the middle process could not join */
         bool rootless, no_pivot, no_new_keyring;

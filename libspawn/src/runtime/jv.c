@@ -209,6 +209,17 @@ int jv_u32(const struct jv *up, const char *key, uint32_t *ret, spawn_error *e)
         return r;
 }
 
+int jv_id(const struct jv *up, const char *key, uint32_t *ret, spawn_error *e)
+{
+        int64_t n = 0;
+        /* 4294967295 means "leave it as it is" to the kernel: setresuid(2), chown(2). */
+        int r = jv_int(up, key, 0, (int64_t) UINT32_MAX - 1, &n, e);
+
+        if (r > 0)
+                *ret = (uint32_t) n;
+        return r;
+}
+
 int jv_obj(const struct jv *up, const char *key, struct jv *ret, spawn_error *e)
 {
         *ret = jv_key(up, key);

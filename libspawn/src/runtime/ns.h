@@ -15,6 +15,8 @@ struct ns_set {
         int create; /* CLONE_NEW* of those without */
 };
 
+/* default-ids.c: add the user namespace that an ordinary user needs, and the mappings of a new one that has none. */
+int ns_default_user(struct config *c, spawn_error *e);
 /* Open the paths of the configuration. */
 int ns_open(const struct config *c, struct ns_set *ret, spawn_error *e);
 void ns_close(struct ns_set *s);

@@ -23,13 +23,18 @@ int root_parent(int root_fd, const char *path, char name[NAME_MAX + 1]);
 
 /* Detached copy of the mount at path (relative to dirfd), or of what fd is when path is "". */
 int tree_clone(int dirfd, const char *path, bool recursive);
+/* The same; with link a symbolic link at path is what is copied. */
+int tree_clone_link(int dirfd, const char *path, bool recursive, bool link);
 /* mount_setattr(2) on a detached or attached mount. Returns 0 or -errno. */
 int tree_setattr(int fd, bool recursive, uint64_t set, uint64_t clr, uint64_t propagation);
+/* Map the ids of a detached mount as the user namespace does; userns_fd -1: leave them. */
+int tree_idmap(int fd, int userns_fd, bool recursive);
 /* Put a detached mount over target_fd. Returns 0 or -errno. */
 int tree_attach(int tree_fd, int target_fd);
 
-/* Bind the root on itself as a mount of its own and return an O_PATH fd of it. */
-int rootfs_open(const char *path, unsigned long propagation, spawn_error *e);
+/* Bind the root on itself as a mount of its own and return an O_PATH fd of it.
+ * tree_fd: a copy made by who may pass every directory on the way, for when we may not; -1: none. */
+int rootfs_open(const char *path, unsigned long propagation, int tree_fd, spawn_error *e);
 /* pivot_root(2) into root_fd (or chroot over a moved mount with no_pivot) and forget the old root. */
 int rootfs_pivot(int root_fd, bool no_pivot, unsigned long propagation, spawn_error *e);
 
