@@ -113,7 +113,9 @@ int op_bind(const struct op *op, struct builder *b, spawn_error *e)
         if (target < 0)
                 return fail_code(e, target, "mounts", "create mount target `%s`", op->target);
         r = attach_with_options(tree, target, &m->options);
-        return r < 0 ? fail_code(e, r, "mounts", "mount `%s` to `%s`", m->source, op->target) : 0;
+        if (r < 0)
+                return fail_code(e, r, "mounts", "mount `%s` to `%s`", m->source, op->target);
+        return path_is_root(op->target) ? builder_set_root(b, tree, e) : 0;
 }
 
 /* copy-symlink: the link itself instead of a mount. */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "rootfs.h"
 #include "util.h"
 
 /* mount(2) reads one page of options and no more. */
@@ -145,6 +146,8 @@ static int parse_mount(const struct jv *v, struct config *c, struct oci_mount *m
         }
         if (m->options.tmpcopyup && (m->options.bind || strcmp(m->type, "tmpfs") != 0))
                 return jv_err(&opts, e, "tmpcopyup is for a tmpfs");
+        if (m->options.tmpcopyup && path_is_root(m->destination))
+                return jv_err(&opts, e, "tmpcopyup of the whole root file system is not supported");
         return parse_mappings(v, &opts, c, m, e);
 }
 

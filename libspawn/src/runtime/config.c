@@ -140,6 +140,8 @@ static int parse_all(struct config *c, spawn_error *e)
         if ((r = config_hooks(&root, &c->arena, &c->hooks, e)) < 0 ||
             (r = config_kvs(&root, "annotations", &c->arena, &c->annotations, e)) < 0)
                 return r;
+        c->hooks.out = config_annotation(c, "run.oci.hooks.stdout");
+        c->hooks.err = config_annotation(c, "run.oci.hooks.stderr");
         return config_check(&root, c, e);
 }
 

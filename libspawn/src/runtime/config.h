@@ -120,6 +120,8 @@ extern const char *const hook_names[HOOK_KINDS];
 struct oci_hooks {
         struct oci_hook *v[HOOK_KINDS];
         size_t n[HOOK_KINDS];
+        const char *out, *err; /* files for what they write: annotations run.oci.hooks.stdout and .stderr */
+        int out_fd, err_fd; /* the same opened, hooks_open(); 0: not */
 };
 
 struct oci_time_offset {
@@ -191,6 +193,9 @@ int config_idmaps(const struct jv *up, const char *key, struct arena *a, struct 
 ssize_t idmaps_clash(const struct oci_idmaps *m);
 /* Objects whose values are all strings. */
 int config_kvs(const struct jv *up, const char *key, struct arena *a, struct kvs *ret, spawn_error *e);
+
+/* config-userns.c: add a user namespace where the caller needs one, and id maps where they are missing. */
+int config_own_userns(struct config *c, spawn_error *e);
 
 const struct oci_namespace *config_namespace(const struct config *c, int flag);
 const char *config_annotation(const struct config *c, const char *key);

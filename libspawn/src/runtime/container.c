@@ -17,6 +17,7 @@
 #include "init.h"
 #include "io.h"
 #include "net-devices.h"
+#include "notify.h"
 #include "process.h"
 #include "rootfs.h"
 #include "terminal.h"
@@ -35,8 +36,7 @@ struct creation {
         struct cgroup cgroup;
         struct state state;
         char bundle[PATH_MAX], created[40], owner[64];
-        char *state_json;
-        int dir_fd, listen_fd, console_fd, root_tree, sync[2];
+        int dir_fd, listen_fd, console_fd, root_tree, devices_fd, sync[2];
         pid_t middle, pid;
 };
 
@@ -83,7 +83,9 @@ static int read_bundle(struct creation *c, spawn_error *e)
         if (fd < 0)
                 return fail_errno(e, "bundle", "open bundle `%s`", c->bundle);
         r = config_read(fd, file, name, &c->config, e);
-        return r < 0 ? r : make_absolute(c, e);
+        if (r < 0 || (r = config_own_userns(&c->config, e)) < 0)
+                return r;
+        return make_absolute(c, e);
 }
 
 static int check_config(struct creation *c, spawn_error *e)
@@ -167,20 +169,30 @@ static int prepare_mounts(struct creation *c, spawn_error *e)
                 return 0;
         /* Root of a new user namespace may not pass directories whose owner or group has no id in it. */
         c->root_tree = tree_clone(AT_FDCWD, c->config.root_path, true);
+        if (c->config.n_devices > 0) {
+                c->devices_fd = devices_premake(&c->config, e);
+                if (c->devices_fd < -1)
+                        return c->devices_fd;
+        }
         return plan_preopen(&c->plan, true, e);
 }
 
 /* Everything that can be prepared, and can fail, before there is a second process. */
 static int prepare(struct creation *c, spawn_error *e)
 {
+        char dir[PATH_MAX];
         int r, cache, copy;
 
-        r = plan_make(&c->config, &c->plan, e);
-        if (r < 0 || (r = ns_open(&c->config, &c->ns, e)) < 0)
+        if (snprintf(dir, sizeof(dir), "%s/%s", c->rt->root, c->o->id) >= (int) sizeof(dir))
+                return fail_text(e, "state", "the path of --root is too long");
+        r = notify_prepare(&c->config, c->dir_fd, dir, e);
+        if (r == 0)
+                r = plan_make(&c->config, &c->plan, e);
+        if (r < 0 || (r = ns_open(&c->config, &c->ns, e)) < 0 || (r = ns_check_sysctls(&c->config, &c->ns, e)) < 0)
                 return r;
         if (c->config.seccomp != NULL) {
                 cache = state_seccomp_cache(c->rt);
-                r = seccomp_prepare(c->config.seccomp, cache, &c->seccomp, e);
+                r = seccomp_prepare(c->config.seccomp, seccomp_is_strict(&c->config), cache, &c->seccomp, e);
                 if (cache >= 0)
                         (void) close(cache);
                 if (r < 0 || (r = seccomp_connect(&c->seccomp, e)) < 0)
@@ -215,12 +227,13 @@ static _Noreturn void run_init(struct creation *c, int postponed, bool move)
                 .plan = &c->plan,
                 .ns = &c->ns,
                 .seccomp = &c->seccomp,
-                .state_json = c->state_json,
+                .state = &c->state,
                 .cgroup = c->state.cgroup,
                 .sync_fd = c->sync[1],
                 .listen_fd = c->listen_fd,
                 .console_fd = c->console_fd >= 0 ? c->console_fd : c->o->console_fd,
                 .root_tree = c->root_tree,
+                .devices_fd = c->devices_fd,
                 .preserve_fds = c->o->preserve_fds,
                 .postponed = postponed,
                 .move_to_cgroup = move,
@@ -334,11 +347,14 @@ static int await_pid(struct creation *c, spawn_error *e)
 static int run_host_hooks(struct creation *c, spawn_error *e)
 {
         _cleanup_free_ char *json = state_oci_json(&c->state, "creating", c->pid, false);
-        int r = json == NULL ? -ENOMEM : 0;
+        int r = json == NULL ? spawn_err(e, ENOMEM, "hooks", "out of memory") : hooks_open(&c->config.hooks, e);
 
         if (r == 0)
                 r = hooks_run(&c->config.hooks, HOOK_PRESTART, json, NULL, e);
-        return r < 0 ? r : hooks_run(&c->config.hooks, HOOK_CREATE_RUNTIME, json, NULL, e);
+        if (r == 0)
+                r = hooks_run(&c->config.hooks, HOOK_CREATE_RUNTIME, json, NULL, e);
+        hooks_close(&c->config.hooks);
+        return r;
 }
 
 /* What the child asks for, until it is ready. */
@@ -411,16 +427,14 @@ static int create_steps(struct creation *c, spawn_error *e)
 {
         int r = read_bundle(c, e);
 
-        if (r < 0 || (r = check_config(c, e)) < 0 || (r = ns_default_user(&c->config, e)) < 0 ||
-            (r = prepare(c, e)) < 0)
+        if (r < 0 || (r = check_config(c, e)) < 0 || (r = prepare(c, e)) < 0)
                 return r;
         fill_state(c);
         /* Without a pid: if we are killed from here on, delete finds the cgroup. */
         r = state_write(c->dir_fd, &c->state, e);
         if (r < 0)
                 return r;
-        c->state_json = state_oci_json(&c->state, "created", 0, false);
-        r = c->state_json == NULL ? -ENOMEM : sync_pair(c->sync);
+        r = sync_pair(c->sync);
         if (r < 0)
                 return fail_code(e, r, "create", "prepare to fork");
         r = fork_child(c, e);
@@ -451,6 +465,7 @@ int container_create(const struct runtime *rt, const struct create_options *o, p
                              .listen_fd = -1,
                              .console_fd = -1,
                              .root_tree = -1,
+                             .devices_fd = -1,
                              .sync = {-1, -1},
                              .middle = -1,
                              .pid = -1};
@@ -480,11 +495,11 @@ int container_create(const struct runtime *rt, const struct create_options *o, p
         close_if_open(c.listen_fd);
         close_if_open(c.console_fd);
         close_if_open(c.root_tree);
+        close_if_open(c.devices_fd);
         close_if_open(c.cgroup.fd);
         close_if_open(c.dir_fd);
         ns_close(&c.ns);
         seccomp_filter_free(&c.seccomp);
-        free(c.state_json);
         config_free(&c.config);
         return r;
 }

@@ -190,7 +190,9 @@ static int attach_filesystem(const struct op *op, struct builder *b, int fd, int
                 r = tree_attach(fd, under);
         if (r == 0 && late)
                 r = keep_for_lock(b, op->mount, fd);
-        return r < 0 ? fail_code(e, r, "mounts", "set the options of mount `%s`", op->target) : 0;
+        if (r < 0)
+                return fail_code(e, r, "mounts", "set the options of mount `%s`", op->target);
+        return path_is_root(op->target) ? builder_set_root(b, fd, e) : 0;
 }
 
 static bool has_mode(const char *data)
@@ -221,7 +223,7 @@ static bool needs_descriptor(const struct op *op)
         const struct mount_options *o = &op->mount->options;
 
         return o->tmpcopyup || o->propagation != 0 || o->rec_set != 0 || o->rec_clr != 0 || op->idmap_fd >= 0 ||
-               plan_locks_late(op->mount);
+               plan_locks_late(op->mount) || path_is_root(op->target);
 }
 
 int op_filesystem(const struct op *op, struct builder *b, spawn_error *e)

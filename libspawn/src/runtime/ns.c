@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "fail.h"
@@ -40,6 +41,35 @@ int ns_open(const struct config *c, struct ns_set *ret, spawn_error *e)
                 ret->join[ret->n_join].ns = ns;
                 ret->join[ret->n_join++].fd = steal_fd(&fd);
         }
+        return 0;
+}
+
+static bool is_own(int fd, const char *file)
+{
+        char path[32];
+        struct stat a, b;
+
+        (void) snprintf(path, sizeof(path), "/proc/self/ns/%s", file);
+        return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
+int ns_check_sysctls(const struct config *c, const struct ns_set *s, spawn_error *e)
+{
+        static const struct {
+                int flag;
+                const char *file;
+        } files[] = {{CLONE_NEWNET, "net"}, {CLONE_NEWIPC, "ipc"}, {CLONE_NEWUTS, "uts"}, {CLONE_NEWUSER, "user"}};
+
+        for (size_t i = 0; c->sysctl.n > 0 && i < s->n_join; i++)
+                for (size_t f = 0; f < ELEMENTSOF(files); f++) {
+                        if (files[f].flag != s->join[i].ns->flag || !is_own(s->join[i].fd, files[f].file))
+                                continue;
+                        for (size_t k = 0; k < c->sysctl.n; k++)
+                                if (sysctl_namespace(c->sysctl.v[k].key) == files[f].flag)
+                                        return fail_text(e, "sysctl",
+                                                         "linux.sysctl.%s: the %s namespace `%s` is the host's",
+                                                         c->sysctl.v[k].key, s->join[i].ns->type, s->join[i].ns->path);
+                }
         return 0;
 }
 
@@ -121,10 +151,7 @@ static int write_map(pid_t pid, const char *file, const struct oci_idmaps *m)
         size_t n = format_map(m, text, sizeof(text));
 
         (void) snprintf(path, sizeof(path), "/proc/%d/%s", (int) pid, file);
-        _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        return write(fd, text, n) < 0 ? -errno : 0;
+        return n == 0 ? -EINVAL : write_procfs(path, text);
 }
 
 /* newuidmap PID inside outside count ...; set-user-ID and restricted to /etc/subuid. */
@@ -179,7 +206,7 @@ int ns_map_ids(pid_t pid, const struct config *c, spawn_error *e)
         if (r == -EPERM && c->gids.n == 1 && c->gids.v[0].count == 1) {
                 /* One id, our own: allowed to anyone who gives up setgroups(2). */
                 (void) snprintf(path, sizeof(path), "/proc/%d/setgroups", (int) pid);
-                (void) write_file_at(AT_FDCWD, path, "deny");
+                (void) write_procfs(path, "deny");
                 r = write_map(pid, "gid_map", &c->gids);
         }
         if (r == -EPERM)
@@ -229,7 +256,7 @@ int ns_time_offsets(const struct config *c, spawn_error *e)
                 return 0;
         (void) snprintf(text, sizeof(text), "boottime %lld %u\nmonotonic %lld %u\n", (long long) c->boottime.secs,
                         c->boottime.nanosecs, (long long) c->monotonic.secs, c->monotonic.nanosecs);
-        r = write_file_at(AT_FDCWD, "/proc/self/timens_offsets", text);
+        r = write_procfs("/proc/self/timens_offsets", text);
         return r < 0 ? fail_code(e, r, "namespaces", "write `/proc/self/timens_offsets`") : 0;
 }
 

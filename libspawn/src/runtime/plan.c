@@ -1,4 +1,5 @@
 /* From config.json to operations, and through them. */
+#include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -175,6 +176,17 @@ int plan_preopen(struct plan *p, bool all, spawn_error *e)
                                 return r;
                 }
         }
+        return 0;
+}
+
+int builder_set_root(struct builder *b, int fd, spawn_error *e)
+{
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+        if (copy < 0)
+                return fail_errno(e, "mounts", "keep the new root");
+        (void) close(b->root_fd);
+        b->root_fd = copy;
         return 0;
 }
 

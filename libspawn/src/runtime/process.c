@@ -25,7 +25,7 @@ int process_oom_score(const struct oci_process *p, bool rootless, spawn_error *e
         if (!p->has_oom_score)
                 return 0;
         (void) snprintf(text, sizeof(text), "%d", (int) p->oom_score);
-        r = write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", text);
+        r = write_procfs("/proc/self/oom_score_adj", text);
         if ((r == -EACCES || r == -EPERM) && rootless)
                 return 0;
         return r < 0 ? fail_code(e, r, "limits", "write %s to `/proc/self/oom_score_adj`", text) : 0;

@@ -50,6 +50,11 @@ int root_open_nolink(int root_fd, const char *path, int flags)
         return open_how(root_fd, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
 }
 
+int root_open_same_mount(int root_fd, const char *path, int flags)
+{
+        return open_how(root_fd, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+}
+
 /* A walk: `done` is resolved (no links, no dots), `todo` is still to go. Both begin without a slash. */
 struct walk {
         char done[PATH_MAX], todo[PATH_MAX];
@@ -212,6 +217,13 @@ int root_parent(int root_fd, const char *path, char name[NAME_MAX + 1])
                 return -EINVAL;
         }
         return fd;
+}
+
+bool path_is_root(const char *path)
+{
+        while (*path == '/' || (*path == '.' && (path[1] == '/' || path[1] == '\0')))
+                path++;
+        return *path == '\0';
 }
 
 int tree_clone(int dirfd, const char *path, bool recursive)

@@ -14,12 +14,18 @@ int root_open(int root_fd, const char *path, int flags);
 /* The same, and no component may be a symbolic link (-ELOOP). */
 int root_open_nolink(int root_fd, const char *path, int flags);
 
+/* The same, and no other mount may be crossed (-EXDEV): a file of procfs that nothing was mounted over. */
+int root_open_same_mount(int root_fd, const char *path, int flags);
+
 /* O_PATH fd of path; what is missing of it is created, the last component as a directory or an empty file.
  * Dangling symbolic links are followed beneath root. Returns an fd or -errno. */
 int root_create(int root_fd, const char *path, bool directory);
 
 /* O_PATH fd of the directory that holds path (created where missing); name gets the last component. */
 int root_parent(int root_fd, const char *path, char name[NAME_MAX + 1]);
+
+/* "/" however it is written: what is mounted there becomes the root. */
+bool path_is_root(const char *path);
 
 /* Detached copy of the mount at path (relative to dirfd), or of what fd is when path is "". */
 int tree_clone(int dirfd, const char *path, bool recursive);
