@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypedDict
 
 import pytest
 
@@ -21,7 +22,10 @@ pytestmark = pytest.mark.skipif(os.geteuid() == 0, reason="optional: an ordinary
 
 CLONE_NEWNET = 0x40000000  # unshare(2)
 
-Maps = dict[str, list[tuple[int, int, int]]]
+
+class Maps(TypedDict):
+    uids: list[tuple[int, int, int]]
+    gids: list[tuple[int, int, int]]
 
 
 def in_child(work: Callable[[], None]) -> None:
@@ -70,6 +74,9 @@ def join(pid: int) -> None:
 def test_a_session_has_the_ids_and_keeps_nothing_open(holder: int) -> None:
     with open(f"/proc/{holder}/uid_map") as f:
         assert f.readline().split() == ["0", str(os.geteuid()), "1"]
+    deadline = time.monotonic() + 10
+    while len(os.listdir(f"/proc/{holder}/fd")) > 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert sorted(os.listdir(f"/proc/{holder}/fd")) == ["0", "1", "2"]
     fd = os.open(f"/proc/{holder}/ns/user", os.O_RDONLY)
     assert spawn.ns_owner(fd) == os.geteuid()
