@@ -35,7 +35,7 @@ static bool take_u32(const char **p, char end, uint32_t *ret)
 
 /* "@": the second id counts in the container's user namespace; on the host it is as far from the first id's place as
  * the namespace's own range moves that (crun(1), "idmap mount options"). */
-static bool relate(const struct oci_idmaps *ns, struct oci_idmap *m)
+static bool relate(const struct oci_idmaps *ns, spawn_idmap *m)
 {
         for (size_t i = 0; i < ns->n; i++)
                 if (m->inside >= ns->v[i].inside && m->inside - ns->v[i].inside < ns->v[i].count) {
@@ -53,7 +53,7 @@ static bool parse_ranges(const char *p, size_t len, const struct oci_idmaps *ns,
 
         ret->v = arena_alloc(a, len / 5 + 1, sizeof(*ret->v));
         while (ret->v != NULL && p < end) {
-                struct oci_idmap *m = &ret->v[ret->n];
+                spawn_idmap *m = &ret->v[ret->n];
                 bool relative = *p == '@';
 
                 p += relative;

@@ -143,11 +143,11 @@ static void fill_state(struct creation *c)
 static int idmap_namespace(const struct creation *c, const struct oci_mount *m, spawn_error *e)
 {
         if (m->uids.n > 0)
-                return ns_userns_fd(&m->uids, &m->gids, e);
+                return spawn_userns_open(m->uids.v, m->uids.n, m->gids.v, m->gids.n, e);
         for (size_t i = 0; i < c->ns.n_join; i++)
                 if (c->ns.join[i].ns->flag == CLONE_NEWUSER)
                         return fcntl(c->ns.join[i].fd, F_DUPFD_CLOEXEC, 3);
-        return ns_userns_fd(&c->config.uids, &c->config.gids, e);
+        return spawn_userns_open(c->config.uids.v, c->config.uids.n, c->config.gids.v, c->config.gids.n, e);
 }
 
 static int prepare_mounts(struct creation *c, spawn_error *e)
@@ -377,7 +377,8 @@ static int serve_child(struct creation *c, spawn_error *e)
                         c->pid = m.value;
                         break;
                 case SYNC_MAP_IDS:
-                        r = ns_map_ids(c->middle, &c->config, e);
+                        r = spawn_idmap_write(c->middle, c->config.uids.v, c->config.uids.n, c->config.gids.v,
+                                              c->config.gids.n, "newuidmap", "newgidmap", e);
                         if (r < 0 || (r = sync_send(c->sync[0], SYNC_GO, 0, NULL)) < 0)
                                 return r;
                         break;
