@@ -80,7 +80,9 @@ static int read_bundle(struct creation *c, spawn_error *e)
         if (fd < 0)
                 return fail_errno(e, "bundle", "open bundle `%s`", c->bundle);
         r = config_read(fd, file, name, &c->config, e);
-        return r < 0 ? r : make_absolute(c, e);
+        if (r < 0 || (r = config_own_userns(&c->config, e)) < 0)
+                return r;
+        return make_absolute(c, e);
 }
 
 static int check_config(struct creation *c, spawn_error *e)
