@@ -179,9 +179,10 @@ int seccomp_connect(struct seccomp_filter *f, spawn_error *e)
         if (f->listener == NULL)
                 return 0;
         fd = terminal_connect(f->listener, "seccomp listener", e);
-        if (fd >= 0)
-                f->listener_fd = fd;
-        return fd < 0 ? fd : 0;
+        if (fd < 0)
+                return fail_wrap(e, fd, "linux.seccomp.listenerPath");
+        f->listener_fd = fd;
+        return 0;
 }
 
 int seccomp_load_filter(const struct seccomp_filter *f, int *ret_listener, spawn_error *e)
