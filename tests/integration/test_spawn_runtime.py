@@ -644,7 +644,8 @@ def test_seccomp_listener(box: Box) -> None:
     os.close(fd)
     box.spec["linux"]["seccomp"]["listenerPath"] = "/no/such.sock"
     p = box.run("true")
-    assert p.returncode == 1 and p.stderr == "linux.seccomp.listenerPath: open seccomp listener `/no/such.sock`: No such file or directory\n"
+    words = "linux.seccomp.listenerPath: open seccomp listener `/no/such.sock`: No such file or directory\n"
+    assert p.returncode == 1 and p.stderr == words
 
 
 class Console:

@@ -21,9 +21,6 @@
 
 #define MAGIC "podlike2"
 
-/* BPF_MAXINSNS of the kernel: a longer program is refused anyway. */
-#define FILTER_MAX (4096 * sizeof(struct sock_filter))
-
 struct cache_header {
         char magic[8];
         uint32_t flags, len;
@@ -60,7 +57,7 @@ int seccomp_from_cache(int cache_fd, const char *digest, struct seccomp_filter *
         struct cache_header h;
         char *data = NULL;
         _cleanup_close_ int fd = cache_fd < 0 ? -ENOENT : open_entry(cache_fd, digest);
-        ssize_t n = fd < 0 ? fd : read_fd(fd, FILTER_MAX + sizeof(h), &data);
+        ssize_t n = fd < 0 ? fd : read_fd(fd, SECCOMP_FILTER_MAX + sizeof(h), &data);
         _cleanup_free_ char *freed = data;
 
         if (n < 0)
@@ -96,13 +93,15 @@ static void store(int cache_fd, const struct seccomp_filter *f)
         (void) replace_file_at(cache_fd, f->digest, data, sizeof(h) + f->len, 0600);
 }
 
-static void digest_of(struct json_object *profile, bool strict, char ret[65])
+static int digest_of(struct json_object *profile, bool strict, char ret[65])
 {
         struct sha256 s;
         size_t len;
         char id[192];
         const char *text = json_object_to_json_string_length(profile, JSON_C_TO_STRING_PLAIN, &len);
 
+        if (text == NULL)
+                return -ENOMEM;
         seccomp_compiler_id(id, sizeof(id));
         sha256_init(&s);
         sha256_add(&s, MAGIC, 8);
@@ -110,6 +109,7 @@ static void digest_of(struct json_object *profile, bool strict, char ret[65])
         sha256_add(&s, strict ? "s" : "-", 1);
         sha256_add(&s, text, len);
         sha256_hex(&s, ret);
+        return 0;
 }
 
 static bool uses_notify(const struct jv *profile)
@@ -153,11 +153,13 @@ int seccomp_prepare(struct json_object *profile, bool strict, int cache_fd, stru
         r = get_listener(&v, ret, e);
         if (r < 0)
                 return r;
-        digest_of(profile, strict, digest);
+        r = digest_of(profile, strict, digest);
+        if (r < 0)
+                return fail_code(e, r, "seccomp", "read the seccomp profile");
         if (seccomp_from_cache(cache_fd, digest, ret) == 0)
                 return 0;
         memcpy(ret->digest, digest, sizeof(digest));
-        r = seccomp_compile(profile, strict, ret, e);
+        r = seccomp_compile_bounded(profile, strict, ret, e);
         if (r < 0)
                 return r;
         store(cache_fd, ret);
