@@ -303,11 +303,11 @@ int cgroup_systemd_enter(struct cgroup *g, const struct config *c, pid_t pid, sp
         }
         if (s->subgroup[0] == '\0')
                 return 0;
-        if (strlen(g->path) + strlen(s->subgroup) + 2 > sizeof(g->path))
-                return fail_code(e, ENAMETOOLONG, "systemd", "make a cgroup in scope `%s`", g->scope);
+        r = cgroup_move_down(g->path, s->subgroup, pid);
+        if (r < 0)
+                return fail_code(e, r, "systemd", "move the container to cgroup `%s/%s`", g->path, s->subgroup);
         (void) snprintf(g->path + strlen(g->path), sizeof(g->path) - strlen(g->path), "/%s", s->subgroup);
-        r = cgroup_move_down(g->path, pid);
-        return r < 0 ? fail_code(e, r, "systemd", "move the container to cgroup `%s`", g->path) : 0;
+        return 0;
 }
 
 static int update_once(const struct sdbus *lib, sd_bus *bus, const char *scope, const struct cgroup_settings *s,
