@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tarfile
 import tempfile
@@ -371,16 +372,15 @@ def test_update_words(box: CgroupBox) -> None:
     assert (p.returncode, p.stderr) == (1, "cannot update container `c`: it is stopped\n")
 
 
-def test_missing_controller_is_explained(box: CgroupBox) -> None:
-    box.use("cgroupfs")
-    box.limit(unified={"foo.bar": "1"})
-    p = box.run("true")
+def test_missing_controller_is_explained(managed: CgroupBox) -> None:
+    managed.limit(unified={"foo.bar": "1"})
+    p = managed.run("true")
     assert p.returncode == 1
-    assert p.stderr == (
-        f"linux.resources.unified.foo.bar: the requested cgroup controller `foo` is not available in `{box.where}`: this "
-        "system has no such controller in its cgroup v2 tree (not in the kernel, or used by a v1 tree)\n"
+    words = "linux.resources.unified.foo.bar: the requested cgroup controller `foo` is not available in `"
+    assert p.stderr.startswith(words) and p.stderr.endswith(
+        "`: this system has no such controller in its cgroup v2 tree (not in the kernel, or used by a v1 tree)\n"
     )
-    box.nothing_left()
+    managed.nothing_left()
 
 
 def test_parent_with_processes(box: CgroupBox) -> None:
@@ -497,6 +497,67 @@ def test_no_bus(box: CgroupBox) -> None:
         assert words in p.stderr or "needs libsystemd" in p.stderr
         assert "--cgroup-manager cgroupfs" in p.stderr and p.stderr.count("\n") == 1
     assert box.ids() == []
+
+
+def test_no_libsystemd(box: CgroupBox) -> None:
+    delegated()
+    box.manager = "systemd"
+    box.write("true")
+    with open(f"{box.dir}/libsystemd.so.0", "w"):
+        pass
+    argv = ["env", f"LD_LIBRARY_PATH={box.dir}", *box.argv("run", "-b", box.bundle, "c")]
+    p = subprocess.run(argv, capture_output=True, text=True, timeout=20)
+    assert p.returncode == 1 and p.stderr.count("\n") == 1
+    assert p.stderr.startswith("the systemd cgroup manager needs libsystemd, which cannot be loaded (")
+    assert box.ids() == []
+
+
+@pytest.mark.parametrize("manager", ["cgroupfs", "systemd"])
+def test_not_a_cgroup2_tree(box: CgroupBox, manager: str) -> None:
+    """As on a host with v1 or a hybrid tree: containers run, limits are not set, and that is told."""
+    box.manager = manager
+    box.enter = [*box.enter, "unshare", "-m", "sh", "-c", 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"', "sh"]
+    p = box.run("echo", "fine")
+    assert (p.returncode, p.stdout, p.stderr) == (0, "fine\n", "")
+    box.limit(memory={"limit": MB}, pids={"limit": 5})
+    p = box.run("echo", "fine")
+    assert (p.returncode, p.stdout) == (0, "fine\n")
+    assert "linux.resources.memory.limit: no limits are set, as `/sys/fs/cgroup` is not a cgroup v2 tree" in p.stderr
+
+
+def test_user_without_delegation_and_without_path(box: CgroupBox) -> None:
+    """Runs without limits and says so, as engines rely on; see docs/ARCHITECTURE.md."""
+    need(not ROOT, "optional: root can make any cgroup", optional=True)
+    need(os.path.exists(f"{TOP}/cgroup.controllers"), "optional: /sys/fs/cgroup is not cgroup v2", optional=True)
+    box.enter = [*box.enter, "unshare", "-m", "sh", "-c", 'mount -o bind,ro /sys/fs/cgroup /sys/fs/cgroup && exec "$@"', "sh"]
+    p = box.run("echo", "fine")
+    assert (p.returncode, p.stdout, p.stderr) == (0, "fine\n", "")
+    box.limit(memory={"limit": MB}, pids={"limit": 5})
+    p = box.run("echo", "fine")
+    assert (p.returncode, p.stdout) == (0, "fine\n")
+    assert "no cgroup of its own, so no limits, linux.resources.memory.limit and 1 more are not set" in p.stderr
+
+
+def test_creator_that_was_killed(managed: CgroupBox) -> None:
+    """While a hook runs, the cgroup or scope is there and the container's process is not known yet."""
+    with open(f"{managed.dir}/hook", "w") as f:
+        f.write(f"#!/bin/sh\necho $$ > {managed.dir}/hooking\nmv {managed.dir}/hooking {managed.dir}/hooked\nexec sleep 300\n")
+    os.chmod(f"{managed.dir}/hook", 0o755)
+    managed.spec["hooks"] = {"createRuntime": [{"path": f"{managed.dir}/hook"}]}
+    managed.write("sleep", "100")
+    p = subprocess.Popen(
+        managed.argv("create", "-b", managed.bundle, "c"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    until(lambda: os.path.exists(f"{managed.dir}/hooked"), "the hook runs", 60)
+    managed.spec.pop("hooks")
+    p.kill()
+    p.wait()
+    with open(f"{managed.dir}/hooked") as f:
+        hook = int(f.read())
+    os.kill(hook, signal.SIGKILL)
+    assert reap(hook) == -9
+    managed.ok("delete", "--force", "c")
+    managed.nothing_left()
 
 
 def test_disabled(box: CgroupBox) -> None:
