@@ -893,7 +893,7 @@ def test_systemd_refuses(box: CgroupBox) -> None:
     box.spec["annotations"] = {"org.systemd.property.NoSuchThing": "true"}
     p = box.run("true")
     assert p.returncode == 1
-    assert p.stderr.startswith(f"systemd: start of unit `{box.scope}`: ") and "NoSuchThing" in p.stderr
+    assert p.stderr.startswith(f"systemd: start unit `{box.scope}`: ") and "NoSuchThing" in p.stderr
     box.nothing_left()
 
 
@@ -905,7 +905,7 @@ def test_systemd_scope_of_that_name_lives(box: CgroupBox) -> None:
     try:
         until(lambda: show(box.scope, "ActiveState")["ActiveState"] == "active", "the other scope runs", 60)
         p = box.run("true")
-        assert p.returncode == 1 and p.stderr.startswith(f"systemd: start of unit `{box.scope}`: ")
+        assert p.returncode == 1 and p.stderr.startswith(f"systemd: start unit `{box.scope}`: ")
         assert box.ids() == [] and show(box.scope, "ActiveState")["ActiveState"] == "active"
         assert other.poll() is None
     finally:
