@@ -232,6 +232,14 @@ int cgroup_enter(struct cgroup *g, const struct config *c, pid_t pid, spawn_erro
         return cgroup_apply(g->fd, g->path, &g->settings, e);
 }
 
+int cgroup_entered(struct cgroup *g, spawn_error *e)
+{
+        int r = cgroup_of_pid(getpid(), g->path);
+
+        cgroup_systemd_drop(g->systemd);
+        return r < 0 ? fail_code(e, r, "cgroup", "find the cgroup of scope `%s`", g->scope) : 0;
+}
+
 int cgroup_delegate(const struct cgroup *g, const struct config *c, pid_t pid, spawn_error *e)
 {
         const char *sub = config_annotation(c, "run.oci.delegate-cgroup");

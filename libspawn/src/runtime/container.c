@@ -236,10 +236,11 @@ static int middle_work(struct creation *c, bool move, spawn_error *e)
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (cgroup_wants_process(&c->cgroup)) {
                 r = sync_wait_go(c->sync[1]);
-                if (r == 0)
-                        r = cgroup_of_pid(getpid(), c->cgroup.path); /* the parent has put us there */
                 if (r < 0)
                         return fail_code(e, r, "cgroup", "wait for scope `%s`", c->cgroup.scope);
+                r = cgroup_entered(&c->cgroup, e);
+                if (r < 0)
+                        return r;
                 c->state.cgroup = c->cgroup.path;
         }
         /* While we still have the ids that may: in the new user namespace the cgroup belongs to somebody else. */
