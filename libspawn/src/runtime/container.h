@@ -37,6 +37,10 @@ struct exec_options {
 int container_exec(const struct runtime *rt, const struct exec_options *o, pid_t *ret_pid, int *ret_master,
                    spawn_error *e);
 
+/* Mount, or unmount, what a file says (JSON as config.json's mounts) in a running container. What cannot be
+ * added whole is not added. */
+int container_mounts(const struct runtime *rt, const char *id, const char *file, bool add, spawn_error *e);
+
 /* Write a pid as decimal. */
 int write_pid_file(const char *path, pid_t pid, spawn_error *e);
 

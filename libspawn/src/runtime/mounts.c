@@ -218,12 +218,12 @@ static const char *mode_data(int under, const char *data, char *buf, size_t size
         return buf;
 }
 
-static bool needs_descriptor(const struct op *op)
+static bool needs_descriptor(const struct op *op, const struct builder *b)
 {
         const struct mount_options *o = &op->mount->options;
 
         return o->tmpcopyup || o->propagation != 0 || o->rec_set != 0 || o->rec_clr != 0 || op->idmap_fd >= 0 ||
-               plan_locks_late(op->mount) || path_is_root(op->target);
+               plan_locks_late(op->mount) || path_is_root(op->target) || b->no_proc;
 }
 
 int op_filesystem(const struct op *op, struct builder *b, spawn_error *e)
@@ -244,7 +244,7 @@ int op_filesystem(const struct op *op, struct builder *b, spawn_error *e)
                 return target;
         if (tmpfs && !made)
                 data = mode_data(target, data, with_mode, sizeof(with_mode));
-        if (needs_descriptor(op)) {
+        if (needs_descriptor(op, b)) {
                 _cleanup_close_ int fd = detached_mount(source, type, &m->options, data);
 
                 if (fd >= 0)

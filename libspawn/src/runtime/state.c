@@ -30,14 +30,21 @@ const char *status_name(enum status s)
         return names[s];
 }
 
+static int bad_id(const char *id, size_t n, spawn_error *e)
+{
+        if (id[n] != '\0' && id[n] > ' ' && id[n] < 127)
+                return fail_text(e, "container id", "invalid character `%c` in the container ID `%.64s`", id[n], id);
+        return fail_text(e, "container id",
+                         "invalid container ID `%.64s`: use letters, digits, _ + - . and at most %d of them", id,
+                         ID_MAX);
+}
+
 int state_check_id(const char *id, spawn_error *e)
 {
         size_t n = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.");
 
         if (id[0] == '\0' || id[0] == '.' || id[n] != '\0' || n > ID_MAX)
-                return fail_text(e, "container id",
-                                 "invalid container id `%.64s`: use letters, digits, _ + - . and at most %d of them",
-                                 id, ID_MAX);
+                return bad_id(id, n, e);
         return 0;
 }
 

@@ -21,6 +21,8 @@ const struct command commands[] = {
         {"features", "features", "print what is supported, as JSON", cmd_features, false},
         {"kill", "kill [--all] ID [SIGNAL]", "send a signal (TERM) to a container", cmd_kill, false},
         {"list", "list [OPTION]...", "print the containers", cmd_list, false},
+        {"mounts", "mounts add|remove ID FILE", "mount in a running container what FILE says, or unmount it", cmd_mounts,
+         true},
         {"pause", "pause ID", "freeze all processes of a container", cmd_pause, false},
         {"ps", "ps [OPTION]... ID", "print the processes of a container", cmd_ps, false},
         {"resume", "resume ID", "thaw a paused container", cmd_resume, false},
