@@ -65,7 +65,8 @@ static int check_mounts(const struct live *l, spawn_error *e)
                 struct jv v = jv_idx(&list, i);
 
                 if (m->destination[0] != '/' || path_is_root(m->destination))
-                        return jv_err(&v, e, "the destination of a running container's mount is an absolute path, not /");
+                        return jv_err(&v, e,
+                                      "the destination of a running container's mount is an absolute path, not /");
                 if (m->options.bind && m->source != NULL && m->source[0] != '/')
                         return jv_err(&v, e, "the source is not an absolute path");
                 if (m->options.remount || m->options.idmap || m->uids.n > 0)

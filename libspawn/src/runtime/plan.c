@@ -132,7 +132,8 @@ static void add_locks(struct config *c, struct plan *p)
 {
         for (size_t i = 0; i < c->n_mounts; i++)
                 if (plan_locks_late(&c->mounts[i]))
-                        add(p, (struct op){.kind = OP_LOCK, .target = c->mounts[i].destination, .mount = &c->mounts[i]});
+                        add(p,
+                            (struct op){.kind = OP_LOCK, .target = c->mounts[i].destination, .mount = &c->mounts[i]});
 }
 
 int plan_make_mounts(struct config *c, struct plan *ret, spawn_error *e)
