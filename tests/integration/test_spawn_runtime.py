@@ -1021,7 +1021,7 @@ def test_missing_container(box: Box) -> None:
         (["create"], "usage: podlike-spawn create"),
         (["create", "--nope", "c"], "unknown option --nope"),
         (["--cgroup-manager", "x", "list"], "unknown cgroup manager `x`"),
-        (["--root"], "option --root needs a value"),
+        (["--root"], "option --root requires an argument"),
         (["create", "-b", "/no/such", "c"], "open bundle `/no/such`: No such file or directory"),
     ],
 )

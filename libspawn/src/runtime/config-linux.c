@@ -1,6 +1,7 @@
 /* config.json: the "linux" object. */
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
@@ -23,6 +24,22 @@ int namespace_flag(const char *type)
                 if (strcmp(namespace_types[i].type, type) == 0)
                         return namespace_types[i].flag;
         return 0;
+}
+
+const char *namespace_name(size_t i)
+{
+        return i < ELEMENTSOF(namespace_types) ? namespace_types[i].type : NULL;
+}
+
+const char *namespace_words(int flags, char *buf, size_t size)
+{
+        size_t n = 0;
+
+        (void) snprintf(buf, size, "none");
+        for (size_t i = 0; i < ELEMENTSOF(namespace_types) && n < size; i++)
+                if (flags & namespace_types[i].flag)
+                        n += (size_t) snprintf(buf + n, size - n, "%s%s", n > 0 ? ", " : "", namespace_types[i].type);
+        return buf;
 }
 
 static int parse_namespaces(const struct jv *lin, struct config *c, spawn_error *e)

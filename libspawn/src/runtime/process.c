@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 
 #include "caps.h"
+#include "container.h"
 #include "fail.h"
 #include "io.h"
 #include "process.h"
@@ -234,6 +235,13 @@ static void find_home(uint32_t uid, char *ret, size_t size)
         }
 }
 
+int listen_fds(void)
+{
+        const char *n = getenv("LISTEN_FDS");
+
+        return n != NULL && atoi(n) > 0 && atoi(n) < 1024 ? atoi(n) : 0;
+}
+
 static bool has_name(const struct oci_process *p, const char *entry)
 {
         size_t len = strcspn(entry, "=") + 1;
@@ -246,7 +254,6 @@ static bool has_name(const struct oci_process *p, const char *entry)
 
 void process_env(const struct oci_process *p, struct process_env *room, const char **ret_env)
 {
-        const char *listen = getenv("LISTEN_FDS");
         size_t n = p->env.n;
 
         if (n > 0)
@@ -255,8 +262,8 @@ void process_env(const struct oci_process *p, struct process_env *room, const ch
                 find_home(p->uid, room->home, sizeof(room->home));
                 ret_env[n++] = room->home;
         }
-        if (listen != NULL && atoi(listen) > 0) {
-                (void) snprintf(room->fds, sizeof(room->fds), "LISTEN_FDS=%d", atoi(listen));
+        if (listen_fds() > 0) {
+                (void) snprintf(room->fds, sizeof(room->fds), "LISTEN_FDS=%d", listen_fds());
                 (void) snprintf(room->pid, sizeof(room->pid), "LISTEN_PID=%d", (int) getpid());
                 if (!has_name(p, room->fds))
                         ret_env[n++] = room->fds;
