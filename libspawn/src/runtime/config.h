@@ -27,12 +27,8 @@ struct oci_namespace {
         const char *type, *path; /* path NULL: a new one */
 };
 
-struct oci_idmap {
-        uint32_t inside, outside, count;
-};
-
 struct oci_idmaps {
-        struct oci_idmap *v;
+        spawn_idmap *v;
         size_t n;
 };
 

@@ -173,7 +173,8 @@ static int prepare(struct creation *c, spawn_error *e)
 
                 if (op->kind != OP_BIND || (op->mount->uids.n == 0 && op->mount->gids.n == 0))
                         continue;
-                op->idmap_fd = ns_userns_fd(&op->mount->uids, &op->mount->gids, e);
+                op->idmap_fd = spawn_userns_open(op->mount->uids.v, op->mount->uids.n, op->mount->gids.v,
+                                                 op->mount->gids.n, e);
                 if (op->idmap_fd < 0)
                         return op->idmap_fd;
         }
@@ -337,7 +338,8 @@ static int serve_child(struct creation *c, spawn_error *e)
                         c->pid = m.value;
                         break;
                 case SYNC_MAP_IDS:
-                        r = ns_map_ids(c->middle, &c->config, e);
+                        r = spawn_idmap_write(c->middle, c->config.uids.v, c->config.uids.n, c->config.gids.v,
+                                              c->config.gids.n, "newuidmap", "newgidmap", e);
                         if (r < 0 || (r = sync_send(c->sync[0], SYNC_GO, 0, NULL)) < 0)
                                 return r;
                         break;
