@@ -386,7 +386,15 @@ static int restore_child(struct creation *c, spawn_error *e)
                 .arg = c,
         };
 
-        return criu_restore(&r, &c->pid, e);
+        struct stat own, other;
+        char path[40];
+        int k = criu_restore(&r, &c->pid, e);
+
+        /* CRIU adds a time namespace, so that clocks go on where they were. */
+        (void) snprintf(path, sizeof(path), "/proc/%d/ns/time", (int) c->pid);
+        if (k == 0 && stat(path, &other) == 0 && stat("/proc/self/ns/time", &own) == 0 && own.st_ino != other.st_ino)
+                c->state.namespaces |= CLONE_NEWTIME;
+        return k;
 }
 
 /* Ready: make it known, then let the child wait for start. */

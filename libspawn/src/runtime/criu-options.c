@@ -44,13 +44,30 @@ static int choose(const char *option, const char *value, const char *const *name
         return fail_text(e, "usage", "option --%s does not know `%s`", option, value);
 }
 
+/* Besides version 2 there are hierarchies of version 1, which are none of our containers'. CRIU would copy what it finds
+ * there, the cgroups of all others, into a new one of the container's name. */
+static bool has_v1(void)
+{
+        _cleanup_free_ char *text = NULL;
+
+        for (const char *p = read_file_at(AT_FDCWD, "/proc/self/cgroup", 65536, &text) > 0 ? text : NULL; p != NULL;
+             p = strchr(p, '\n') != NULL ? strchr(p, '\n') + 1 : NULL)
+                if (*p != '\0' && strncmp(p, "0::", 3) != 0)
+                        return true;
+        return false;
+}
+
+const char *criu_cgroups_mode(const struct criu_args *a)
+{
+        return a->cgroups_mode != NULL ? a->cgroups_mode : has_v1() ? "ignore" : "soft";
+}
+
 static int add_modes(const struct criu_args *a, struct pb *opts, spawn_error *e)
 {
         /* enum criu_cg_mode, enum criu_network_lock_method */
         static const char *const modes[] = {"ignore", "none", "props", "soft", "full", "strict"};
         static const char *const locks[] = {NULL, "iptables", "nftables", "skip"};
-        int r = choose("manage-cgroups-mode", a->cgroups_mode != NULL ? a->cgroups_mode : "soft", modes,
-                       ELEMENTSOF(modes), e);
+        int r = choose("manage-cgroups-mode", criu_cgroups_mode(a), modes, ELEMENTSOF(modes), e);
 
         if (r < 0)
                 return r;
@@ -155,28 +172,20 @@ int criu_external_mounts(const struct config *c, int root_fd, struct pb *opts, s
         return r;
 }
 
-int criu_open_dirs(const struct criu_args *a, bool create, struct criu_dirs *ret, struct pb *opts, spawn_error *e)
+int criu_open_dirs(const struct criu_args *a, bool create, struct criu_dirs *ret, spawn_error *e)
 {
-        const char *image = a->image_path != NULL ? a->image_path : "checkpoint";
-
         ret->image_fd = ret->work_fd = -1;
-        ret->work = a->work_path != NULL ? a->work_path : image;
-        (void) snprintf(ret->image, sizeof(ret->image), "%s", image);
-        if (create && mkdir(image, 0700) < 0 && errno != EEXIST)
-                return fail_errno(e, "criu", "create the directory `%s` for the images", image);
-        ret->image_fd = open(image, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        ret->image = a->image_path != NULL ? a->image_path : "checkpoint";
+        ret->work = a->work_path != NULL ? a->work_path : ret->image;
+        if (create && mkdir(ret->image, 0700) < 0 && errno != EEXIST)
+                return fail_errno(e, "criu", "create the directory `%s` for the images", ret->image);
+        ret->image_fd = open(ret->image, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (ret->image_fd < 0)
-                return fail_errno(e, "criu", "open the directory `%s` of the images", image);
-        pb_int(opts, 1, (unsigned int) ret->image_fd);
-        if (a->work_path == NULL)
-                return 0;
-        if (mkdir(a->work_path, 0700) < 0 && errno != EEXIST)
-                return fail_errno(e, "criu", "create the work directory `%s`", a->work_path);
-        ret->work_fd = open(a->work_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (ret->work_fd < 0)
-                return fail_errno(e, "criu", "open the work directory `%s`", a->work_path);
-        pb_int(opts, 17, (unsigned int) ret->work_fd);
-        return 0;
+                return fail_errno(e, "criu", "open the directory `%s` of the images", ret->image);
+        if (a->work_path != NULL && mkdir(a->work_path, 0700) < 0 && errno != EEXIST)
+                return fail_errno(e, "criu", "create the work directory `%s`", ret->work);
+        ret->work_fd = open(ret->work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return ret->work_fd < 0 ? fail_errno(e, "criu", "open the work directory `%s`", ret->work) : 0;
 }
 
 void criu_close_dirs(struct criu_dirs *d)

@@ -196,7 +196,7 @@ static _Noreturn void become_criu(const char *program, int socket, int sync, cri
         process_reset_signals();
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void) snprintf(number, sizeof(number), "%d", socket);
-        if ((before == NULL || before(arg, &e) == 0) && fcntl(socket, F_SETFD, 0) < 0)
+        if ((before == NULL || before(arg, socket, &e) == 0) && fcntl(socket, F_SETFD, 0) < 0)
                 (void) fail_errno(&e, "criu", "pass the socket to CRIU");
         if (e.code == 0) {
                 (void) execv(program, argv);

@@ -44,8 +44,8 @@ struct criu_session {
         pid_t pid;
 };
 
-/* Called in the new process before it becomes CRIU. */
-typedef int (*criu_before_t)(void *arg, spawn_error *e);
+/* Called in the new process before it becomes CRIU; socket: to us, should there be something to send. */
+typedef int (*criu_before_t)(void *arg, int socket, spawn_error *e);
 /* Start CRIU, with before(arg) run in it. Ended by criu_stop() in any case. */
 int criu_start(struct criu_session *s, const char *program, int cgroup_fd, criu_before_t before, void *arg,
                spawn_error *e);

@@ -42,7 +42,7 @@ static void last_error(const struct criu_dirs *d, const char *log, char *ret, si
         const char *found = NULL;
 
         ret[0] = '\0';
-        if (read_file_at(d->work_fd >= 0 ? d->work_fd : d->image_fd, log, 64 << 20, &text) < 0)
+        if (read_file_at(d->work_fd, log, 64 << 20, &text) < 0)
                 return;
         for (const char *p = text; (p = strstr(p, "Error (")) != NULL; p++)
                 if (strncmp(p, "Error (criu/cr-dump.c", 21) != 0 && strncmp(p, "Error (criu/cr-restore.c", 24) != 0)
@@ -61,6 +61,12 @@ static int criu_failure(const char *what, const char *id, const struct criu_resp
                 (void) snprintf(cause, sizeof(cause), "%s", m->message[0] != '\0' ? m->message : "no reason given");
         return spawn_err(e, m->code > 0 ? m->code : EIO, "criu", "%s container `%s`: CRIU: %s; its log is `%s/%s`",
                          what, id, cause, d->work, log);
+}
+
+static void add_dirs(const struct criu_dirs *d, struct pb *opts)
+{
+        pb_int(opts, 1, (unsigned int) d->image_fd);
+        pb_int(opts, 17, (unsigned int) d->work_fd);
 }
 
 /* Namespaces that were given by path belong to others: they are named, not dumped. */
@@ -121,9 +127,11 @@ static int dump(const struct runtime *rt, int dir, const struct state *s, const 
         if (r == 0)
                 c.root_path = s->rootfs;
         if (r == 0)
-                r = criu_open_dirs(a, true, &dirs, &opts, e);
-        if (r == 0)
+                r = criu_open_dirs(a, true, &dirs, e);
+        if (r == 0) {
+                add_dirs(&dirs, &opts);
                 r = dump_options(rt, s, &c, a, &opts, e);
+        }
         config_free(&c);
         if (r == 0 && !a->pre_dump && s->descriptors != NULL) {
                 const char *text = json_object_to_json_string_ext(s->descriptors, JSON_C_TO_STRING_NOSLASHESCAPE);
@@ -189,19 +197,63 @@ static int make_mount_points(const struct config *c, int root_fd, spawn_error *e
         return 0;
 }
 
+struct root_path {
+        char s[PATH_MAX];
+};
+
+static struct root_path restore_root(const struct criu_restore *r)
+{
+        struct root_path p;
+
+        (void) snprintf(p.s, sizeof(p.s), "%s/%s/root", r->rt->root, r->id);
+        return p;
+}
+
+static bool ignores_cgroups(const struct criu_restore *r)
+{
+        return strcmp(criu_cgroups_mode(r->args), "ignore") == 0;
+}
+
 /* In the process that becomes CRIU, and that with its mount namespace goes away: CRIU wants the root to be a mount of
  * its own, and nobody else is to see it. */
-static int before_restore(void *arg, spawn_error *e)
+static int before_restore(void *arg, int socket, spawn_error *e)
 {
         const struct criu_restore *r = arg;
+        struct root_path root_path = restore_root(r);
+        _cleanup_dirs_ struct criu_dirs dirs = {.image_fd = -1, .work_fd = -1};
+        const struct oci_namespace *cgroup = config_namespace(r->config, CLONE_NEWCGROUP);
+        int k;
 
+        if (ignores_cgroups(r) && cgroup != NULL && cgroup->path == NULL && unshare(CLONE_NEWCGROUP) < 0)
+                return fail_errno(e, "criu", "make the cgroup namespace");
         if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
                 return fail_errno(e, "criu", "make a mount namespace for CRIU");
-        _cleanup_close_ int at = openat(r->dir_fd, "root", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (at < 0 || mount(r->config->root_path, fd_path(at).s, NULL, MS_BIND | MS_REC, NULL) < 0)
+        /* By its path: descriptors from before are of the other namespace's mounts. */
+        if (mount(r->config->root_path, root_path.s, NULL, MS_BIND | MS_REC, NULL) < 0)
                 return fail_errno(e, "criu", "mount the root file system for CRIU");
-        _cleanup_close_ int root = openat(r->dir_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        return root < 0 ? fail_errno(e, "criu", "open the root file system") : make_mount_points(r->config, root, e);
+        _cleanup_close_ int root = open(root_path.s, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (root < 0)
+                return fail_errno(e, "criu", "open the root file system");
+        k = make_mount_points(r->config, root, e);
+        if (k < 0 || (k = criu_open_dirs(r->args, false, &dirs, e)) < 0)
+                return k;
+        k = terminal_send_fd(socket, dirs.image_fd, "image", 5);
+        if (k == 0)
+                k = terminal_send_fd(socket, dirs.work_fd, "work", 4);
+        return k < 0 ? fail_code(e, k, "criu", "pass on the directory of the images") : 0;
+}
+
+/* CRIU mounts in the directories that it is given: they must be of its mount namespace, so it is there that they were
+ * opened. */
+static int receive_dirs(const struct criu_session *criu, const struct criu_args *a, struct criu_dirs *ret,
+                        spawn_error *e)
+{
+        ret->image = a->image_path != NULL ? a->image_path : "checkpoint";
+        ret->work = a->work_path != NULL ? a->work_path : ret->image;
+        ret->image_fd = terminal_receive_fd(criu->socket);
+        if (ret->image_fd >= 0)
+                ret->work_fd = terminal_receive_fd(criu->socket);
+        return ret->image_fd < 0 || ret->work_fd < 0 ? spawn_err(e, EIO, "criu", "CRIU did not start") : 0;
 }
 
 /* Pipes that were the container's standard streams are replaced by ours. */
@@ -255,23 +307,21 @@ static int restore_namespaces(const struct config *c, struct pb *opts, spawn_err
 static int restore_options(const struct criu_restore *r, const struct criu_dirs *d, struct pb *opts, spawn_error *e)
 {
         _cleanup_pb_ struct pb cgroup = {0};
-        char root[sizeof(r->rt->root) + ID_MAX + 8];
         int k = criu_common_options(r->rt, r->args, r->config, opts, e);
 
         if (k < 0)
                 return k;
-        (void) snprintf(root, sizeof(root), "%s/%s/root", r->rt->root, r->id);
         pb_string(opts, 10, RESTORE_LOG);
         pb_flag(opts, 12, true); /* notify_scripts */
-        pb_string(opts, 13, root);
+        pb_string(opts, 13, restore_root(r).s);
         pb_flag(opts, 26, true); /* rst_sibling: the container's process becomes our child */
-        if (r->cgroup != NULL) {
+        if (r->cgroup != NULL && !ignores_cgroups(r)) {
                 pb_string(&cgroup, 2, r->cgroup + strlen(CGROUP_ROOT));
                 pb_message(opts, 25, &cgroup);
         }
+        add_dirs(d, opts);
         inherit_streams(d, opts);
-        k = restore_namespaces(r->config, opts, e);
-        return k < 0 ? k : criu_external_mounts(r->config, -1, opts, e);
+        return criu_external_mounts(r->config, -1, opts, e);
 }
 
 /* Notifications, until CRIU says how it went. */
@@ -308,7 +358,7 @@ static int serve(const struct criu_restore *r, const struct criu_session *criu, 
 
 int criu_restore(const struct criu_restore *r, pid_t *ret_pid, spawn_error *e)
 {
-        bool ignore = r->args->cgroups_mode != NULL && strcmp(r->args->cgroups_mode, "ignore") == 0;
+        bool ignore = ignores_cgroups(r);
         _cleanup_pb_ struct pb opts = {0};
         _cleanup_criu_ struct criu_session criu = {.socket = -1, .pid = -1};
         _cleanup_dirs_ struct criu_dirs dirs = {.image_fd = -1, .work_fd = -1};
@@ -316,14 +366,17 @@ int criu_restore(const struct criu_restore *r, pid_t *ret_pid, spawn_error *e)
         char program[PATH_MAX];
         int k;
 
-        if ((k = need_root("restore", e)) < 0 || (k = criu_find(r->rt, program, e)) < 0 ||
-            (k = criu_open_dirs(r->args, false, &dirs, &opts, e)) < 0 || (k = restore_options(r, &dirs, &opts, e)) < 0)
+        if ((k = need_root("restore", e)) < 0 || (k = criu_find(r->rt, program, e)) < 0)
                 return k;
         if (mkdirat(r->dir_fd, "root", 0700) < 0 && errno != EEXIST)
                 return fail_errno(e, "criu", "make a directory for the root file system");
+        /* Namespaces' descriptors are inherited: they are opened before CRIU starts. */
+        if ((k = restore_namespaces(r->config, &opts, e)) < 0)
+                return k;
         /* Told to leave cgroups alone, CRIU makes the processes where it is itself. */
         if ((k = criu_start(&criu, program, ignore ? r->cgroup_fd : -1, before_restore, (void *) (uintptr_t) r, e)) <
                     0 ||
+            (k = receive_dirs(&criu, r->args, &dirs, e)) < 0 || (k = restore_options(r, &dirs, &opts, e)) < 0 ||
             (k = criu_send(&criu, CRIU_RESTORE, &opts, e)) < 0 || (k = serve(r, &criu, &answer, e)) < 0)
                 return k;
         if (!answer.success || answer.pid <= 0)

@@ -11,7 +11,7 @@ struct criu_args {
         const char *image_path; /* NULL: "checkpoint" here */
         const char *work_path; /* for CRIU's logs; NULL: image_path */
         const char *parent_path; /* of an earlier --pre-dump, relative to image_path */
-        const char *cgroups_mode, *network_lock; /* NULL: soft, CRIU's choice */
+        const char *cgroups_mode, *network_lock; /* NULL: criu_cgroups_mode(), CRIU's choice */
         const char *lsm_profile, *lsm_mount_context;
         const char **empty_ns; /* namespaces to leave empty: "network" */
         size_t n_empty_ns;
@@ -48,16 +48,19 @@ struct pb;
 /* What a dump and a restore have in common. restore: sources are named as well. */
 int criu_common_options(const struct runtime *rt, const struct criu_args *a, const struct config *c, struct pb *opts,
                         spawn_error *e);
+/* --manage-cgroups-mode, or what is right here. With "ignore" processes are restored where CRIU runs: in the container's
+ * cgroup, as the root of a cgroup namespace if the container has one. */
+const char *criu_cgroups_mode(const struct criu_args *a);
 /* Mounts that come from the host. root_fd: the container's root, to see what is there; -1 at a restore, when all that
  * can be are named with their sources. */
 int criu_external_mounts(const struct config *c, int root_fd, struct pb *opts, spawn_error *e);
-/* The directories of the images and of the log, as descriptors of ours. create: make them where missing. */
+/* The directories of the images and of the log, as descriptors of ours: CRIU opens them through /proc/PID/fd. */
 struct criu_dirs {
-        char image[PATH_MAX];
-        const char *work; /* for messages */
-        int image_fd, work_fd; /* work_fd -1: the images' */
+        const char *image, *work; /* for messages */
+        int image_fd, work_fd;
 };
-int criu_open_dirs(const struct criu_args *a, bool create, struct criu_dirs *ret, struct pb *opts, spawn_error *e);
+/* create: make that of the images where it is missing. */
+int criu_open_dirs(const struct criu_args *a, bool create, struct criu_dirs *ret, spawn_error *e);
 void criu_close_dirs(struct criu_dirs *d);
 
 #endif

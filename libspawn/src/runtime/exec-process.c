@@ -91,8 +91,11 @@ static int set_options(const struct exec_options *o, struct config *c, spawn_err
         struct oci_process *p = &c->process;
         int r;
 
-        if (o->process_file == NULL)
+        if (o->process_file == NULL) {
+                /* As crun has it: these are the container's first process's alone. */
                 p->terminal = o->tty;
+                p->no_new_privileges = false;
+        }
         if (o->n_args > 0)
                 p->args = (struct strv){.v = o->args, .n = o->n_args};
         if (o->tty)

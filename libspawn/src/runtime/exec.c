@@ -74,6 +74,10 @@ static int open_sub_cgroup(struct joining *j, spawn_error *e)
         if (j->state.cgroup == NULL)
                 return fail_text(e, "cgroup", "--cgroup `%s`: container `%s` has no cgroup of its own", j->o->cgroup,
                                  j->o->id);
+        /* They could not lead out, but `foo/..` is not what somebody means who gives a place to be put in. */
+        for (const char *c = j->o->cgroup; *c != '\0'; c += strcspn(c, "/"), c += strspn(c, "/"))
+                if (strcspn(c, "/") == 2 && strncmp(c, "..", 2) == 0)
+                        return fail_text(e, "cgroup", "--cgroup `%s`: `..` components are not allowed", j->o->cgroup);
         _cleanup_close_ int top = open(j->state.cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (top < 0)
                 return fail_errno(e, "cgroup", "open cgroup `%s`", j->state.cgroup);

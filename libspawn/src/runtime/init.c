@@ -177,6 +177,7 @@ static int stage_identity(struct init *i, spawn_error *e)
 {
         const char *keep = config_annotation(i->config, "run.oci.keep_original_groups");
 
+        process_reopen_null();
         if (i->config->personality >= 0 && personality((unsigned long) i->config->personality) < 0)
                 return fail_errno(e, "limits", "set personality");
         return init_identity(&i->config->process, keep != NULL && strcmp(keep, "1") == 0, i->host.last_cap, i->exe, e);

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 
 #include "caps.h"
 #include "container.h"
@@ -299,5 +300,27 @@ void process_own_stdio(const struct oci_process *p)
                 /* Not a terminal: it is the caller's; a terminal of the container's own is given in terminal.c. */
                 if (fstat(fd, &st) == 0 && st.st_uid != p->uid && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
                         (void) !fchown(fd, p->uid, p->gid);
+        }
+}
+
+static bool is_null(int fd)
+{
+        struct stat st;
+
+        return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+}
+
+void process_reopen_null(void)
+{
+        _cleanup_close_ int own = -1;
+
+        for (int fd = 0; fd < 3; fd++) {
+                if (!is_null(fd))
+                        continue;
+                if (own < 0)
+                        own = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+                if (own < 0 || !is_null(own))
+                        return;
+                (void) dup2(own, fd);
         }
 }
