@@ -115,7 +115,7 @@ static unsigned int distance(const char *a, const char *b)
 bool args_nearer(const char *word, const char *candidate, unsigned int *best)
 {
         size_t len = strlen(word);
-        unsigned int d = len >= 2 && strncmp(word, candidate, len) == 0 ? 1 : distance(word, candidate);
+        unsigned int d = len >= 2 && strncmp(word, candidate, len) == 0 ? 0 : distance(word, candidate);
 
         /* One letter in three may be wrong. */
         if (d >= *best || d > (len + 2) / 3)
