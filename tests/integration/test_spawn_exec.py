@@ -110,7 +110,7 @@ def test_tty_with_a_value(box: Box) -> None:
 
 
 def test_label_where_there_is_no_module_for_it(box: Box) -> None:
-    need(not os.path.exists("/sys/fs/selinux/enforce"), "optional: SELinux is on", optional=True)
+    need(not os.path.exists("/sys/fs/selinux/enforce"), "SELinux is on", optional=True)
     box.start("sleep", "100")
     assert box.ok("exec", "--process-label", "system_u:system_r:container_t:s0", "c", "echo", "ran") == "ran\n"
 
@@ -127,7 +127,7 @@ def with_cgroup(box: Box) -> str:
         os.path.exists("/sys/fs/cgroup/cgroup.controllers")
         and parent not in ("", "/")
         and os.access(f"/sys/fs/cgroup{parent}", os.W_OK),
-        "optional: no cgroup v2 subtree that belongs to this user",
+        "no cgroup v2 subtree that belongs to this user",
         optional=True,
     )
     box.spec["linux"]["cgroupsPath"] = f"{parent}/podlike-test-{os.getpid()}"
