@@ -27,13 +27,16 @@ def test_keys_size_and_exit_code(box: Box) -> None:
         t.resize(41, 77)
         t.send("while [ \"$(stty size)\" != '41 77' ]; do :; done; echo sized\n")
         t.expect("\r\nsized")
+        t.expect("# ")
         t.send("echo up; cat; echo ended\n")
         t.expect("\r\nup\r\n")
         t.send("line\n\x04")  # the container's terminal makes an end of file of it
         t.expect("line\r\nline\r\nended")
-        t.send("echo asleep; sleep 100\n")
-        t.expect("\r\nasleep\r\n")
+        t.expect("# ")
+        t.send("sh -c 'trap \"echo inter$((1))rupted; exit\" INT; echo a$((1))wake; while :; do sleep 0.05; done'\n")
+        t.expect("\r\na1wake\r\n")
         t.send("\x03")  # and an interrupt of this
+        t.expect("inter1rupted")
         t.expect("# ")
         t.send("exit 41\n")
         assert t.wait() == 41 and not t.is_raw()
