@@ -77,6 +77,7 @@ def test_kill_and_delete_by_pattern(box: Box) -> None:
 
 def test_processes_without_a_cgroup(box: Box) -> None:
     """Those of the container's pid namespace are listed; of a namespace that it shares only its own."""
+    box.runtime_options = ["--cgroup-manager", "disabled"]
     pid = box.start("sh", "-c", "sleep 100 & sleep 100 & wait")
     while len(json.loads(box.ok("ps", "-f", "json", "c"))) < 3:
         time.sleep(0.005)
@@ -241,6 +242,7 @@ def test_null_is_the_containers_own(box: Box) -> None:
 
 @pytest.mark.parametrize("option", ["TERM", "9"])
 def test_kill_all_without_a_cgroup(box: Box, option: str) -> None:
+    box.runtime_options = ["--cgroup-manager", "disabled"]
     pid = box.start("sh", "-c", "trap 'exit 3' TERM; echo ready; while true; do sleep 0.01; done")
     while "ready" not in box.output():
         time.sleep(0.005)

@@ -66,6 +66,7 @@ def test_no_new_privs_is_only_given_by_the_option(box: Box) -> None:
     ],
 )
 def test_refused(box: Box, args: list[str], words: str) -> None:
+    box.runtime_options = ["--cgroup-manager", "disabled"]
     box.start("sleep", "100")
     p = box("exec", *args)
     assert p.returncode == 1 and (p.stderr.startswith(words) or "create working directory" in p.stderr)

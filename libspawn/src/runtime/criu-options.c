@@ -62,12 +62,13 @@ const char *criu_cgroups_mode(const struct criu_args *a)
         return a->cgroups_mode != NULL ? a->cgroups_mode : has_v1() ? "ignore" : "soft";
 }
 
-static int add_modes(const struct criu_args *a, struct pb *opts, spawn_error *e)
+static int add_modes(const struct criu_args *a, bool ignore_cgroups, struct pb *opts, spawn_error *e)
 {
         /* enum criu_cg_mode, enum criu_network_lock_method */
         static const char *const modes[] = {"ignore", "none", "props", "soft", "full", "strict"};
         static const char *const locks[] = {NULL, "iptables", "nftables", "skip"};
-        int r = choose("manage-cgroups-mode", criu_cgroups_mode(a), modes, ELEMENTSOF(modes), e);
+        int r = choose("manage-cgroups-mode", ignore_cgroups ? "ignore" : criu_cgroups_mode(a), modes,
+                       ELEMENTSOF(modes), e);
 
         if (r < 0)
                 return r;
@@ -86,8 +87,8 @@ static int add_modes(const struct criu_args *a, struct pb *opts, spawn_error *e)
         return r < 0 ? r : 0;
 }
 
-int criu_common_options(const struct runtime *rt, const struct criu_args *a, const struct config *c, struct pb *opts,
-                        spawn_error *e)
+int criu_common_options(const struct runtime *rt, const struct criu_args *a, const struct config *c,
+                        bool ignore_cgroups, struct pb *opts, spawn_error *e)
 {
         const char *file = config_annotation(c, "org.criu.config");
 
@@ -107,7 +108,7 @@ int criu_common_options(const struct runtime *rt, const struct criu_args *a, con
         pb_flag(opts, 52, a->tcp_close);
         pb_string(opts, 53, a->lsm_profile);
         pb_string(opts, 63, a->lsm_mount_context);
-        return add_modes(a, opts, e);
+        return add_modes(a, ignore_cgroups, opts, e);
 }
 
 /* --external mnt[KEY]:VALUE. At a dump the key is the mount point and the value the name it gets; at a restore the key is that

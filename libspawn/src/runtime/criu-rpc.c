@@ -187,7 +187,7 @@ int criu_response_parse(const void *data, size_t len, struct criu_response *ret)
         return field < 0 || ret->type == 0 ? -EBADMSG : 0;
 }
 
-static _Noreturn void become_criu(const char *program, int socket, int sync, criu_before_t before, void *arg)
+static _Noreturn void become_criu(const struct criu_start *how, int socket, int sync)
 {
         char number[16], swrk[] = "swrk", name[] = "criu";
         char *argv[] = {name, swrk, number, NULL};
@@ -196,21 +196,38 @@ static _Noreturn void become_criu(const char *program, int socket, int sync, cri
         process_reset_signals();
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void) snprintf(number, sizeof(number), "%d", socket);
-        if ((before == NULL || before(arg, socket, &e) == 0) && fcntl(socket, F_SETFD, 0) < 0)
+        if (sync_wait_go(sync) < 0)
+                _exit(1);
+        if ((how->before == NULL || how->before(how->before_arg, socket, &e) == 0) && fcntl(socket, F_SETFD, 0) < 0)
                 (void) fail_errno(&e, "criu", "pass the socket to CRIU");
         if (e.code == 0) {
-                (void) execv(program, argv);
-                (void) fail_errno(&e, "criu", "run `%s`", program);
+                (void) execv(how->program, argv);
+                (void) fail_errno(&e, "criu", "run `%s`", how->program);
         }
         (void) sync_send(sync, SYNC_ERROR, 0, &e);
         _exit(1);
 }
 
-int criu_start(struct criu_session *s, const char *program, int cgroup_fd, criu_before_t before, void *arg,
-               spawn_error *e)
+/* Let it go on, and wait until it has become CRIU: silence is success, execve(2) closes the other end. */
+static int await_criu(const struct criu_session *s, const struct criu_start *how, int sync, spawn_error *e)
+{
+        struct sync_message m;
+        int r = how->place != NULL ? how->place(how->place_arg, s->pid, e) : 0;
+
+        if (r < 0)
+                return r;
+        r = sync_send(sync, SYNC_GO, 0, NULL);
+        if (r == 0)
+                r = sync_receive(sync, &m);
+        if (r <= 0)
+                return r < 0 ? fail_code(e, r, "criu", "start CRIU") : 0;
+        *e = m.err;
+        return m.err.code > 0 ? -m.err.code : -EIO;
+}
+
+int criu_start(struct criu_session *s, const struct criu_start *how, spawn_error *e)
 {
         int pair[2], sync[2], r;
-        struct sync_message m;
 
         *s = (struct criu_session){.socket = -1, .pid = -1};
         r = sync_pair(pair);
@@ -222,19 +239,16 @@ int criu_start(struct criu_session *s, const char *program, int cgroup_fd, criu_
                 (void) close(pair[1]);
                 return fail_code(e, r, "criu", "create a socket for CRIU");
         }
-        s->pid = ns_fork(0, cgroup_fd, false);
-        if (s->pid == 0)
-                become_criu(program, pair[1], sync[1], before, arg);
+        s->pid = ns_fork(0, how->cgroup_fd, false);
+        if (s->pid == 0) {
+                (void) close(sync[0]);
+                become_criu(how, pair[1], sync[1]);
+        }
         (void) close(pair[1]);
         (void) close(sync[1]);
-        /* Silence is success: execve(2) closes the other end. */
-        r = s->pid < 0 ? s->pid : sync_receive(sync[0], &m);
+        r = s->pid < 0 ? fail_code(e, s->pid, "criu", "start CRIU") : await_criu(s, how, sync[0], e);
         (void) close(sync[0]);
-        if (r > 0) {
-                *e = m.err;
-                return m.err.code > 0 ? -m.err.code : -EIO;
-        }
-        return r < 0 ? fail_code(e, r, "criu", "start CRIU") : 0;
+        return r;
 }
 
 static int send_request(const struct criu_session *s, const struct pb *request, spawn_error *e)

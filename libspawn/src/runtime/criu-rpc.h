@@ -44,11 +44,19 @@ struct criu_session {
         pid_t pid;
 };
 
-/* Called in the new process before it becomes CRIU; socket: to us, should there be something to send. */
-typedef int (*criu_before_t)(void *arg, int socket, spawn_error *e);
-/* Start CRIU, with before(arg) run in it. Ended by criu_stop() in any case. */
-int criu_start(struct criu_session *s, const char *program, int cgroup_fd, criu_before_t before, void *arg,
-               spawn_error *e);
+struct criu_start {
+        const char *program;
+        int cgroup_fd; /* where it is born; -1: where we are */
+        /* NULL, or called for the new process in ours, before anything else: to put it somewhere. */
+        int (*place)(void *arg, pid_t pid, spawn_error *e);
+        void *place_arg;
+        /* NULL, or called in the new process before it becomes CRIU; socket: to us, should there be something to send. */
+        int (*before)(void *arg, int socket, spawn_error *e);
+        void *before_arg;
+};
+
+/* Ended by criu_stop() in any case. */
+int criu_start(struct criu_session *s, const struct criu_start *how, spawn_error *e);
 int criu_send(const struct criu_session *s, enum criu_type type, const struct pb *opts, spawn_error *e);
 /* *ret_fd: descriptor that came along, -1: none. */
 int criu_receive(const struct criu_session *s, struct criu_response *ret, int *ret_fd, spawn_error *e);

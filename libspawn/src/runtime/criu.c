@@ -93,7 +93,7 @@ static int dump_options(const struct runtime *rt, const struct state *s, const s
                         const struct criu_args *a, struct pb *opts, spawn_error *e)
 {
         char path[40];
-        int r = criu_common_options(rt, a, c, opts, e);
+        int r = criu_common_options(rt, a, c, false, opts, e);
 
         if (r < 0)
                 return r;
@@ -140,7 +140,7 @@ static int dump(const struct runtime *rt, int dir, const struct state *s, const 
                 if (r < 0)
                         (void) fail_code(e, r, "criu", "write `%s/" DESCRIPTORS "`", dirs.image);
         }
-        if (r < 0 || (r = criu_start(&criu, program, -1, NULL, NULL, e)) < 0 ||
+        if (r < 0 || (r = criu_start(&criu, &(struct criu_start){.program = program, .cgroup_fd = -1}, e)) < 0 ||
             (r = criu_send(&criu, a->pre_dump ? CRIU_SINGLE_PRE_DUMP : CRIU_DUMP, &opts, e)) < 0 ||
             (r = criu_receive(&criu, &answer, &fd, e)) < 0)
                 return r;
@@ -209,9 +209,10 @@ static struct root_path restore_root(const struct criu_restore *r)
         return p;
 }
 
+/* A scope of systemd's is only there once a process is in it. */
 static bool ignores_cgroups(const struct criu_restore *r)
 {
-        return strcmp(criu_cgroups_mode(r->args), "ignore") == 0;
+        return r->place != NULL || strcmp(criu_cgroups_mode(r->args), "ignore") == 0;
 }
 
 /* In the process that becomes CRIU, and that with its mount namespace goes away: CRIU wants the root to be a mount of
@@ -307,7 +308,7 @@ static int restore_namespaces(const struct config *c, struct pb *opts, spawn_err
 static int restore_options(const struct criu_restore *r, const struct criu_dirs *d, struct pb *opts, spawn_error *e)
 {
         _cleanup_pb_ struct pb cgroup = {0};
-        int k = criu_common_options(r->rt, r->args, r->config, opts, e);
+        int k = criu_common_options(r->rt, r->args, r->config, ignores_cgroups(r), opts, e);
 
         if (k < 0)
                 return k;
@@ -374,10 +375,17 @@ int criu_restore(const struct criu_restore *r, pid_t *ret_pid, spawn_error *e)
         if ((k = restore_namespaces(r->config, &opts, e)) < 0)
                 return k;
         /* Told to leave cgroups alone, CRIU makes the processes where it is itself. */
-        if ((k = criu_start(&criu, program, ignore ? r->cgroup_fd : -1, before_restore, (void *) (uintptr_t) r, e)) <
-                    0 ||
-            (k = receive_dirs(&criu, r->args, &dirs, e)) < 0 || (k = restore_options(r, &dirs, &opts, e)) < 0 ||
-            (k = criu_send(&criu, CRIU_RESTORE, &opts, e)) < 0 || (k = serve(r, &criu, &answer, e)) < 0)
+        const struct criu_start how = {
+                .program = program,
+                .cgroup_fd = ignore ? r->cgroup_fd : -1,
+                .place = r->place,
+                .place_arg = r->arg,
+                .before = before_restore,
+                .before_arg = (void *) (uintptr_t) r,
+        };
+        if ((k = criu_start(&criu, &how, e)) < 0 || (k = receive_dirs(&criu, r->args, &dirs, e)) < 0 ||
+            (k = restore_options(r, &dirs, &opts, e)) < 0 || (k = criu_send(&criu, CRIU_RESTORE, &opts, e)) < 0 ||
+            (k = serve(r, &criu, &answer, e)) < 0)
                 return k;
         if (!answer.success || answer.pid <= 0)
                 return criu_failure("restore", r->id, &answer, &dirs, RESTORE_LOG, e);

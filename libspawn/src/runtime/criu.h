@@ -34,6 +34,8 @@ struct criu_restore {
         int dir_fd; /* of the state: a directory for the root file system is made there */
         const char *cgroup; /* absolute path, NULL: none */
         int cgroup_fd;
+        /* NULL, or puts CRIU into the container's cgroup, which is made around it; the rest follows from there. */
+        int (*place)(void *arg, pid_t pid, spawn_error *e);
         int console_fd; /* gets the terminal's master; -1: nobody wants it */
         /* The namespaces are there, of the process pid: time for the hooks of the host. */
         int (*on_namespaces)(void *arg, pid_t pid, spawn_error *e);
@@ -45,9 +47,9 @@ int criu_restore(const struct criu_restore *r, pid_t *ret_pid, spawn_error *e);
 /* criu-options.c */
 
 struct pb;
-/* What a dump and a restore have in common. restore: sources are named as well. */
-int criu_common_options(const struct runtime *rt, const struct criu_args *a, const struct config *c, struct pb *opts,
-                        spawn_error *e);
+/* What a dump and a restore have in common. ignore_cgroups: whatever the mode is. */
+int criu_common_options(const struct runtime *rt, const struct criu_args *a, const struct config *c,
+                        bool ignore_cgroups, struct pb *opts, spawn_error *e);
 /* --manage-cgroups-mode, or what is right here. With "ignore" processes are restored where CRIU runs: in the container's
  * cgroup, as the root of a cgroup namespace if the container has one. */
 const char *criu_cgroups_mode(const struct criu_args *a);

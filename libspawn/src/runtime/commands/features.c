@@ -73,9 +73,9 @@ static void add_linux(struct json_object *doc)
         o = add_object(lin, "cgroup");
         add_bool(o, "v1", false);
         add_bool(o, "v2", true);
-        add_bool(o, "systemd", false);
-        add_bool(o, "systemdUser", false);
-        add_bool(o, "rdma", false);
+        add_bool(o, "systemd", true);
+        add_bool(o, "systemdUser", true);
+        add_bool(o, "rdma", true);
         o = add_object(lin, "seccomp");
         add_bool(o, "enabled", true);
         add_names(o, "actions", seccomp_action_name);
