@@ -124,6 +124,7 @@ static int start(const struct runtime *rt, const char *id, bool beside, spawn_er
                 (void) fail_code(e, r, "start", "start container `%s`", id);
         } else if (r == 0) {
                 (void) unlinkat(dir, "start", 0);
+                log_debug(rt->log, "container `%s` runs its program", id);
                 await_ready(notify, &s, beside);
                 r = run_hooks(dir, &s, HOOK_POSTSTART, "running", e);
         }
@@ -166,6 +167,8 @@ int container_kill(const struct runtime *rt, const char *id, int signal, bool al
                 state_free(&s);
                 return dir;
         }
+        log_debug(rt->log, "kill: signal %d to %s of `%s`, process %d", signal, all ? "all processes" : "the init", id,
+                  (int) s.pid);
         r = all ? kill_all(&s, signal) : -ENOENT;
         if (r == -ENOENT) {
                 /* One process; with --all and no cgroup too: if it is the init of a pid namespace, the kernel kills
@@ -207,6 +210,8 @@ static int delete_steps(const struct runtime *rt, int dir, const struct state *s
         spawn_error hook = {0};
         int r;
 
+        log_debug(rt->log, "delete: container `%s` is %s, cgroup %s", s->id, status_name(status),
+                  s->cgroup != NULL ? s->cgroup : "none");
         if (status == STATUS_CREATING)
                 return spawn_err(e, EBUSY, "delete", "container `%s` is being created", s->id);
         if (!force && status != STATUS_STOPPED && status != STATUS_CREATED)
@@ -220,7 +225,7 @@ static int delete_steps(const struct runtime *rt, int dir, const struct state *s
         if (r < 0)
                 return r;
         if (run_hooks(dir, s, HOOK_POSTSTOP, "stopped", &hook) < 0)
-                dprintf(2, "warning: %s\n", hook.text);
+                log_warning(rt->log, "%s", hook.text);
         return state_remove(rt, s->id, e);
 }
 

@@ -228,6 +228,12 @@ static int blame(const struct op *op, const struct config *c, int r, spawn_error
 int plan_execute(const struct plan *p, struct builder *b, spawn_error *e)
 {
         for (size_t i = 0; i < p->n; i++) {
+                if (b->log != NULL && b->log->level >= LEVEL_DEBUG) {
+                        char words[512];
+
+                        plan_describe(&p->ops[i], words, sizeof(words));
+                        log_debug(b->log, "rootfs: %s", words);
+                }
                 int r = kinds[p->ops[i].kind].run(&p->ops[i], b, e);
 
                 if (r < 0)

@@ -3,6 +3,7 @@
 #define PODLIKE_PLAN_H
 
 #include "config.h"
+#include "log.h"
 
 enum op_kind {
         OP_FILESYSTEM, /* mount: a new file system */
@@ -46,6 +47,7 @@ void plan_describe(const struct op *op, char *buf, size_t size);
 /* What the child has in hand while it executes the plan. */
 struct builder {
         const struct config *config;
+        const struct log *log;
         int root_fd; /* O_PATH, the container's root */
         int proc_fd; /* O_PATH of the host's /proc, for sysctl */
         int empty_fd; /* read-only empty tmpfs, detached; -1 until needed */
