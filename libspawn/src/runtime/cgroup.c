@@ -2,7 +2,6 @@
  * On hosts with v1 or a hybrid tree containers run without a cgroup of their own. */
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/vfs.h>
@@ -11,19 +10,6 @@
 #include "cgroup-systemd.h"
 #include "fail.h"
 #include "util.h"
-
-static void runtime_warn(const struct runtime *rt, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void runtime_warn(const struct runtime *rt, const char *fmt, ...)
-{
-        va_list ap;
-
-        va_start(ap, fmt);
-        (void) dprintf(2, "warning: ");
-        (void) vdprintf(2, fmt, ap);
-        (void) dprintf(2, "\n");
-        va_end(ap);
-}
 
 static bool is_v2(void)
 {
@@ -152,8 +138,8 @@ static int go_without(const struct runtime *rt, struct cgroup *g, const char *wh
 {
         g->path[0] = '\0';
         if (!cgroup_settings_empty(&g->settings))
-                runtime_warn(rt, "no cgroup of its own, so no limits, %s and %zu more are not set: %s",
-                             g->settings.v[0].what, g->settings.n - 1, why);
+                log_warning(rt->log, "no cgroup of its own, so no limits, %s and %zu more are not set: %s",
+                            g->settings.v[0].what, g->settings.n - 1, why);
         return 0;
 }
 
@@ -197,10 +183,10 @@ int cgroup_make(const struct runtime *rt, const char *id, const struct config *c
                 return cgroup_settings_empty(&ret->settings) ? 0 : go_without(rt, ret, "--cgroup-manager is disabled");
         if (!is_v2()) {
                 if (!cgroup_settings_empty(&ret->settings))
-                        runtime_warn(rt,
-                                     "%s: no limits are set, as `%s` is not a cgroup v2 tree (boot with"
-                                     " systemd.unified_cgroup_hierarchy=1)",
-                                     ret->settings.v[0].what, CGROUP_ROOT);
+                        log_warning(rt->log,
+                                    "%s: no limits are set, as `%s` is not a cgroup v2 tree (boot with"
+                                    " systemd.unified_cgroup_hierarchy=1)",
+                                    ret->settings.v[0].what, CGROUP_ROOT);
                 return 0;
         }
         if (rt->cgroups == CGROUPS_SYSTEMD)
