@@ -27,10 +27,30 @@ def _check(result: int, err: object) -> int:
     raise SpawnError(e.code, ffi.string(e.stage).decode(), ffi.string(e.text).decode(errors="replace"))
 
 
-def session_join(userns_fd: int, mntns_fd: int) -> None:
-    """Enter both namespaces. The caller has one thread; its working directory becomes "/"."""
+def _path(path: str | None) -> object:
+    return ffi.NULL if path is None else os.fsencode(path)
+
+
+def _idmap(ranges: list[tuple[int, int, int]]) -> object:
+    return ffi.new("spawn_idmap[]", ranges)
+
+
+def idmap_write(pid: int, *, uids: list[tuple[int, int, int]], gids: list[tuple[int, int, int]],
+                newuidmap: str | None = "newuidmap", newgidmap: str | None = "newgidmap") -> None:
+    """Give ids to the user namespace that process pid has just made.
+
+    uids, gids: (first id inside, first id outside, count) each. The programs are used where the kernel refuses us
+    (None: never). Source: user_namespaces(7).
+    """
     err = ffi.new("spawn_error *")
-    _check(lib.spawn_session_join(userns_fd, mntns_fd, err), err)
+    _check(lib.spawn_idmap_write(pid, _idmap(uids), len(uids), _idmap(gids), len(gids), _path(newuidmap),
+                                 _path(newgidmap), err), err)
+
+
+def userns_open(*, uids: list[tuple[int, int, int]], gids: list[tuple[int, int, int]]) -> int:
+    """A user namespace with these ids, empty of processes. Returns an fd that the caller owns."""
+    err = ffi.new("spawn_error *")
+    return _check(lib.spawn_userns_open(_idmap(uids), len(uids), _idmap(gids), len(gids), err), err)
 
 
 def ns_owner(fd: int) -> int:
@@ -40,13 +60,34 @@ def ns_owner(fd: int) -> int:
     return int(uid[0])
 
 
+def session_create(*, uids: list[tuple[int, int, int]], gids: list[tuple[int, int, int]],
+                   newuidmap: str | None = "newuidmap", newgidmap: str | None = "newgidmap") -> int:
+    """Make a user and a mount namespace. Returns the pid of the child that holds them until SIGTERM."""
+    err, pid = ffi.new("spawn_error *"), ffi.new("int *")
+    _check(lib.spawn_session_create(_idmap(uids), len(uids), _idmap(gids), len(gids), _path(newuidmap),
+                                    _path(newgidmap), pid, err), err)
+    return int(pid[0])
+
+
+def session_hold() -> int:
+    """Returns the pid of a child that holds the caller's own namespaces until SIGTERM."""
+    err, pid = ffi.new("spawn_error *"), ffi.new("int *")
+    _check(lib.spawn_session_hold(pid, err), err)
+    return int(pid[0])
+
+
+def session_join(userns_fd: int, mntns_fd: int) -> None:
+    """Enter both namespaces. The caller has one thread; its working directory becomes "/"."""
+    err = ffi.new("spawn_error *")
+    _check(lib.spawn_session_join(userns_fd, mntns_fd, err), err)
+
+
 def overlay_mount(target: str, *, lower: list[str], upper: str | None, work: str | None, options: str) -> None:
     """Mount an overlay. lower: topmost layer first; upper None: read-only; options: comma-separated."""
     err = ffi.new("spawn_error *")
     keep = [ffi.new("char[]", os.fsencode(path)) for path in lower]
     _check(lib.spawn_overlay_mount(os.fsencode(target), ffi.new("char *[]", keep), len(keep),
-                                   os.fsencode(upper) if upper else ffi.NULL,
-                                   os.fsencode(work) if work else ffi.NULL, options.encode(), err), err)
+                                   _path(upper), _path(work), options.encode(), err), err)
 
 
 def bind_mount(source: str, target: str, *, recursive: bool = False) -> None:
@@ -78,7 +119,48 @@ def netns_unpin(path: str) -> None:
     _check(lib.spawn_netns_unpin(os.fsencode(path), err), err)
 
 
+def netns_enter(fd: int) -> None:
+    """Put the calling thread into the network namespace that fd refers to."""
+    err = ffi.new("spawn_error *")
+    _check(lib.spawn_netns_enter(fd, err), err)
+
+
+def netns_loopback_up() -> None:
+    """Interface lo of the calling thread's network namespace."""
+    err = ffi.new("spawn_error *")
+    _check(lib.spawn_netns_loopback_up(err), err)
+
+
+def netns_move_link(link: str, netns_fd: int, *, name: str | None = None) -> None:
+    """Move a network interface to another namespace, there called name (None: as here). Source: rtnetlink(7)."""
+    err = ffi.new("spawn_error *")
+    _check(lib.spawn_netns_move_link(link.encode(), netns_fd, _path(name), err), err)
+
+
 def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
     """Open path as if root_fd were "/": no symbolic link leads out. Returns an fd that the caller owns."""
     err = ffi.new("spawn_error *")
     return _check(lib.spawn_open_in_root(root_fd, os.fsencode(path), flags, mode, err), err)
+
+
+def pidfd_open(pid: int) -> int:
+    """Returns an fd that the caller owns."""
+    err = ffi.new("spawn_error *")
+    return _check(lib.spawn_pidfd_open(pid, err), err)
+
+
+def pidfd_send_signal(pidfd: int, signal: int) -> None:
+    err = ffi.new("spawn_error *")
+    _check(lib.spawn_pidfd_send_signal(pidfd, signal, err), err)
+
+
+def pidfd_wait(pidfd: int, *, timeout_ms: int = -1) -> bool:
+    """Whether the process, which need not be a child, has ended within the time (-1: wait for ever)."""
+    err = ffi.new("spawn_error *")
+    return _check(lib.spawn_pidfd_wait(pidfd, timeout_ms, err), err) == 1
+
+
+def pidfd_reap(pidfd: int) -> int:
+    """Reap a child, waiting for its end. Returns its exit code, or 128 + signal."""
+    err = ffi.new("spawn_error *")
+    return _check(lib.spawn_pidfd_reap(pidfd, err), err)

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "config.h"
+#include "idmap.h"
 #include "util.h"
 
 static const struct {
@@ -68,15 +69,14 @@ int config_idmaps(const struct jv *up, const char *key, struct arena *a, struct 
 
         if (r <= 0)
                 return r;
-        /* user_namespaces(7): 340 extents since Linux 4.15. */
-        if (n > 340)
-                return jv_err(&list, e, "%zu mappings, the kernel takes 340", n);
+        if (n > IDMAP_MAX)
+                return jv_err(&list, e, "%zu mappings, the kernel takes %d", n, IDMAP_MAX);
         ret->v = arena_alloc(a, n + 1, sizeof(*ret->v));
         if (ret->v == NULL)
                 return jv_err(&list, e, "out of memory");
         for (size_t i = 0; i < n; i++) {
                 struct jv item = jv_idx(&list, i), size = jv_key(&item, "size");
-                struct oci_idmap *m = &ret->v[i];
+                spawn_idmap *m = &ret->v[i];
 
                 if ((r = jv_need_obj(&item, e)) < 0 || (r = jv_u32(&item, "containerID", &m->inside, e)) < 0)
                         return r;

@@ -27,12 +27,8 @@ struct oci_namespace {
         const char *type, *path; /* path NULL: a new one */
 };
 
-struct oci_idmap {
-        uint32_t inside, outside, count;
-};
-
 struct oci_idmaps {
-        struct oci_idmap *v;
+        spawn_idmap *v;
         size_t n;
 };
 
@@ -146,6 +142,9 @@ int config_hooks(const struct jv *root, struct arena *a, struct oci_hooks *ret, 
 int config_idmaps(const struct jv *up, const char *key, struct arena *a, struct oci_idmaps *ret, spawn_error *e);
 /* Objects whose values are all strings. */
 int config_kvs(const struct jv *up, const char *key, struct arena *a, struct kvs *ret, spawn_error *e);
+
+/* config-userns.c: add a user namespace where the caller needs one, and id maps where they are missing. */
+int config_own_userns(struct config *c, spawn_error *e);
 
 const struct oci_namespace *config_namespace(const struct config *c, int flag);
 const char *config_annotation(const struct config *c, const char *key);

@@ -44,7 +44,7 @@ static int stage_isolate(struct init *i, spawn_error *e)
                 return r;
         if ((i->ns->create & CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) < 0)
                 return fail_errno(e, "isolate", "unshare the cgroup namespace");
-        if ((i->ns->create & CLONE_NEWNET) && (r = ns_loopback_up(e)) < 0)
+        if ((i->ns->create & CLONE_NEWNET) && (r = spawn_netns_loopback_up(e)) < 0)
                 return r;
         return i->no_new_keyring ? 0 : process_keyring(i->id, e);
 }

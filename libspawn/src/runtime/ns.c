@@ -2,13 +2,10 @@
 #include <fcntl.h>
 #include <linux/nsfs.h>
 #include <linux/sched.h>
-#include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "fail.h"
@@ -103,123 +100,6 @@ pid_t ns_fork(int flags, int cgroup_fd, bool sibling)
         return r < 0 ? -errno : (pid_t) r;
 }
 
-static size_t format_map(const struct oci_idmaps *m, char *buf, size_t size)
-{
-        size_t n = 0;
-
-        for (size_t i = 0; i < m->n && n < size; i++) {
-                int r = snprintf(buf + n, size - n, "%u %u %u\n", m->v[i].inside, m->v[i].outside, m->v[i].count);
-
-                n += r < 0 ? 0 : (size_t) r;
-        }
-        return n < size ? n : size - 1;
-}
-
-static int write_map(pid_t pid, const char *file, const struct oci_idmaps *m)
-{
-        char path[64], text[340 * 34];
-        size_t n = format_map(m, text, sizeof(text));
-
-        (void) snprintf(path, sizeof(path), "/proc/%d/%s", (int) pid, file);
-        _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        return write(fd, text, n) < 0 ? -errno : 0;
-}
-
-/* newuidmap PID inside outside count ...; set-user-ID and restricted to /etc/subuid. */
-static int run_newidmap(const char *program, pid_t pid, const struct oci_idmaps *m, spawn_error *e)
-{
-        char numbers[3 * 340 + 1][12];
-        char *argv[3 * 340 + 3], prog[32];
-        size_t n = 0;
-        pid_t child;
-        int status;
-
-        (void) snprintf(prog, sizeof(prog), "%s", program);
-        (void) snprintf(numbers[0], sizeof(numbers[0]), "%d", (int) pid);
-        argv[n++] = prog;
-        argv[n++] = numbers[0];
-        for (size_t i = 0; i < m->n; i++) {
-                const uint32_t v[3] = {m->v[i].inside, m->v[i].outside, m->v[i].count};
-
-                for (int k = 0; k < 3; k++) {
-                        (void) snprintf(numbers[n - 1], sizeof(numbers[0]), "%u", v[k]);
-                        argv[n] = numbers[n - 1];
-                        n++;
-                }
-        }
-        argv[n] = NULL;
-        child = fork();
-        if (child < 0)
-                return fail_errno(e, "user namespace", "fork for `%s`", program);
-        if (child == 0) {
-                (void) execvp(program, argv);
-                dprintf(2, "run %s: %s\n", program, strerror(errno));
-                _exit(127);
-        }
-        while (waitpid(child, &status, 0) < 0)
-                if (errno != EINTR)
-                        return fail_errno(e, "user namespace", "wait for `%s`", program);
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-                return spawn_err(e, ENOENT, "user namespace",
-                                 "run `%s`: not found; install the package uidmap (or shadow)", program);
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-                return spawn_err(e, EPERM, "user namespace",
-                                 "`%s` refused the id mappings: check the ranges in /etc/subuid and /etc/subgid",
-                                 program);
-        return 0;
-}
-
-int ns_map_ids(pid_t pid, const struct config *c, spawn_error *e)
-{
-        char path[64];
-        int r = write_map(pid, "gid_map", &c->gids);
-
-        if (r == -EPERM && c->gids.n == 1 && c->gids.v[0].count == 1) {
-                /* One id, our own: allowed to anyone who gives up setgroups(2). */
-                (void) snprintf(path, sizeof(path), "/proc/%d/setgroups", (int) pid);
-                (void) write_file_at(AT_FDCWD, path, "deny");
-                r = write_map(pid, "gid_map", &c->gids);
-        }
-        if (r == -EPERM)
-                r = run_newidmap("newgidmap", pid, &c->gids, e);
-        else if (r < 0)
-                return fail_code(e, r, "user namespace", "write gid_map");
-        if (r < 0)
-                return r;
-        r = write_map(pid, "uid_map", &c->uids);
-        if (r == -EPERM)
-                return run_newidmap("newuidmap", pid, &c->uids, e);
-        return r < 0 ? fail_code(e, r, "user namespace", "write uid_map") : 0;
-}
-
-int ns_userns_fd(const struct oci_idmaps *uids, const struct oci_idmaps *gids, spawn_error *e)
-{
-        char path[40];
-        int fd, r;
-
-        _cleanup_kill_ pid_t pid = ns_fork(CLONE_NEWUSER, -1, false);
-        if (pid < 0) {
-                r = pid;
-                pid = -1;
-                return fail_code(e, r, "mounts", "make a user namespace for an id-mapped mount");
-        }
-        if (pid == 0) {
-                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-                for (;;)
-                        (void) pause();
-        }
-        r = write_map(pid, "gid_map", gids);
-        if (r == 0)
-                r = write_map(pid, "uid_map", uids);
-        if (r < 0)
-                return fail_code(e, r, "mounts", "write the maps of an id-mapped mount");
-        (void) snprintf(path, sizeof(path), "/proc/%d/ns/user", (int) pid);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        return fd < 0 ? fail_errno(e, "mounts", "open `%s`", path) : fd;
-}
-
 int ns_time_offsets(const struct config *c, spawn_error *e)
 {
         char text[128];
@@ -231,17 +111,4 @@ int ns_time_offsets(const struct config *c, spawn_error *e)
                         c->boottime.nanosecs, (long long) c->monotonic.secs, c->monotonic.nanosecs);
         r = write_file_at(AT_FDCWD, "/proc/self/timens_offsets", text);
         return r < 0 ? fail_code(e, r, "namespaces", "write `/proc/self/timens_offsets`") : 0;
-}
-
-int ns_loopback_up(spawn_error *e)
-{
-        struct ifreq ifr = {.ifr_name = "lo"};
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-        if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &ifr) < 0)
-                return fail_errno(e, "network", "read the flags of lo");
-        ifr.ifr_flags = (short) (ifr.ifr_flags | IFF_UP | IFF_RUNNING);
-        if (ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
-                return fail_errno(e, "network", "set lo up");
-        return 0;
 }

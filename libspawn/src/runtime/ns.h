@@ -28,13 +28,7 @@ bool ns_needs_middle(const struct ns_set *s);
  * Returns as fork(2), -errno on failure. */
 pid_t ns_fork(int flags, int cgroup_fd, bool sibling);
 
-/* Write the id maps of a process that has just made a user namespace; by newuidmap(1) when we may not. */
-int ns_map_ids(pid_t pid, const struct config *c, spawn_error *e);
-/* A user namespace with these maps, as an fd, for id-mapped mounts. */
-int ns_userns_fd(const struct oci_idmaps *uids, const struct oci_idmaps *gids, spawn_error *e);
 /* Offsets of the clocks in the time namespace that children will have. */
 int ns_time_offsets(const struct config *c, spawn_error *e);
-/* Interface lo of a new network namespace. */
-int ns_loopback_up(spawn_error *e);
 
 #endif
