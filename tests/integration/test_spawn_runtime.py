@@ -563,10 +563,10 @@ def test_sysctl_and_hostname(box: Box) -> None:
     assert box.sh("cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/domainname").split() == ["1", "dom"]
     box.spec["linux"]["sysctl"] = {"net.no.such": "1"}
     p = box.run("true")
-    assert p.returncode == 1 and p.stderr == "open `/proc/sys/net/no/such`: No such file or directory\n"
+    assert p.returncode == 1 and p.stderr == "linux.sysctl.net.no.such: open `/proc/sys/net/no/such`: No such file or directory\n"
     box.spec["linux"]["sysctl"] = {"net/../../../etc/passwd": "1"}
     p = box.run("true")
-    assert p.returncode == 1 and p.stderr.startswith("open `/proc/sys/")
+    assert p.returncode == 1 and p.stderr == "linux.sysctl.net/../../../etc/passwd: not the name of a sysctl\n"
 
 
 def test_loopback_is_up(box: Box) -> None:
@@ -739,7 +739,7 @@ def test_hooks(box: Box) -> None:
         assert f.read().split("\n")[:-1] == [
             "prestart creating",
             "createRuntime creating",
-            "createContainer created",
+            "createContainer creating",
             "poststart running",
             "poststop stopped",
         ]

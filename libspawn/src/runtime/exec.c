@@ -29,7 +29,6 @@ struct joining {
         struct config config; /* holds the process; of a file, only that */
         struct oci_process *process;
         struct seccomp_filter filter;
-        char *state_json;
         struct init_host host;
         int dir_fd, pidfd, cgroup_fd, init_cgroup_fd, cgroup_ns_fd, console_fd, sync[2];
 };
@@ -161,7 +160,7 @@ static int get_filter(struct joining *j, spawn_error *e)
         }
         r = config_read(j->dir_fd, "config.json", "config.json", &c, e);
         if (r == 0)
-                r = seccomp_prepare(c.seccomp, cache, &j->filter, e);
+                r = seccomp_prepare(c.seccomp, seccomp_is_strict(&c), cache, &j->filter, e);
         j->filter.listener = j->state.listener;
         j->filter.metadata = j->state.metadata;
         config_free(&c);
@@ -222,8 +221,7 @@ static int prepare(struct joining *j, spawn_error *e)
         } else if (j->process->terminal && j->o->detach) {
                 return fail_text(e, "terminal", "a terminal and --detach need --console-socket");
         }
-        j->state_json = state_oci_json(&j->state, "running", j->state.pid, false);
-        return j->state_json == NULL ? spawn_err(e, ENOMEM, "join", "out of memory") : 0;
+        return 0;
 }
 
 /* All namespaces of the container but the cgroup's: the kernel checks moving into a cgroup in the view of the mover,
@@ -275,9 +273,13 @@ static int child_work(struct joining *j, spawn_error *e)
                 r = child_terminal(j, j->console_fd, e);
         else
                 r = (process_own_stdio(j->process), 0);
-        if (r < 0 || (r = init_identity(j->process, false, j->host.last_cap, exe, e)) < 0)
+        if (r < 0 || (r = process_priority(j->process, e)) < 0 ||
+            (r = process_affinity(&j->process->cpus_final, "final", e)) < 0)
                 return r;
-        return init_become(j->process, &j->filter, &j->host, exe, j->o->preserve_fds, j->state_json, e);
+        r = init_identity(j->process, false, j->host.last_cap, exe, e);
+        if (r < 0)
+                return r;
+        return init_become(j->process, &j->filter, &j->host, exe, j->o->preserve_fds, &j->state, e);
 }
 
 static _Noreturn void child_main(struct joining *j)
@@ -344,7 +346,9 @@ static int exec_steps(struct joining *j, pid_t *ret_pid, int *ret_master, spawn_
         r = sync_pair(j->sync);
         if (r < 0)
                 return fail_code(e, r, "join", "create a socket");
-        r = join_namespaces(j, e);
+        r = process_affinity(&j->process->cpus_initial, "initial", e);
+        if (r == 0)
+                r = join_namespaces(j, e);
         pid_t pid = r < 0 ? r : fork_into(j, e);
         if (pid == 0)
                 child_main(j);
@@ -405,7 +409,6 @@ int container_exec(const struct runtime *rt, const struct exec_options *o, pid_t
         close_if_open(j.host.proc_fd);
         close_if_open(j.dir_fd);
         seccomp_filter_free(&j.filter);
-        free(j.state_json);
         state_free(&j.state);
         config_free(&j.config);
         return r;

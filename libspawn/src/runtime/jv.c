@@ -209,6 +209,17 @@ int jv_u32(const struct jv *up, const char *key, uint32_t *ret, spawn_error *e)
         return r;
 }
 
+int jv_id(const struct jv *up, const char *key, uint32_t *ret, spawn_error *e)
+{
+        int64_t n = 0;
+        /* 4294967295 means "leave it as it is" to the kernel: setresuid(2), chown(2). */
+        int r = jv_int(up, key, 0, (int64_t) UINT32_MAX - 1, &n, e);
+
+        if (r > 0)
+                *ret = (uint32_t) n;
+        return r;
+}
+
 int jv_obj(const struct jv *up, const char *key, struct jv *ret, spawn_error *e)
 {
         *ret = jv_key(up, key);
@@ -251,14 +262,53 @@ int jv_strv(const struct jv *up, const char *key, struct arena *a, struct strv *
         return 1;
 }
 
+/* json-c cuts a number that no 64 bits hold to the largest that they do. Returns the offset of such a number, len when
+ * there is none; *ret_key is the last string before it: its name, if it has one. */
+static size_t find_huge_number(const char *text, size_t len, size_t *ret_key, size_t *ret_key_len)
+{
+        static const char max[] = "18446744073709551615", min[] = "9223372036854775808";
+        size_t i = 0;
+
+        while (i < len) {
+                if (text[i] == '"') {
+                        size_t start = ++i;
+
+                        while (i < len && text[i] != '"')
+                                i += text[i] == '\\' ? 2 : 1;
+                        *ret_key = start;
+                        *ret_key_len = (i < len ? i : len) - start;
+                        i++;
+                } else if (text[i] >= '0' && text[i] <= '9') {
+                        const char *limit = i > 0 && text[i - 1] == '-' ? min : max;
+                        size_t start = i, digits;
+
+                        while (i < len && text[i] >= '0' && text[i] <= '9')
+                                i++;
+                        digits = i - start;
+                        if (digits > strlen(limit) ||
+                            (digits == strlen(limit) && memcmp(text + start, limit, digits) > 0))
+                                return start;
+                } else {
+                        i++;
+                }
+        }
+        return len;
+}
+
 int jv_parse(const char *name, const char *text, size_t len, struct json_object **ret, spawn_error *e)
 {
         struct json_tokener *tok = json_tokener_new_ex(DOCUMENT_DEPTH);
         enum json_tokener_error err;
-        size_t end;
+        size_t end, key = 0, key_len = 0;
 
         if (tok == NULL)
                 return spawn_err(e, ENOMEM, "read JSON", "parse `%s`: out of memory", name);
+        end = find_huge_number(text, len, &key, &key_len);
+        if (end < len) {
+                json_tokener_free(tok);
+                return spawn_err(e, ERANGE, "read JSON", "parse `%s`: the number at byte %zu (\"%.*s\") is too large",
+                                 name, end, key_len < 64 ? (int) key_len : 64, text + key);
+        }
         *ret = json_tokener_parse_ex(tok, text, (int) len);
         err = json_tokener_get_error(tok);
         end = json_tokener_get_parse_end(tok);

@@ -1,4 +1,6 @@
 /* From config.json to operations, and through them. */
+#include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +16,8 @@ static const struct {
 } kinds[] = {
         [OP_FILESYSTEM] = {"mount", op_filesystem},
         [OP_BIND] = {"bind", op_bind},
+        [OP_REMOUNT] = {"remount", op_remount},
+        [OP_COPY_LINK] = {"copy link", op_copy_link},
         [OP_DEVICE] = {"create device", op_device},
         [OP_SYMLINK] = {"link", op_symlink},
         [OP_MASK] = {"mask", op_mask},
@@ -71,7 +75,7 @@ static bool binds_dev(const struct config *c)
 
 bool plan_locks_late(const struct oci_mount *m)
 {
-        return !m->options.bind && !m->options.tmpcopyup && strcmp(m->type, "tmpfs") == 0 &&
+        return !m->options.bind && !m->options.remount && !m->options.tmpcopyup && strcmp(m->type, "tmpfs") == 0 &&
                (m->options.ms_flags & MS_RDONLY);
 }
 
@@ -91,8 +95,32 @@ static void add_devices(struct plan *p, const struct config *c)
                                            .text = default_links[i].text});
 }
 
+static int add_mount(struct config *c, struct plan *p, const struct oci_mount *m, spawn_error *e)
+{
+        struct op op = {
+                .kind = m->options.remount ? OP_REMOUNT
+                        : m->options.bind  ? OP_BIND
+                                           : OP_FILESYSTEM,
+                .target = m->destination,
+                .mount = m,
+        };
+        char link[PATH_MAX];
+        ssize_t n = op.kind == OP_BIND && m->options.copy_symlink ? readlink(m->source, link, sizeof(link)) : -1;
+
+        if (n > 0 && (size_t) n < sizeof(link)) {
+                op.kind = OP_COPY_LINK;
+                op.text = arena_printf(&c->arena, "%.*s", (int) n, link);
+                if (op.text == NULL)
+                        return spawn_err(e, ENOMEM, "plan", "out of memory");
+        }
+        add(p, op);
+        return 0;
+}
+
 int plan_make(struct config *c, struct plan *ret, spawn_error *e)
 {
+        int r;
+
         size_t room = 2 * c->n_mounts + c->n_devices + n_default_devices + ELEMENTSOF(default_links) +
                       c->masked_paths.n + c->readonly_paths.n + c->sysctl.n + 4;
 
@@ -109,9 +137,9 @@ int plan_make(struct config *c, struct plan *ret, spawn_error *e)
         for (size_t i = 0; i < c->n_mounts; i++) {
                 const struct oci_mount *m = &c->mounts[i];
 
-                add(ret, (struct op){.kind = m->options.bind ? OP_BIND : OP_FILESYSTEM,
-                                     .target = m->destination,
-                                     .mount = m});
+                r = add_mount(c, ret, m, e);
+                if (r < 0)
+                        return r;
         }
         if (!binds_dev(c))
                 add_devices(ret, c);
@@ -143,12 +171,23 @@ int plan_preopen(struct plan *p, bool all, spawn_error *e)
                         int r = op_bind_preopen(op, e);
 
                         /* An ordinary user may clone nothing here; in the new user namespace, all that is its own. */
-                        if (r == -EPERM && all)
+                        if (r == -EPERM && all && op->idmap_fd < 0)
                                 continue;
                         if (r < 0)
                                 return r;
                 }
         }
+        return 0;
+}
+
+int builder_set_root(struct builder *b, int fd, spawn_error *e)
+{
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+        if (copy < 0)
+                return fail_errno(e, "mounts", "keep the new root");
+        (void) close(b->root_fd);
+        b->root_fd = copy;
         return 0;
 }
 
