@@ -37,6 +37,8 @@ static const struct {
         {SYS_exit, "does not return"},
         {SYS_exit_group, "does not return"},
         {SYS_rt_sigreturn, "does not return"},
+        {SYS_rt_sigaction, "only fails for wrong numbers"},
+        {SYS_rt_sigprocmask, "only fails for wrong numbers"},
         {SYS_munmap, "only fails for wrong addresses"},
         {SYS_mprotect, "the C library's"},
         {SYS_brk, "malloc then uses mmap"},
