@@ -130,7 +130,7 @@ TEST(config_namespaces)
         expect_error("{" MINIMAL ",\"linux\":{\"namespaces\":[{\"type\":\"pid\",\"path\":\"x\"}]}}",
                      "linux.namespaces[0].path: \"x\" is not an absolute path");
         expect_error(LINUX("\"uidMappings\":[{\"containerID\":0,\"hostID\":1}]"),
-                     "linux.uidMappings[0].size: missing or 0");
+                     "linux.uidMappings[0].size: missing");
         expect_error(LINUX("\"timeOffsets\":{\"boottime\":{\"secs\":1}}"),
                      "linux.timeOffsets: needs a \"time\" namespace in linux.namespaces");
         expect_ok("{" MINIMAL

@@ -17,17 +17,22 @@
 #include "rootfs.h"
 #include "util.h"
 
+/* Clearing a flag that the user namespace has locked is refused, and so is any change of how access times are kept
+ * (mount_namespaces(7)). What protects must be had; the rest stays as the host has it. */
+static int set_flags(int tree, bool recursive, uint64_t set, uint64_t clr)
+{
+        static const uint64_t atime = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME;
+        int r = tree_setattr(tree, recursive, set, clr, 0);
+
+        return r == -EPERM ? tree_setattr(tree, recursive, set & ~atime, 0, 0) : r;
+}
+
 static int attach_with_options(int tree, int target, const struct mount_options *o)
 {
-        int r = tree_setattr(tree, false, o->attr_set, o->attr_clr, 0);
+        int r = set_flags(tree, false, o->attr_set, o->attr_clr);
 
-        /* Clearing a flag that the user namespace has locked is refused (mount_namespaces(7)); what was to be set
-         * must be. */
-        if (r == -EPERM && o->attr_clr != 0)
-                r = tree_setattr(tree, false, o->attr_set & ~(uint64_t) MOUNT_ATTR__ATIME, 0, 0);
-        if (r < 0)
-                return r;
-        r = tree_setattr(tree, true, o->rec_set, o->rec_clr, 0);
+        if (r == 0)
+                r = set_flags(tree, true, o->rec_set, o->rec_clr);
         if (r == 0 && o->propagation != 0)
                 r = tree_setattr(tree, o->recursive && (o->propagation & MS_REC), 0, 0,
                                  o->propagation & ~(unsigned long) MS_REC);

@@ -74,6 +74,14 @@ ssize_t idmaps_clash(const struct oci_idmaps *m)
         return -1;
 }
 
+static int need_u32(const struct jv *up, const char *key, uint32_t *ret, spawn_error *e)
+{
+        struct jv v = jv_key(up, key);
+        int r = jv_u32(up, key, ret, e);
+
+        return r == 0 ? jv_err(&v, e, "missing") : r;
+}
+
 int config_idmaps(const struct jv *up, const char *key, struct arena *a, struct oci_idmaps *ret, spawn_error *e)
 {
         struct jv list;
@@ -91,12 +99,12 @@ int config_idmaps(const struct jv *up, const char *key, struct arena *a, struct 
                 struct jv item = jv_idx(&list, i), size = jv_key(&item, "size");
                 spawn_idmap *m = &ret->v[i];
 
-                if ((r = jv_need_obj(&item, e)) < 0 || (r = jv_u32(&item, "containerID", &m->inside, e)) < 0)
-                        return r;
-                if ((r = jv_u32(&item, "hostID", &m->outside, e)) < 0 || (r = jv_u32(&item, "size", &m->count, e)) < 0)
+                if ((r = jv_need_obj(&item, e)) < 0 || (r = need_u32(&item, "containerID", &m->inside, e)) < 0 ||
+                    (r = need_u32(&item, "hostID", &m->outside, e)) < 0 ||
+                    (r = need_u32(&item, "size", &m->count, e)) < 0)
                         return r;
                 if (m->count == 0)
-                        return jv_err(&size, e, "missing or 0");
+                        return jv_err(&size, e, "must not be 0");
                 if ((uint64_t) m->inside + m->count > UINT32_MAX || (uint64_t) m->outside + m->count > UINT32_MAX)
                         return jv_err(&size, e, "the range ends above the last id, 4294967294");
         }

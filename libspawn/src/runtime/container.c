@@ -98,13 +98,13 @@ static int check_config(struct creation *c, spawn_error *e)
                 return fail_text(e, "read configuration", "process.args: missing or empty: there is nothing to run");
         if (p->terminal && !console)
                 return fail_text(e, "terminal",
-                                 "process.terminal is set but there is no --console-socket to send the terminal to");
+                                 "process.terminal: set, but there is no --console-socket to send the terminal to");
         if (!p->terminal && c->o->console_socket != NULL)
                 return fail_text(e, "terminal", "--console-socket is given but process.terminal is not set");
         if (stat(c->config.root_path, &st) < 0)
-                return fail_errno(e, "rootfs", "the rootfs path `%s`", c->config.root_path);
+                return fail_errno(e, "rootfs", "root.path: `%s`", c->config.root_path);
         if (!S_ISDIR(st.st_mode))
-                return fail_code(e, ENOTDIR, "rootfs", "the rootfs path `%s`", c->config.root_path);
+                return fail_code(e, ENOTDIR, "rootfs", "root.path: `%s`", c->config.root_path);
         return 0;
 }
 
@@ -163,7 +163,7 @@ static int prepare_mounts(struct creation *c, spawn_error *e)
                         return op->idmap_fd;
                 /* Mapping ids takes rights over the file system, which the container has not. */
                 if (op->kind == OP_BIND && (r = op_bind_preopen(op, e)) < 0)
-                        return r;
+                        return fail_wrap(e, r, "mounts[%zu]", (size_t) (op->mount - c->config.mounts));
         }
         if (!(c->ns.create & CLONE_NEWUSER))
                 return 0;
@@ -174,7 +174,7 @@ static int prepare_mounts(struct creation *c, spawn_error *e)
                 if (c->devices_fd < -1)
                         return c->devices_fd;
         }
-        return plan_preopen(&c->plan, true, e);
+        return plan_preopen(&c->plan, c->config.mounts, true, e);
 }
 
 /* Everything that can be prepared, and can fail, before there is a second process. */

@@ -88,7 +88,7 @@ static int stage_host_proc(struct init *i, spawn_error *e)
 /* Does: all mounts, devices, sysctls. Must not: change the root. Needs: own mount, network, IPC and UTS namespaces. */
 static int stage_rootfs(struct init *i, spawn_error *e)
 {
-        int r = plan_preopen(i->plan, false, e);
+        int r = plan_preopen(i->plan, i->config->mounts, false, e);
 
         if (r < 0)
                 return r;

@@ -12,6 +12,7 @@
 
 #include "fail.h"
 #include "net-devices.h"
+#include "sync.h"
 #include "util.h"
 
 #define ADDRESSES_MAX 64 /* of one interface */
@@ -203,42 +204,49 @@ static int move_one(int here, int there, int ns_fd, const struct oci_net_device 
         return r < 0 ? fail_code(e, r, "network", "linux.netDevices.%s: set it up", d->name) : 0;
 }
 
-/* A socket of the other namespace. We come back to our own: hooks of the host run there. */
-static int socket_in(int ns_fd, spawn_error *e)
+/* In a process of its own: whoever enters a network namespace cannot always come back (an ordinary user does not own
+ * the host's), and hooks of the host are to run in ours. */
+static _Noreturn void mover(const struct oci_net_device *v, size_t n, int ns, int here, int sync_fd)
 {
-        _cleanup_close_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-        int sock;
+        spawn_error e = {0};
+        int r = 0, there;
 
-        if (own < 0)
-                return fail_errno(e, "network", "open `/proc/self/ns/net`");
-        if (setns(ns_fd, CLONE_NEWNET) < 0)
-                return fail_errno(e, "network", "linux.netDevices: enter the container's network namespace");
-        sock = rtnetlink();
-        if (setns(own, CLONE_NEWNET) < 0) {
-                int r = fail_errno(e, "network", "return to the host's network namespace");
-
-                cleanup_closep(&sock);
-                return r;
-        }
-        return sock < 0 ? fail_code(e, sock, "network", "open rtnetlink") : sock;
+        if (setns(ns, CLONE_NEWNET) < 0)
+                r = fail_errno(&e, "network", "linux.netDevices: enter the container's network namespace");
+        there = r < 0 ? -1 : rtnetlink();
+        if (r == 0 && there < 0)
+                r = fail_code(&e, there, "network", "open rtnetlink");
+        for (size_t i = 0; r == 0 && i < n; i++)
+                r = move_one(here, there, ns, &v[i], &e);
+        (void) sync_send(sync_fd, r < 0 ? SYNC_ERROR : SYNC_READY, 0, &e);
+        _exit(r < 0);
 }
 
 int net_devices_move(const struct oci_net_device *v, size_t n, pid_t pid, spawn_error *e)
 {
+        struct sync_message m;
         char path[40];
-        int r = 0;
+        int pair[2], r;
 
         (void) snprintf(path, sizeof(path), "/proc/%d/ns/net", (int) pid);
         _cleanup_close_ int ns = open(path, O_RDONLY | O_CLOEXEC);
         if (ns < 0)
                 return fail_errno(e, "network", "open `%s`", path);
         _cleanup_close_ int here = rtnetlink();
-        if (here < 0)
-                return fail_code(e, here, "network", "open rtnetlink");
-        _cleanup_close_ int there = socket_in(ns, e);
-        if (there < 0)
-                return there;
-        for (size_t i = 0; r == 0 && i < n; i++)
-                r = move_one(here, there, ns, &v[i], e);
-        return r;
+        if (here < 0 || (r = sync_pair(pair)) < 0)
+                return fail_code(e, here < 0 ? here : r, "network", "open a socket");
+        _cleanup_close_ int mine = pair[0], its = pair[1];
+        _cleanup_kill_ pid_t child = fork();
+        if (child < 0)
+                return fail_errno(e, "network", "fork");
+        if (child == 0)
+                mover(v, n, ns, here, its);
+        (void) close(steal_fd(&its));
+        r = sync_receive(mine, &m);
+        if (r > 0 && m.type == SYNC_READY)
+                return 0;
+        if (r <= 0)
+                return spawn_err(e, EIO, "network", "linux.netDevices: the process that moves them died");
+        *e = m.err;
+        return m.err.code > 0 ? -m.err.code : -EIO;
 }

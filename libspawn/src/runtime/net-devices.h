@@ -4,7 +4,7 @@
 
 #include "config.h"
 
-/* Move them to the network namespace of a process. One thread only: the caller is in that namespace for a moment. */
+/* Move them to the network namespace of a process. */
 int net_devices_move(const struct oci_net_device *v, size_t n, pid_t pid, spawn_error *e);
 
 #endif

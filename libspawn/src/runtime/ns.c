@@ -30,10 +30,11 @@ int ns_open(const struct config *c, struct ns_set *ret, spawn_error *e)
                 }
                 _cleanup_close_ int fd = open(ns->path, O_RDONLY | O_CLOEXEC);
                 if (fd < 0)
-                        return fail_errno(e, "namespaces", "open %s namespace `%s`", ns->type, ns->path);
+                        return fail_errno(e, "namespaces", "linux.namespaces[%zu].path: open %s namespace `%s`", i,
+                                          ns->type, ns->path);
                 int type = ioctl(fd, NS_GET_NSTYPE);
                 if (type < 0 || type != ns->flag)
-                        return fail_text(e, "namespaces", "join %s namespace: `%s` is not a %s namespace", ns->type,
+                        return fail_text(e, "namespaces", "linux.namespaces[%zu].path: `%s` is not a %s namespace", i,
                                          ns->path, ns->type);
                 ret->join[ret->n_join].ns = ns;
                 ret->join[ret->n_join++].fd = steal_fd(&fd);

@@ -56,8 +56,8 @@ struct builder {
 };
 
 /* Clone the sources that must be taken before the host's mounts are cut off. With all those of every bind mount, where
- * the caller may. */
-int plan_preopen(struct plan *p, bool all, spawn_error *e);
+ * the caller may. mounts: the first of the configuration's, for errors. */
+int plan_preopen(struct plan *p, const struct oci_mount *mounts, bool all, spawn_error *e);
 /* A mount was put over the container's root: it is the root from now on. Takes a copy of fd. */
 int builder_set_root(struct builder *b, int fd, spawn_error *e);
 int plan_execute(const struct plan *p, struct builder *b, spawn_error *e);

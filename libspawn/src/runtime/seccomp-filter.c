@@ -55,9 +55,16 @@ static int open_entry(int cache_fd, const char *digest)
 int seccomp_from_cache(int cache_fd, const char *digest, struct seccomp_filter *ret)
 {
         struct cache_header h;
+<<<<<<< HEAD
         _cleanup_free_ char *data = NULL;
         _cleanup_close_ int fd = cache_fd < 0 ? -ENOENT : open_entry(cache_fd, digest);
         ssize_t n = fd < 0 ? fd : read_fd(fd, SECCOMP_FILTER_MAX + sizeof(h), &data);
+=======
+        char *data = NULL;
+        _cleanup_close_ int fd = cache_fd < 0 ? -ENOENT : open_entry(cache_fd, digest);
+        ssize_t n = fd < 0 ? fd : read_fd(fd, SECCOMP_FILTER_MAX + sizeof(h), &data);
+        _cleanup_free_ char *freed = data;
+>>>>>>> main
 
         if (n < 0)
                 return (int) n;
@@ -180,9 +187,10 @@ int seccomp_connect(struct seccomp_filter *f, spawn_error *e)
         if (f->listener == NULL)
                 return 0;
         fd = terminal_connect(f->listener, "seccomp listener", e);
-        if (fd >= 0)
-                f->listener_fd = fd;
-        return fd < 0 ? fd : 0;
+        if (fd < 0)
+                return fail_wrap(e, fd, "linux.seccomp.listenerPath");
+        f->listener_fd = fd;
+        return 0;
 }
 
 int seccomp_load_filter(const struct seccomp_filter *f, int *ret_listener, spawn_error *e)
