@@ -369,7 +369,7 @@ def test_create(bench: Bench) -> None:
 def test_run(bench: Bench) -> None:
     reference = reference_run(bench)
     tried = 0
-    for call, error in sample(bench.calls(*command(bench, RUN)), 1):
+    for call, error in sample(bench.calls(*command(bench, RUN)), 3):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(bench.pid_file)
         what = f"run, {call} fails with {errno.errorcode[error]}"
@@ -450,7 +450,9 @@ def test_exec(bench: Bench) -> None:
     finish(bench, tried)
 
 
-@pytest.mark.parametrize("words", ["kill c KILL", "kill --all c KILL", "delete --force c", "delete c", "state c", "create c"])
+@pytest.mark.parametrize(
+    "words", ["kill c KILL", "kill --all c KILL", "delete --force c", "delete c", "delete live", "state c", "create c"]
+)
 def test_others(bench: Bench, words: str) -> None:
     """`create c` is of an ID that there is; `delete live` is of a running container, without --force."""
     refused = words in ("create c", "delete live")

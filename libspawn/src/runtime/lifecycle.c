@@ -120,6 +120,8 @@ static int start(const struct runtime *rt, const char *id, bool beside, spawn_er
                 await_ready(notify, &s, beside);
                 r = run_hooks(dir, &s, HOOK_POSTSTART, "running", e);
                 destroy = r < 0;
+                if (r < 0 && strcmp(e->stage, "hooks") != 0)
+                        (void) fail_wrap(e, r, "run the poststart hooks of container `%s`", id);
         }
         state_free(&s);
         /* runtime.md, "Lifecycle", 7 and 9: when a hook fails the container is stopped and destroyed. */

@@ -170,14 +170,8 @@ int plan_preopen(struct plan *p, const struct oci_mount *mounts, bool all, spawn
                     (all || op->mount->options.propagation & (MS_SHARED | MS_SLAVE))) {
                         int r = op_bind_preopen(op, e);
 
-<<<<<<< HEAD
-                        /* An ordinary user may clone nothing here; in the new user namespace, all that is its own. */
-                        if (r == -EPERM && all && op->idmap_fd < 0)
-                                continue;
-=======
                         if (r == -EPERM && all && op->idmap_fd < 0)
                                 continue; /* an ordinary user: root of the new namespace may */
->>>>>>> main
                         if (r < 0)
                                 return fail_wrap(e, r, "mounts[%zu]", (size_t) (op->mount - mounts));
                 }

@@ -208,18 +208,29 @@ static int exit_code(const spawn_error *e, const char *stage)
         return 1;
 }
 
+/* In one write, tried again where a signal comes between. */
+static void say(const char *text)
+{
+        char line[sizeof(((spawn_error *) NULL)->text) + 1];
+        int n = snprintf(line, sizeof(line), "%s\n", text);
+
+        (void) write_all(2, line, (size_t) n < sizeof(line) ? (size_t) n : sizeof(line) - 1);
+}
+
 int main(int argc, char **argv)
 {
         static struct globals g;
         spawn_error e = {0};
         int r = run(&g, argc, argv, &e);
 
+        if (r >= 0 && fflush(stdout) != 0)
+                r = fail_errno(&e, "output", "write to the standard output");
         if (r >= 0)
-                return fflush(stdout) == 0 ? r : 1;
+                return r;
         if (e.text[0] == '\0')
                 (void) fail_code(&e, -r, "main", "podlike-spawn");
         (void) fflush(stdout);
-        (void) dprintf(2, "%s\n", e.text);
+        say(e.text);
         log_error(&g, e.text);
         return exit_code(&e, e.stage);
 }
