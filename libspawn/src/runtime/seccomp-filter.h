@@ -38,5 +38,12 @@ int seccomp_compile(struct json_object *profile, bool strict, struct seccomp_fil
 int seccomp_compile_bounded(struct json_object *profile, bool strict, struct seccomp_filter *ret, spawn_error *e);
 /* "2.5.4 x86_64 6.1.0": what the result depends on besides the profile. */
 void seccomp_compiler_id(char *buf, size_t size);
+/* What a profile may say, by name, NULL after the last; architectures as far as the library knows them. */
+const char *seccomp_action_name(size_t i);
+const char *seccomp_operator_name(size_t i);
+const char *seccomp_arch_name(size_t i);
+const char *seccomp_flag_name(size_t i);
+/* "2.5.4" */
+void seccomp_library_version(char *buf, size_t size);
 
 #endif
