@@ -330,9 +330,7 @@ def inside(args: argparse.Namespace) -> int:
     found: list[tuple[str, str, float]] = []
     with tempfile.TemporaryDirectory(prefix="podlike-bench-", dir="/var/tmp") as d:
         pairs = [pair.split("=", 1) for pair in args.runtime]
-        every = [
-            (Bubblewrap if label == "bwrap" else Runtime)(path, label, d, setting, config) for label, path in pairs
-        ]
+        every = [(Bubblewrap if label == "bwrap" else Runtime)(path, label, d, setting, config) for label, path in pairs]
         real = [r for r in every if r.label != "bwrap"]
         for case in args.cases.split(","):
             print(f"{setting}, {config}: {case} ...", file=sys.stderr, flush=True)
@@ -365,9 +363,7 @@ def in_setting(args: argparse.Namespace, setting: str, config: str, runtimes: li
         if setting == "session":
             argv = ["unshare", "--user", "--map-root-user", "--map-auto", "--mount", *argv]
         user = "root" if setting == "root" else args.user
-        done = subprocess.run(
-            [f"{REPO}/contrib/rig", "-u", user, "-c", "/", "--", *argv], check=False, stdout=subprocess.PIPE
-        )
+        done = subprocess.run([f"{REPO}/contrib/rig", "-u", user, "-c", "/", "--", *argv], check=False, stdout=subprocess.PIPE)
     if done.returncode:
         raise SystemExit(f"the setting {setting} ended with {done.returncode}")
     return [Sample(setting, config, *found) for found in json.loads(done.stdout)]
@@ -427,9 +423,7 @@ def labelled(paths: list[str]) -> list[tuple[str, str]]:
 
 
 def main(argv: list[str]) -> int:
-    p = argparse.ArgumentParser(
-        prog="bench runtime", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = argparse.ArgumentParser(prog="bench runtime", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument(
         "--runtime",
         action="append",
