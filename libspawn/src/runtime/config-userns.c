@@ -14,7 +14,7 @@
 #include "util.h"
 
 /* subuid(5): NAME:FIRST:COUNT, where the name may be a number. The first range of the user counts. */
-static bool find_range(const char *file, uid_t uid, struct oci_idmap *ret)
+static bool find_range(const char *file, uid_t uid, spawn_idmap *ret)
 {
         const struct passwd *pw = getpwuid(uid);
         _cleanup_free_ char *text = NULL;
@@ -31,7 +31,7 @@ static bool find_range(const char *file, uid_t uid, struct oci_idmap *ret)
 
                 if (!ours || sscanf(line + len, ":%u:%u", &first, &count) != 2 || count == 0)
                         continue;
-                *ret = (struct oci_idmap){.outside = first, .count = count};
+                *ret = (spawn_idmap){.outside = first, .count = count};
                 return true;
         }
         return false;
@@ -58,7 +58,7 @@ static bool can_map(const char *program)
 
 /* The caller becomes the process's own user, so that its files are the process's; subordinate ids fill the rest from
  * 0 on. Without those there is one id. */
-static int default_maps(struct arena *a, uint32_t inside, uint32_t own, const struct oci_idmap *range,
+static int default_maps(struct arena *a, uint32_t inside, uint32_t own, const spawn_idmap *range,
                         struct oci_idmaps *ret, spawn_error *e)
 {
         uint32_t below = range->count < inside ? range->count : inside, n = 0;
@@ -67,10 +67,10 @@ static int default_maps(struct arena *a, uint32_t inside, uint32_t own, const st
         if (ret->v == NULL)
                 return spawn_err(e, ENOMEM, "user namespace", "out of memory");
         if (below > 0)
-                ret->v[n++] = (struct oci_idmap){.inside = 0, .outside = range->outside, .count = below};
-        ret->v[n++] = (struct oci_idmap){.inside = inside, .outside = own, .count = 1};
+                ret->v[n++] = (spawn_idmap){.inside = 0, .outside = range->outside, .count = below};
+        ret->v[n++] = (spawn_idmap){.inside = inside, .outside = own, .count = 1};
         if (range->count > below)
-                ret->v[n++] = (struct oci_idmap){
+                ret->v[n++] = (spawn_idmap){
                         .inside = inside + 1, .outside = range->outside + below, .count = range->count - below};
         ret->n = n;
         return 0;
@@ -79,7 +79,7 @@ static int default_maps(struct arena *a, uint32_t inside, uint32_t own, const st
 int config_own_userns(struct config *c, spawn_error *e)
 {
         const struct oci_namespace *user = config_namespace(c, CLONE_NEWUSER);
-        struct oci_idmap uids = {0}, gids = {0};
+        spawn_idmap uids = {0}, gids = {0};
         int r = 0;
 
         if (user == NULL && geteuid() == 0)

@@ -142,8 +142,10 @@ int plan_preopen(struct plan *p, bool all, spawn_error *e)
                     (all || op->mount->options.propagation & (MS_SHARED | MS_SLAVE))) {
                         int r = op_bind_preopen(op, e);
 
-                        /* An ordinary user may do it only in the user namespace to come. */
-                        if (r < 0 && !(all && r == -EPERM))
+                        /* An ordinary user may clone nothing here; in the new user namespace, all that is its own. */
+                        if (r == -EPERM && all)
+                                continue;
+                        if (r < 0)
                                 return r;
                 }
         }
