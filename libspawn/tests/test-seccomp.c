@@ -72,7 +72,7 @@ static void compile(const char *text, int cache, struct seccomp_filter *ret)
         spawn_error e = {0};
 
         CHECK(o != NULL);
-        if (seccomp_prepare(o, cache, ret, &e) < 0) {
+        if (seccomp_prepare(o, false, cache, ret, &e) < 0) {
                 fprintf(stderr, "%s\n", e.text);
                 abort();
         }
