@@ -27,7 +27,7 @@ from podlike.spec.seccomp import default_profile
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SETTINGS = ("root", "session", "user")
 CONFIGS = ("podman", "minimal")
-CASES = ("lifecycle", "run", "exec", "memory", "many")
+CASES = ("lifecycle", "cold", "run", "exec", "memory", "many")
 MANY, AT_ONCE = 200, 8
 PARTS = ("create", "start", "delete", "create+start+delete", "whole life")
 VOLUMES = 8  # beside podman's own 12 mounts
@@ -186,7 +186,8 @@ class Runtime:
             own = next(line[3:].strip() for line in f if line.startswith("0::"))
         # Beside the cgroup that we are in: contrib/rig's session.
         self.cgroup = f"{os.path.dirname(own)}/bench-{os.path.basename(self.bundle)}"
-        self.argv = [path, "--root", f"{state}/{os.path.basename(self.bundle)}"]
+        self.state = f"{state}/{os.path.basename(self.bundle)}"
+        self.argv = [path, "--root", self.state]
         if "runc" not in os.path.basename(path):
             self.argv += ["--cgroup-manager", "cgroupfs"]
         make_bundle(self.bundle, config, setting, self.cgroup)
@@ -260,6 +261,15 @@ def lifecycle(r: Runtime) -> dict[str, float]:
     deleted = r("delete", "c")
     whole = (time.perf_counter() - begin) * 1000
     return dict(zip(PARTS, (created, started, deleted, created + started + deleted, whole), strict=True))
+
+
+def cold(r: Runtime) -> dict[str, float]:
+    """The first container with this seccomp profile: podlike-spawn and newer crun keep filters in .cache."""
+    shutil.rmtree(f"{r.state}/.cache", ignore_errors=True)
+    created = r.create()
+    r("delete", "--force", "c")
+    reap(r.pid())
+    return {"create, no filter cached": created}
 
 
 def run(r: Runtime) -> dict[str, float]:
@@ -371,6 +381,8 @@ def inside(args: argparse.Namespace) -> int:
             print(f"{setting}, {config}: {case} ...", file=sys.stderr, flush=True)
             if case == "lifecycle":
                 found += interleave(real, args.rounds, lifecycle)
+            elif case == "cold" and config == "podman":
+                found += interleave(real, args.rounds, cold)
             elif case == "run":
                 found += interleave(every, args.rounds, run)
             elif case == "memory" and setting != "user":  # the kernel lets nobody else read that init's
