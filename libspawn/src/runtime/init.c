@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,6 +25,8 @@
 #include "rootfs.h"
 #include "terminal.h"
 #include "util.h"
+
+#define SOON_MS 20 /* engines start what they have created within a few milliseconds */
 
 static int ask_parent(struct init *i, enum sync_type what, spawn_error *e)
 {
@@ -204,13 +207,14 @@ static int stage_identity(struct init *i, spawn_error *e)
         return init_identity(&i->config->process, keep != NULL && strcmp(keep, "1") == 0, i->host.last_cap, i->exe, e);
 }
 
-/* A container may wait for long: nothing reads its profile again, which is most of the heap, but for the names that a
- * listener is told. */
+/* Who is not started at once may wait for long: nothing reads its profile again, which is most of the heap, but for the
+ * names that a listener is told. */
 static void slim_down(struct init *i)
 {
+        struct pollfd p = {.fd = i->listen_fd, .events = POLLIN};
         struct json_object *section;
 
-        if (i->config->seccomp == NULL || i->seccomp->listener != NULL)
+        if (i->config->seccomp == NULL || i->seccomp->listener != NULL || poll(&p, 1, SOON_MS) != 0)
                 return;
         if (json_object_object_get_ex(i->config->json, "linux", &section))
                 json_object_object_del(section, "seccomp");
