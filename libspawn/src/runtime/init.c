@@ -202,6 +202,7 @@ static int stage_identity(struct init *i, spawn_error *e)
 {
         const char *keep = config_annotation(i->config, "run.oci.keep_original_groups");
 
+        process_reopen_null();
         if (i->config->personality >= 0 && personality((unsigned long) i->config->personality) < 0)
                 return fail_errno(e, "limits", "set personality");
         return init_identity(&i->config->process, keep != NULL && strcmp(keep, "1") == 0, i->host.last_cap, i->exe, e);
@@ -347,15 +348,20 @@ static int stage_become(struct init *i, spawn_error *e)
 
 _Noreturn void init_main(struct init *i)
 {
-        static int (*const stages[])(struct init *, spawn_error *) = {
-                stage_isolate, stage_host_proc, stage_rootfs, stage_terminal, stage_hooks,
-                stage_pivot,   stage_identity,  stage_wait,   stage_become,
+        static const struct {
+                const char *name;
+                int (*run)(struct init *, spawn_error *);
+        } stages[] = {
+                {"isolate", stage_isolate},   {"host /proc", stage_host_proc}, {"rootfs", stage_rootfs},
+                {"terminal", stage_terminal}, {"hooks", stage_hooks},          {"pivot", stage_pivot},
+                {"identity", stage_identity}, {"wait for start", stage_wait},  {"become the program", stage_become},
         };
         spawn_error e = {0};
 
         i->start_fd = -1;
         i->build = (struct builder){
                 .config = i->config,
+                .log = i->log,
                 .root_fd = -1,
                 .proc_fd = -1,
                 .empty_fd = -1,
@@ -364,9 +370,11 @@ _Noreturn void init_main(struct init *i)
                 .user_ns = i->rootless || config_namespace(i->config, CLONE_NEWUSER) != NULL,
                 .cgroup = i->cgroup,
         };
-        for (size_t k = 0; k < ELEMENTSOF(stages); k++)
-                if (stages[k](i, &e) < 0)
+        for (size_t k = 0; k < ELEMENTSOF(stages); k++) {
+                log_debug(i->log, "stage: %s", stages[k].name);
+                if (stages[k].run(i, &e) < 0)
                         break;
+        }
         (void) sync_send(i->start_fd >= 0 ? i->start_fd : i->sync_fd, SYNC_ERROR, 0, &e);
         /* 126 and 127 as shells say it, for whoever reaps us. */
         _exit(e.code == ENOENT ? 127 : 126);

@@ -9,6 +9,7 @@
  * /proc/self/exe gets the clone's file, and the mount, which is in no namespace that a container has, says EROFS.
  */
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include "caps.h"
 #include "fail.h"
@@ -81,8 +83,15 @@ static int sealed_copy(int exe)
 
 int protect_self(char **argv, spawn_error *e)
 {
-        _cleanup_close_ int exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int exe = -1, proc = open("/proc/self", O_PATH | O_CLOEXEC);
+        struct statfs fs;
 
+        /* Where /proc is something else, all that is read there is made up. */
+        if (proc < 0 || fstatfs(proc, &fs) < 0)
+                return fail_errno(e, "protect", "open `/proc/self`");
+        if (fs.f_type != PROC_SUPER_MAGIC)
+                return spawn_err(e, EXDEV, "protect", "/proc is not procfs here");
+        exe = openat(proc, "exe", O_RDONLY | O_CLOEXEC);
         if (exe < 0)
                 return fail_errno(e, "protect", "open `/proc/self/exe`");
         if (is_safe(exe))

@@ -94,6 +94,67 @@ static int get_action(const struct jv *up, const char *key, const char *errno_ke
         return jv_err(&v, e, "unknown action \"%s\"", name);
 }
 
+/* The library has them in small letters without the prefix; 0: it does not know it. */
+static uint32_t resolve_arch(const struct seccomp_lib *lib, const char *name)
+{
+        char lower[32];
+        size_t k = 0;
+
+        if (strncmp(name, "SCMP_ARCH_", 10) != 0)
+                return 0;
+        for (; name[10 + k] != '\0' && k + 1 < sizeof(lower); k++)
+                lower[k] = (char) tolower((unsigned char) name[10 + k]);
+        lower[k] = '\0';
+        return lib->arch_resolve_name(lower);
+}
+
+const char *seccomp_action_name(size_t i)
+{
+        return i < ELEMENTSOF(actions) ? actions[i].name : NULL;
+}
+
+const char *seccomp_operator_name(size_t i)
+{
+        return i < ELEMENTSOF(compares) ? compares[i].name : NULL;
+}
+
+const char *seccomp_flag_name(size_t i)
+{
+        return i < ELEMENTSOF(flags) ? flags[i].name : NULL;
+}
+
+/* Architectures of the runtime specification; the library decides which of them there are. */
+const char *seccomp_arch_name(size_t i)
+{
+        static const char *const names[] = {
+                "SCMP_ARCH_X86",     "SCMP_ARCH_X86_64",   "SCMP_ARCH_X32",         "SCMP_ARCH_ARM",
+                "SCMP_ARCH_AARCH64", "SCMP_ARCH_MIPS",     "SCMP_ARCH_MIPS64",      "SCMP_ARCH_MIPS64N32",
+                "SCMP_ARCH_MIPSEL",  "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PPC",
+                "SCMP_ARCH_PPC64",   "SCMP_ARCH_PPC64LE",  "SCMP_ARCH_S390",        "SCMP_ARCH_S390X",
+                "SCMP_ARCH_PARISC",  "SCMP_ARCH_PARISC64", "SCMP_ARCH_RISCV64",     "SCMP_ARCH_LOONGARCH64",
+                "SCMP_ARCH_M68K",    "SCMP_ARCH_SH",       "SCMP_ARCH_SHEB",
+        };
+        const struct seccomp_lib *lib;
+
+        if (seccomp_lib_load(&lib, NULL) < 0)
+                return NULL;
+        for (size_t k = 0; k < ELEMENTSOF(names); k++)
+                if (resolve_arch(lib, names[k]) != 0 && i-- == 0)
+                        return names[k];
+        return NULL;
+}
+
+void seccomp_library_version(char *buf, size_t size)
+{
+        const struct seccomp_lib *lib;
+
+        buf[0] = '\0';
+        if (seccomp_lib_load(&lib, NULL) < 0)
+                return;
+        const struct scmp_version *v = lib->version();
+        (void) snprintf(buf, size, "%u.%u.%u", v->major, v->minor, v->micro);
+}
+
 static int add_architectures(const struct making *m, const struct jv *profile, spawn_error *e)
 {
         struct jv list;
@@ -103,19 +164,12 @@ static int add_architectures(const struct making *m, const struct jv *profile, s
         for (size_t i = 0; r >= 0 && i < n; i++) {
                 struct jv item = jv_idx(&list, i);
                 const char *name = "";
-                char lower[32];
                 uint32_t token;
-                size_t k = 0;
 
                 r = jv_as_str(&item, &name, e);
                 if (r < 0)
                         return r;
-                if (strncmp(name, "SCMP_ARCH_", 10) != 0)
-                        return jv_err(&item, e, "unknown architecture \"%s\"", name);
-                for (; name[10 + k] != '\0' && k + 1 < sizeof(lower); k++)
-                        lower[k] = (char) tolower((unsigned char) name[10 + k]);
-                lower[k] = '\0';
-                token = m->lib->arch_resolve_name(lower);
+                token = resolve_arch(m->lib, name);
                 if (token == 0)
                         return jv_err(&item, e, "unknown architecture \"%s\"", name);
                 r = m->lib->arch_add(m->ctx, token);
