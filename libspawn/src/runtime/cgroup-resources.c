@@ -26,7 +26,7 @@ int cgroup_settings_add(struct cgroup_settings *s, const struct jv *where, const
                 struct cgroup_setting *v = reallocarray(s->v, room, sizeof(*v));
 
                 if (v == NULL)
-                        return jv_err(where, e, "out of memory");
+                        return jv_no_memory(where, e);
                 s->v = v;
                 s->room = room;
         }
@@ -44,7 +44,7 @@ int cgroup_settings_add(struct cgroup_settings *s, const struct jv *where, const
         };
         if (s->v[s->n].controller == NULL || s->v[s->n].file == NULL || s->v[s->n].value == NULL ||
             s->v[s->n].what == NULL)
-                return jv_err(where, e, "out of memory");
+                return jv_no_memory(where, e);
         s->n++;
         return 0;
 }

@@ -67,6 +67,9 @@ int cgroup_update(const struct runtime *rt, const struct state *s, struct json_o
 /* Remove all that the container has; its processes have been killed. */
 int cgroup_destroy(const struct runtime *rt, const struct state *s, spawn_error *e);
 
+/* Remove the cgroup that a creator which was killed may have left: an empty one in a place that it would choose. */
+void cgroup_forget(const struct runtime *rt, const char *id, const struct config *c);
+
 /* Absolute path of a cgroup for linux.cgroupsPath; "" when none was asked for and none is due. */
 int cgroup_choose_path(const struct runtime *rt, const char *id, const char *wish, char ret[PATH_MAX], spawn_error *e);
 /* "slice:prefix:name", systemd's form of linux.cgroupsPath, as unit names. */

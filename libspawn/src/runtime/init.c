@@ -230,7 +230,8 @@ static int stage_wait(struct init *i, spawn_error *e)
         int r;
 
         /* From here the socket tells if the creator dies; its normal end must not kill us. */
-        (void) prctl(PR_SET_PDEATHSIG, 0);
+        if (prctl(PR_SET_PDEATHSIG, 0) < 0)
+                return fail_errno(e, "create", "outlive the creator");
         r = sync_send(i->sync_fd, SYNC_READY, 0, NULL);
 
         if (r == 0)

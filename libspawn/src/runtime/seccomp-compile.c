@@ -134,6 +134,7 @@ const char *seccomp_arch_name(size_t i)
                 "SCMP_ARCH_PARISC",  "SCMP_ARCH_PARISC64", "SCMP_ARCH_RISCV64",     "SCMP_ARCH_LOONGARCH64",
                 "SCMP_ARCH_M68K",    "SCMP_ARCH_SH",       "SCMP_ARCH_SHEB",
         };
+
         const struct seccomp_lib *lib;
 
         if (seccomp_lib_load(&lib, NULL) < 0)
@@ -144,15 +145,16 @@ const char *seccomp_arch_name(size_t i)
         return NULL;
 }
 
-void seccomp_library_version(char *buf, size_t size)
+bool seccomp_library_version(char *buf, size_t size)
 {
+        const struct scmp_version *v;
         const struct seccomp_lib *lib;
 
-        buf[0] = '\0';
         if (seccomp_lib_load(&lib, NULL) < 0)
-                return;
-        const struct scmp_version *v = lib->version();
+                return false;
+        v = lib->version();
         (void) snprintf(buf, size, "%u.%u.%u", v->major, v->minor, v->micro);
+        return true;
 }
 
 static int add_architectures(const struct making *m, const struct jv *profile, spawn_error *e)

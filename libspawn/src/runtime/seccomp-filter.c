@@ -58,10 +58,9 @@ static int open_entry(int cache_fd, const char *digest)
 int seccomp_from_cache(int cache_fd, const char *digest, struct seccomp_filter *ret)
 {
         struct cache_header h;
-        char *data = NULL;
+        _cleanup_free_ char *data = NULL;
         _cleanup_close_ int fd = cache_fd < 0 ? -ENOENT : open_entry(cache_fd, digest);
         ssize_t n = fd < 0 ? fd : read_fd(fd, SECCOMP_FILTER_MAX + sizeof(h), &data);
-        _cleanup_free_ char *freed = data;
 
         if (n < 0)
                 return (int) n;

@@ -45,14 +45,14 @@ void seccomp_filter_free(struct seccomp_filter *f);
 int seccomp_compile(struct json_object *profile, bool strict, struct seccomp_filter *ret, spawn_error *e);
 /* The same in a child that may use two seconds of processor time. */
 int seccomp_compile_bounded(struct json_object *profile, bool strict, struct seccomp_filter *ret, spawn_error *e);
-/* Whether that library is still what would be loaded from there. */
-bool seccomp_compiler_is_current(const struct seccomp_compiler *c);
 /* What a profile may say, by name, NULL after the last; architectures as far as the library knows them. */
 const char *seccomp_action_name(size_t i);
 const char *seccomp_operator_name(size_t i);
 const char *seccomp_arch_name(size_t i);
 const char *seccomp_flag_name(size_t i);
-/* "2.5.4"; empty where it cannot be loaded. */
-void seccomp_library_version(char *buf, size_t size);
+/* "2.5.4"; false: there is no library. */
+bool seccomp_library_version(char *buf, size_t size);
+/* Whether that library is still what would be loaded from there. */
+bool seccomp_compiler_is_current(const struct seccomp_compiler *c);
 
 #endif

@@ -24,6 +24,7 @@ int seccomp_lib_load(const struct seccomp_lib **ret, spawn_error *e)
                 {"seccomp_syscall_resolve_name", &lib.syscall_resolve_name},
                 {"seccomp_rule_add_array", &lib.rule_add_array},
                 {"seccomp_export_bpf", &lib.export_bpf},
+                {"seccomp_version", &lib.version},
         };
 
         *ret = &lib;

@@ -18,6 +18,7 @@ struct seccomp_lib {
         __typeof__(seccomp_syscall_resolve_name) *syscall_resolve_name;
         __typeof__(seccomp_rule_add_array) *rule_add_array;
         __typeof__(seccomp_export_bpf) *export_bpf;
+        __typeof__(seccomp_version) *version;
 };
 
 int seccomp_lib_load(const struct seccomp_lib **ret, spawn_error *e);
