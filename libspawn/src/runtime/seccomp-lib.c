@@ -15,7 +15,6 @@ int seccomp_lib_load(const struct seccomp_lib **ret, spawn_error *e)
                 const char *name;
                 void *to;
         } symbols[] = {
-                {"seccomp_version", &lib.version},
                 {"seccomp_init", &lib.init},
                 {"seccomp_release", &lib.release},
                 {"seccomp_attr_set", &lib.attr_set},

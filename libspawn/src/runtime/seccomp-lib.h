@@ -9,7 +9,6 @@
 
 struct seccomp_lib {
         void *handle;
-        __typeof__(seccomp_version) *version;
         __typeof__(seccomp_init) *init;
         __typeof__(seccomp_release) *release;
         __typeof__(seccomp_attr_set) *attr_set;
