@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "cgroup.h"
+#include "cgroup-systemd.h"
 #include "config.h"
 #include "container.h"
 #include "fail.h"
@@ -30,6 +31,7 @@ struct joining {
         struct oci_process *process;
         struct seccomp_filter filter;
         struct init_host host;
+        struct cgroup_systemd *systemd; /* moves the process into the container's cgroup; NULL: it may enter itself */
         int dir_fd, pidfd, cgroup_fd, init_cgroup_fd, cgroup_ns_fd, console_fd, sync[2];
 };
 
@@ -49,6 +51,8 @@ static int get_filter(struct joining *j, spawn_error *e)
                 return 0;
         }
         r = config_read(j->dir_fd, "config.json", "config.json", &c, e);
+        if (r == 0 && c.seccomp == NULL)
+                r = spawn_err(e, EBADMSG, "state", "the configuration of container `%s` is damaged", j->o->id);
         if (r == 0)
                 r = seccomp_prepare(c.seccomp, seccomp_is_strict(&c), cache, &j->filter, e);
         j->filter.listener = j->state.listener;
@@ -95,6 +99,9 @@ static int open_cgroups(struct joining *j, spawn_error *e)
                 return r;
         if (j->state.cgroup != NULL && j->o->cgroup == NULL)
                 j->cgroup_fd = open(j->state.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        /* Outside of it there would be no limits, and kill --all would miss the process. */
+        if (j->state.cgroup != NULL && j->cgroup_fd < 0)
+                return fail_errno(e, "join", "open cgroup `%s`", j->state.cgroup);
         /* systemd in a container moves itself into a cgroup below, and then nothing may be in the one above. */
         if (j->cgroup_fd >= 0 && j->o->cgroup == NULL && cgroup_of_pid(j->state.pid, path) == 0 &&
             strcmp(path, j->state.cgroup) != 0)
@@ -105,7 +112,7 @@ static int open_cgroups(struct joining *j, spawn_error *e)
                 if (j->cgroup_ns_fd < 0)
                         return fail_errno(e, "join", "open the cgroup namespace of container `%s`", j->state.id);
         }
-        return 0;
+        return cgroup_systemd_join_prepare(j->rt, &j->state, NULL, &j->systemd, e);
 }
 
 /* Everything that needs paths of the host. */
@@ -173,7 +180,10 @@ static int child_terminal(struct joining *j, int console_fd, spawn_error *e)
 static int child_work(struct joining *j, spawn_error *e)
 {
         static char exe[PATH_MAX];
-        int r;
+        int r = j->systemd != NULL ? sync_wait_go(j->sync[1]) : 0;
+
+        if (r < 0)
+                return fail_code(e, r, "cgroup", "wait to be moved to the cgroup of container `%s`", j->o->id);
 
         process_reset_signals();
         (void) umask(022);
@@ -185,7 +195,9 @@ static int child_work(struct joining *j, spawn_error *e)
                 (void) !setresgid(0, 0, 0);
                 (void) !setresuid(0, 0, 0);
         }
-        (void) process_keyring(j->o->id, NULL);
+        r = process_keyring(j->o->id, e);
+        if (r < 0)
+                return r;
         if (j->process->terminal)
                 r = child_terminal(j, j->console_fd, e);
         else
@@ -211,7 +223,7 @@ static _Noreturn void child_main(struct joining *j)
 
 static pid_t fork_into(struct joining *j, spawn_error *e)
 {
-        pid_t pid = ns_fork(0, j->cgroup_fd, false);
+        pid_t pid = ns_fork(0, j->systemd != NULL ? -1 : j->cgroup_fd, false);
 
         if (pid < 0 && j->init_cgroup_fd >= 0)
                 pid = ns_fork(0, j->init_cgroup_fd, false);
@@ -274,7 +286,11 @@ static int exec_steps(struct joining *j, pid_t *ret_pid, int *ret_master, spawn_
                 child_main(j);
         (void) close(j->sync[1]);
         j->sync[1] = -1;
-        r = pid < 0 ? pid : await_exec(j, &pid, e);
+        r = pid < 0 ? pid : 0;
+        if (r == 0 && j->systemd != NULL && (r = cgroup_systemd_join(j->systemd, &j->state, pid, e)) == 0)
+                (void) sync_send(j->sync[0], SYNC_GO, 0, NULL); /* a failure shows in what it answers */
+        if (r == 0)
+                r = await_exec(j, &pid, e);
         if (r == 0)
                 log_debug(j->rt->log, "exec: `%s` runs as process %d", j->process->args.v[0], (int) pid);
         if (r == 0 && relay[0] >= 0) {
@@ -323,6 +339,7 @@ int container_exec(const struct runtime *rt, const struct exec_options *o, pid_t
         *ret_master = -1;
         r = exec_steps(&j, ret_pid, ret_master, e);
         close_if_open(j.sync[0]);
+        cgroup_systemd_free(j.systemd);
         close_if_open(j.console_fd);
         close_if_open(j.cgroup_ns_fd);
         close_if_open(j.cgroup_fd);

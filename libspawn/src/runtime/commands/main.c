@@ -226,8 +226,10 @@ int main(int argc, char **argv)
         g.log.fd = -1;
         r = run(&g, argc, argv, &e);
 
+        if (r >= 0 && fflush(stdout) != 0)
+                r = fail_errno(&e, "output", "write to the standard output");
         if (r >= 0)
-                return fflush(stdout) == 0 ? r : 1;
+                return r;
         if (e.text[0] == '\0')
                 (void) fail_code(&e, -r, "main", "podlike-spawn");
         (void) fflush(stdout);
