@@ -11,12 +11,6 @@ from tests.support.box import Box
 from tests.support.need import need
 
 
-@pytest.fixture
-def any_box(request: pytest.FixtureRequest) -> Box:
-    box: Box = request.getfixturevalue("root_box" if os.geteuid() == 0 else "box")
-    return box
-
-
 class Mount(NamedTuple):
     flags: set[str]  # of the mount
     tags: set[str]  # shared:N, master:N, unbindable
