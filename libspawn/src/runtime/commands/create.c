@@ -78,7 +78,8 @@ int cmd_run_container(const struct runtime *rt, struct create_options *o, bool d
                 return r;
         if (!detach)
                 wait_hold_signals();
-        r = o->restore == NULL ? container_start(rt, o->id, e) : 0;
+        if (o->restore == NULL)
+                r = detach ? container_start(rt, o->id, e) : container_start_attended(rt, o->id, e);
         if (r < 0) {
                 (void) container_delete(rt, o->id, true, NULL);
                 cleanup_killp(&pid);
