@@ -67,7 +67,7 @@ def test_bad_ids(box: Box, bad: str) -> None:
     box.write("true")
     for command in (["create", "-b", box.bundle], ["state"], ["delete", "--force"]):
         p = box(*command, bad)
-        assert p.returncode == 1 and "invalid container id" in p.stderr
+        assert p.returncode == 1 and "container ID" in p.stderr
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ static int parse_namespaces(const struct jv *lin, struct config *c, spawn_error 
                 return r;
         c->namespaces = arena_alloc(&c->arena, n + 1, sizeof(*c->namespaces));
         if (c->namespaces == NULL)
-                return jv_err(&list, e, "out of memory");
+                return jv_no_memory(&list, e);
         for (size_t i = 0; i < n; i++) {
                 struct jv item = jv_idx(&list, i), type = jv_key(&item, "type"), path = jv_key(&item, "path");
                 struct oci_namespace *ns = &c->namespaces[i];
@@ -111,7 +111,7 @@ int config_idmaps(const struct jv *up, const char *key, struct arena *a, struct 
                 return jv_err(&list, e, "%zu mappings, the kernel takes %d", n, IDMAP_MAX);
         ret->v = arena_alloc(a, n + 1, sizeof(*ret->v));
         if (ret->v == NULL)
-                return jv_err(&list, e, "out of memory");
+                return jv_no_memory(&list, e);
         for (size_t i = 0; i < n; i++) {
                 struct jv item = jv_idx(&list, i), size = jv_key(&item, "size");
                 spawn_idmap *m = &ret->v[i];

@@ -216,7 +216,7 @@ static int prepare(struct creation *c, spawn_error *e)
                 if (r < 0 || (r = seccomp_connect(&c->seccomp, e)) < 0)
                         return r;
         }
-        r = c->o->restore == NULL ? prepare_mounts(c, e) : 0;
+        r = c->o->restore == NULL ? prepare_mounts(c, e) : 0; /* restored mounts are CRIU's */
         if (r < 0)
                 return r;
         if (c->o->console_socket != NULL) {
@@ -289,10 +289,11 @@ static int middle_work(struct creation *c, bool move, spawn_error *e)
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (cgroup_wants_process(&c->cgroup)) {
                 r = sync_wait_go(c->sync[1]);
-                if (r == 0)
-                        r = cgroup_of_pid(getpid(), c->cgroup.path); /* the parent has put us there */
                 if (r < 0)
                         return fail_code(e, r, "cgroup", "wait for scope `%s`", c->cgroup.scope);
+                r = cgroup_entered(&c->cgroup, e);
+                if (r < 0)
+                        return r;
                 c->state.cgroup = c->cgroup.path;
         }
         /* While we still have the ids that may: in the new user namespace the cgroup belongs to somebody else. */
@@ -368,6 +369,14 @@ static int fork_child(struct creation *c, spawn_error *e)
         return r < 0 ? fail_code(e, r, "cgroup", "put the container into scope `%s`", c->cgroup.scope) : 0;
 }
 
+/* Let the child go on. If it is gone its last words are still to be read, and say more than EPIPE. */
+static int answer(struct creation *c, spawn_error *e)
+{
+        int r = sync_send(c->sync[0], SYNC_GO, 0, NULL);
+
+        return r < 0 && r != -EPIPE ? fail_code(e, r, "create", "answer the container's process") : 0;
+}
+
 /* The middle process sends its child's pid after the fork, the child may be faster. */
 static int await_pid(struct creation *c, spawn_error *e)
 {
@@ -400,9 +409,9 @@ static int serve_child(struct creation *c, spawn_error *e)
         for (;;) {
                 int r = sync_receive(c->sync[0], &m);
 
-                if (r < 0)
+                if (r < 0 && r != -ECONNRESET)
                         return fail_code(e, r, "create", "read from the container's process");
-                if (r == 0)
+                if (r <= 0)
                         return spawn_err(e, EIO, "create", "the container's process died while it was being set up");
                 switch (m.type) {
                 case SYNC_ERROR:
@@ -414,7 +423,7 @@ static int serve_child(struct creation *c, spawn_error *e)
                 case SYNC_MAP_IDS:
                         r = spawn_idmap_write(c->middle, c->config.uids.v, c->config.uids.n, c->config.gids.v,
                                               c->config.gids.n, "newuidmap", "newgidmap", e);
-                        if (r < 0 || (r = sync_send(c->sync[0], SYNC_GO, 0, NULL)) < 0)
+                        if (r < 0 || (r = answer(c, e)) < 0)
                                 return r;
                         break;
                 case SYNC_NETWORK:
@@ -424,7 +433,7 @@ static int serve_child(struct creation *c, spawn_error *e)
                                 r = run_host_hooks(c, e);
                         else if (r == 0)
                                 r = net_devices_move(c->config.net_devices, c->config.n_net_devices, c->pid, e);
-                        if (r < 0 || (r = sync_send(c->sync[0], SYNC_GO, 0, NULL)) < 0)
+                        if (r < 0 || (r = answer(c, e)) < 0)
                                 return r;
                         break;
                 case SYNC_READY:

@@ -46,6 +46,10 @@ int container_exec(const struct runtime *rt, const struct exec_options *o, pid_t
 /* exec-process.c: the process of these options; c->process is filled. c must be zero, and be freed in any case. */
 int exec_process(const struct exec_options *o, int dir_fd, struct config *c, spawn_error *e);
 
+/* Mount, or unmount, what a file says (JSON as config.json's mounts) in a running container. What cannot be
+ * added whole is not added. */
+int container_mounts(const struct runtime *rt, const char *id, const char *file, bool add, spawn_error *e);
+
 /* Write a pid as decimal. */
 int write_pid_file(const char *path, pid_t pid, spawn_error *e);
 

@@ -51,6 +51,8 @@ static int get_filter(struct joining *j, spawn_error *e)
                 return 0;
         }
         r = config_read(j->dir_fd, "config.json", "config.json", &c, e);
+        if (r == 0 && c.seccomp == NULL)
+                r = spawn_err(e, EBADMSG, "state", "the configuration of container `%s` is damaged", j->o->id);
         if (r == 0)
                 r = seccomp_prepare(c.seccomp, seccomp_is_strict(&c), cache, &j->filter, e);
         j->filter.listener = j->state.listener;
@@ -97,6 +99,9 @@ static int open_cgroups(struct joining *j, spawn_error *e)
                 return r;
         if (j->state.cgroup != NULL && j->o->cgroup == NULL)
                 j->cgroup_fd = open(j->state.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        /* Outside of it there would be no limits, and kill --all would miss the process. */
+        if (j->state.cgroup != NULL && j->cgroup_fd < 0)
+                return fail_errno(e, "join", "open cgroup `%s`", j->state.cgroup);
         /* systemd in a container moves itself into a cgroup below, and then nothing may be in the one above. */
         if (j->cgroup_fd >= 0 && j->o->cgroup == NULL && cgroup_of_pid(j->state.pid, path) == 0 &&
             strcmp(path, j->state.cgroup) != 0)
@@ -107,7 +112,7 @@ static int open_cgroups(struct joining *j, spawn_error *e)
                 if (j->cgroup_ns_fd < 0)
                         return fail_errno(e, "join", "open the cgroup namespace of container `%s`", j->state.id);
         }
-        return cgroup_systemd_join_prepare(j->rt, &j->state, &j->systemd, e);
+        return cgroup_systemd_join_prepare(j->rt, &j->state, NULL, &j->systemd, e);
 }
 
 /* Everything that needs paths of the host. */
@@ -190,7 +195,9 @@ static int child_work(struct joining *j, spawn_error *e)
                 (void) !setresgid(0, 0, 0);
                 (void) !setresuid(0, 0, 0);
         }
-        (void) process_keyring(j->o->id, NULL);
+        r = process_keyring(j->o->id, e);
+        if (r < 0)
+                return r;
         if (j->process->terminal)
                 r = child_terminal(j, j->console_fd, e);
         else

@@ -119,6 +119,14 @@ int jv_err(const struct jv *v, spawn_error *e, const char *fmt, ...)
         return spawn_err(e, EINVAL, "read configuration", "%s: %s", path[0] != '\0' ? path : "document", words);
 }
 
+int jv_no_memory(const struct jv *v, spawn_error *e)
+{
+        char path[200];
+
+        (void) jv_path(v, path, sizeof(path));
+        return spawn_err(e, ENOMEM, "read configuration", "%s: out of memory", path[0] != '\0' ? path : "document");
+}
+
 static int expect(const struct jv *v, json_type type, const char *name, spawn_error *e)
 {
         if (v->obj == NULL)
@@ -248,7 +256,7 @@ int jv_strv(const struct jv *up, const char *key, struct arena *a, struct strv *
                 return r;
         ret->v = arena_alloc(a, n + 1, sizeof(*ret->v));
         if (ret->v == NULL)
-                return jv_err(&list, e, "out of memory");
+                return jv_no_memory(&list, e);
         for (size_t i = 0; i < n; i++) {
                 struct jv item = jv_idx(&list, i);
 

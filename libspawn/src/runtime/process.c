@@ -21,6 +21,7 @@
 
 int process_oom_score(const struct oci_process *p, bool rootless, spawn_error *e)
 {
+        _cleanup_free_ char *now = NULL;
         char text[16];
         int r;
 
@@ -28,7 +29,9 @@ int process_oom_score(const struct oci_process *p, bool rootless, spawn_error *e
                 return 0;
         (void) snprintf(text, sizeof(text), "%d", (int) p->oom_score);
         r = write_procfs("/proc/self/oom_score_adj", text);
-        if ((r == -EACCES || r == -EPERM) && rootless)
+        /* Only lowering it is refused: whoever inherited a higher one keeps that. */
+        if ((r == -EACCES || r == -EPERM) && rootless &&
+            read_file_at(AT_FDCWD, "/proc/self/oom_score_adj", sizeof(text), &now) > 0 && atoi(now) > p->oom_score)
                 return 0;
         return r < 0 ? fail_code(e, r, "limits", "write %s to `/proc/self/oom_score_adj`", text) : 0;
 }
@@ -40,8 +43,9 @@ int process_keyring(const char *id, spawn_error *e)
         (void) snprintf(name, sizeof(name), "_ses.%.200s", id);
         if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0) >= 0 || errno == ENOSYS)
                 return 0;
-        /* EPERM: an outer container's seccomp filter forbids keyctl, so nobody has keys to protect. */
-        if (errno == EPERM)
+        /* An outer container's seccomp filter forbids all of keyctl: then nobody has keys to protect. */
+        if (errno == EPERM && syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0, 0, 0) < 0 &&
+            errno == EPERM)
                 return 0;
         if (errno == EDQUOT)
                 return spawn_err(

@@ -52,7 +52,7 @@ int state_remove(const struct runtime *rt, const char *id, spawn_error *e);
 
 /* From the kernel: the process with its start time, the start socket, the freezer. */
 enum status state_status(int dir_fd, const struct state *s);
-/* The process is still the one that was started. */
+/* The process is still the one that was started; where the kernel does not tell, it may be. */
 bool state_alive(const struct state *s);
 /* pidfd of the container's init; -ESRCH when it is gone. */
 int state_pidfd(const struct state *s);

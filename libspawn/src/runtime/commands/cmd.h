@@ -38,6 +38,7 @@ CMD(cmd_pause);
 CMD(cmd_restore);
 CMD(cmd_resume);
 CMD(cmd_update);
+CMD(cmd_mounts);
 CMD(cmd_events);
 CMD(cmd_spec);
 CMD(cmd_features);

@@ -21,6 +21,8 @@ const struct command commands[] = {
         {"features", "features", "print what is supported, as JSON", cmd_features, false},
         {"kill", "kill [OPTION]... ID [SIGNAL]", "send a signal (TERM) to a container", cmd_kill, false},
         {"list", "list [OPTION]...", "print the containers", cmd_list, false},
+        {"mounts", "mounts add|remove ID FILE", "mount in a running container what FILE says, or unmount it",
+         cmd_mounts, true},
         {"pause", "pause ID", "freeze all processes of a container", cmd_pause, false},
         {"ps", "ps [OPTION]... ID", "print the processes of a container", cmd_ps, false},
         {"restore", "restore [OPTION]... ID", "make a container from what checkpoint has saved, with CRIU", cmd_restore,
@@ -217,8 +219,10 @@ int main(int argc, char **argv)
         g.log.fd = -1;
         r = run(&g, argc, argv, &e);
 
+        if (r >= 0 && fflush(stdout) != 0)
+                r = fail_errno(&e, "output", "write to the standard output");
         if (r >= 0)
-                return fflush(stdout) == 0 ? r : 1;
+                return r;
         if (e.text[0] == '\0')
                 (void) fail_code(&e, -r, "main", "podlike-spawn");
         (void) fflush(stdout);
