@@ -17,23 +17,24 @@
 
 int criu_find(const struct runtime *rt, char ret[PATH_MAX], spawn_error *e)
 {
-        const char *path = getenv("PATH"), *dir;
+        const char *path = getenv("PATH"), *dir, *name = rt->criu != NULL ? rt->criu : "criu";
 
-        if (rt->criu != NULL && strchr(rt->criu, '/') != NULL) {
-                (void) snprintf(ret, PATH_MAX, "%s", rt->criu);
-                return access(ret, X_OK) == 0 ? 0 : fail_errno(e, "criu", "run `%s`", rt->criu);
+        if (strchr(name, '/') != NULL) {
+                size_t len = strlen(name);
+
+                if (len >= PATH_MAX)
+                        return fail_code(e, ENAMETOOLONG, "criu", "run `%s`", name);
+                memcpy(ret, name, len + 1);
+                return access(ret, X_OK) == 0 ? 0 : fail_errno(e, "criu", "run `%s`", name);
         }
         for (dir = path != NULL ? path : "/usr/sbin:/usr/bin:/sbin:/bin"; *dir != '\0'; dir += *dir == ':') {
                 size_t len = strcspn(dir, ":");
 
-                if (snprintf(ret, PATH_MAX, "%.*s/%s", (int) len, dir, rt->criu != NULL ? rt->criu : "criu") <
-                            PATH_MAX &&
-                    access(ret, X_OK) == 0)
+                if (snprintf(ret, PATH_MAX, "%.*s/%s", (int) len, dir, name) < PATH_MAX && access(ret, X_OK) == 0)
                         return 0;
                 dir += len;
         }
-        return spawn_err(e, ENOENT, "criu", "the program `%s` is not installed: install the package criu",
-                         rt->criu != NULL ? rt->criu : "criu");
+        return spawn_err(e, ENOENT, "criu", "the program `%s` is not installed: install the package criu", name);
 }
 
 static int choose(const char *option, const char *value, const char *const *names, size_t n, spawn_error *e)
