@@ -112,7 +112,7 @@ static int memory(const struct jv *res, struct cgroup_settings *s, spawn_error *
         }
         if (r >= 0)
                 r = memory_swap(&m, s, has_limit, limit, e);
-        if (r >= 0 && (r = jv_int(&m, "reservation", -1, INT64_MAX, &low, e)) > 0) {
+        if (r >= 0 && (r = jv_int(&m, "reservation", -1, INT64_MAX, &low, e)) > 0 && low != 0) {
                 at = jv_key(&m, "reservation");
                 r = add_limit(s, &at, "memory", "memory.low", low, e);
         }
