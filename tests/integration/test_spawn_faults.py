@@ -533,3 +533,51 @@ def test_exec_is_killed(bench: Bench) -> None:
         bench.reap(keep=pid)
     bench.tidy("exec")
     finish(bench, tried)
+
+
+@pytest.mark.parametrize("words", ["create", "exec"])
+def test_without_memory(bench: Bench, words: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Each allocation of the runtime fails, those of its libraries too."""
+    library = str(tmp_path_factory.mktemp("nomemory") / "nomemory.so")
+    source = os.path.join(os.path.dirname(SOURCE), "nomemory.c")
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, source], check=True)
+    reference = reference_run(bench)
+    argv = command(bench, CREATE)
+    if words == "exec":
+        argv = ("exec", "--process", f"{bench.box.dir}/process.json", "c")
+        running(bench)
+        assert bench.call(*argv) == 0, bench.words()
+        reference = bench.report()
+    told = f"{bench.box.dir}/told"
+    real = bench.box.enter
+    tried, number = 0, 1
+    while True:
+        what = f"{words}, allocation {number} fails"
+        env = [f"LD_PRELOAD={library}", f"NOMEMORY_AT={number}", f"NOMEMORY_TOLD={told}"]
+        bench.box.enter = [*real, "env", *env]
+        code = bench.call(*argv)
+        bench.box.enter = real
+        if not os.path.exists(told):
+            break
+        os.unlink(told)
+        tried += 1
+        number += 1 if FULL else 13
+        if code != 0:
+            bench.check_words(what, code)
+            bench.check_report(what, [] if words == "create" else reference, whole=words == "create")
+        elif words == "exec":
+            bench.check_report(what, reference, whole=True)
+        if words == "create" and code != 0:
+            bench.check_clean(what)
+        elif words == "create":
+            with open(bench.pid_file) as f:
+                pid = int(f.read())
+            if started := bench.box("start", "c").stderr:
+                bench.bad(what, f"start says {started}")
+            if pid in bench.reap(10):
+                bench.bad(what, "the container does not end")
+            bench.check_report(what, reference, whole=True)
+        if words == "create":
+            bench.tidy(what)
+    bench.tidy(words)
+    finish(bench, tried)
