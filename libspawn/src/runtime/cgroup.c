@@ -2,7 +2,6 @@
  * On hosts with v1 or a hybrid tree containers run without a cgroup of their own. */
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/vfs.h>
@@ -11,19 +10,6 @@
 #include "cgroup-systemd.h"
 #include "fail.h"
 #include "util.h"
-
-static void runtime_warn(const struct runtime *rt, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void runtime_warn(const struct runtime *rt, const char *fmt, ...)
-{
-        va_list ap;
-
-        va_start(ap, fmt);
-        (void) dprintf(2, "warning: ");
-        (void) vdprintf(2, fmt, ap);
-        (void) dprintf(2, "\n");
-        va_end(ap);
-}
 
 /* 1, 0, or -errno when the kernel does not tell. */
 static int is_v2(void)
@@ -158,8 +144,8 @@ static int go_without(const struct runtime *rt, struct cgroup *g, const char *wh
         g->created = false;
         g->path[0] = '\0';
         if (!cgroup_settings_empty(&g->settings))
-                runtime_warn(rt, "no cgroup of its own, so no limits, %s and %zu more are not set: %s",
-                             g->settings.v[0].what, g->settings.n - 1, why);
+                log_warning(rt->log, "no cgroup of its own, so no limits, %s and %zu more are not set: %s",
+                            g->settings.v[0].what, g->settings.n - 1, why);
         return 0;
 }
 
@@ -208,10 +194,10 @@ int cgroup_make(const struct runtime *rt, const char *id, const struct config *c
                 return fail_code(e, r, "cgroup", "look at `%s`", CGROUP_ROOT);
         if (r == 0) {
                 if (!cgroup_settings_empty(&ret->settings))
-                        runtime_warn(rt,
-                                     "%s: no limits are set, as `%s` is not a cgroup v2 tree (boot with"
-                                     " systemd.unified_cgroup_hierarchy=1)",
-                                     ret->settings.v[0].what, CGROUP_ROOT);
+                        log_warning(rt->log,
+                                    "%s: no limits are set, as `%s` is not a cgroup v2 tree (boot with"
+                                    " systemd.unified_cgroup_hierarchy=1)",
+                                    ret->settings.v[0].what, CGROUP_ROOT);
                 return 0;
         }
         if (rt->cgroups == CGROUPS_SYSTEMD)
@@ -241,6 +227,14 @@ int cgroup_enter(struct cgroup *g, const struct config *c, pid_t pid, spawn_erro
         if ((r = cgroup_chown(g->path, c, e)) < 0)
                 return r;
         return cgroup_apply(g->fd, g->path, &g->settings, e);
+}
+
+int cgroup_entered(struct cgroup *g, spawn_error *e)
+{
+        int r = cgroup_of_pid(getpid(), g->path);
+
+        cgroup_systemd_drop(g->systemd);
+        return r < 0 ? fail_code(e, r, "cgroup", "find the cgroup of scope `%s`", g->scope) : 0;
 }
 
 int cgroup_delegate(const struct cgroup *g, const struct config *c, pid_t pid, spawn_error *e)

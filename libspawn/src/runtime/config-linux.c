@@ -1,5 +1,6 @@
 /* config.json: the "linux" object. */
 #include <linux/sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
@@ -22,6 +23,22 @@ int namespace_flag(const char *type)
                 if (strcmp(namespace_types[i].type, type) == 0)
                         return namespace_types[i].flag;
         return 0;
+}
+
+const char *namespace_name(size_t i)
+{
+        return i < ELEMENTSOF(namespace_types) ? namespace_types[i].type : NULL;
+}
+
+const char *namespace_words(int flags, char *buf, size_t size)
+{
+        size_t n = 0;
+
+        (void) snprintf(buf, size, "none");
+        for (size_t i = 0; i < ELEMENTSOF(namespace_types) && n < size; i++)
+                if (flags & namespace_types[i].flag)
+                        n += (size_t) snprintf(buf + n, size - n, "%s%s", n > 0 ? ", " : "", namespace_types[i].type);
+        return buf;
 }
 
 static int parse_namespaces(const struct jv *lin, struct config *c, spawn_error *e)

@@ -189,3 +189,11 @@ const char *config_annotation(const struct config *c, const char *key)
                         return c->annotations.v[i].value;
         return NULL;
 }
+
+const char *config_known_annotation(size_t i)
+{
+        /* With a dot at the end it stands for all that begin so. */
+        static const char *const names[] = {"run.oci.", "org.criu.config"};
+
+        return i < ELEMENTSOF(names) ? names[i] : NULL;
+}

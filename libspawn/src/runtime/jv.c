@@ -356,6 +356,7 @@ int jv_parse(const char *name, const char *text, size_t len, struct json_object 
         struct json_tokener *tok = reserve_memory(len) ? json_tokener_new_ex(DOCUMENT_DEPTH) : NULL;
         struct silent silent = find_silent(text, len);
         enum json_tokener_error err;
+        bool out_of_memory;
         size_t end;
 
         if (tok == NULL)
@@ -366,10 +367,14 @@ int jv_parse(const char *name, const char *text, size_t len, struct json_object 
                                  silent.at, silent.key_len < 64 ? (int) silent.key_len : 64, text + silent.key,
                                  silent.what);
         }
+        errno = 0;
         *ret = json_tokener_parse_ex(tok, text, (int) len);
+        out_of_memory = *ret == NULL && errno == ENOMEM; /* FIXME(json-c 0.17): it has no error code for that */
         err = json_tokener_get_error(tok);
         end = json_tokener_get_parse_end(tok);
         json_tokener_free(tok);
+        if (out_of_memory)
+                return spawn_err(e, ENOMEM, "read JSON", "parse `%s`: out of memory", name);
         if (*ret == NULL && err != json_tokener_success)
                 return spawn_err(
                         e, EINVAL, "read JSON", "parse `%s`: %s at byte %zu", name,

@@ -43,6 +43,36 @@ static int run_hooks(int dir_fd, const struct state *s, int kind, const char *st
         return r;
 }
 
+/* Nobody has finished creating it, and somebody is still at it. */
+static bool is_being_created(int dir, int r, const struct state *s)
+{
+        if (r == 0)
+                return state_status(dir, s) == STATUS_CREATING;
+        if (r != -ENOENT || flock(dir, LOCK_SH | LOCK_NB) == 0) {
+                (void) flock(dir, LOCK_UN);
+                return false;
+        }
+        return true;
+}
+
+/* The state; while somebody is creating the container, what that becomes. */
+static int await_created(int dir, const char *id, struct state *s, spawn_error *e)
+{
+        const struct timespec pause = {.tv_nsec = 5000000};
+        int r = state_read(dir, id, s, NULL);
+
+        for (int i = 0; i < 2000 && is_being_created(dir, r, s); i++) {
+                (void) nanosleep(&pause, NULL);
+                state_free(s);
+                r = state_read(dir, id, s, NULL);
+        }
+        if (r < 0) {
+                state_free(s);
+                r = state_read(dir, id, s, e);
+        }
+        return r;
+}
+
 /* Kill what is left and wait until the init is gone: reaping is its parent's. */
 static int kill_hard(const struct state *s, spawn_error *e)
 {
@@ -85,12 +115,17 @@ static int start(const struct runtime *rt, const char *id, bool beside, spawn_er
         struct sync_message m;
         struct state s;
         bool told, destroy = false;
-        int r;
+        int r = state_check_id(id, e);
 
-        _cleanup_close_ int dir = state_load(rt, id, &s, e);
-        if (dir < 0) {
-                state_free(&s);
+        if (r < 0)
+                return r;
+        _cleanup_close_ int dir = state_open_dir(rt, id, e);
+        if (dir < 0)
                 return dir;
+        r = await_created(dir, id, &s, e);
+        if (r < 0) {
+                state_free(&s);
+                return r;
         }
         _cleanup_close_ int fd = state_alive(&s) ? start_connect(dir) : -ESRCH;
         if (fd < 0) {
@@ -117,6 +152,7 @@ static int start(const struct runtime *rt, const char *id, bool beside, spawn_er
                         (void) kill_hard(&s, NULL);
         } else if (r == 0) {
                 (void) unlinkat(dir, "start", 0);
+                log_debug(rt->log, "container `%s` runs its program", id);
                 await_ready(notify, &s, beside);
                 r = run_hooks(dir, &s, HOOK_POSTSTART, "running", e);
                 destroy = r < 0;
@@ -162,6 +198,8 @@ int container_kill(const struct runtime *rt, const char *id, int signal, bool al
                 state_free(&s);
                 return dir;
         }
+        log_debug(rt->log, "kill: signal %d to %s of `%s`, process %d", signal, all ? "all processes" : "the init", id,
+                  (int) s.pid);
         r = all ? kill_all(&s, signal) : -ENOENT;
         if (r == -ENOENT) {
                 /* One process; with --all and no cgroup too: if it is the init of a pid namespace, the kernel kills
@@ -184,6 +222,8 @@ static int delete_steps(const struct runtime *rt, int dir, const struct state *s
         spawn_error hook = {0};
         int r;
 
+        log_debug(rt->log, "delete: container `%s` is %s, cgroup %s", s->id, status_name(status),
+                  s->cgroup != NULL ? s->cgroup : "none");
         if (status == STATUS_CREATING)
                 return spawn_err(e, EBUSY, "delete", "container `%s` is being created", s->id);
         if (!force && status != STATUS_STOPPED && status != STATUS_CREATED)
@@ -197,22 +237,8 @@ static int delete_steps(const struct runtime *rt, int dir, const struct state *s
         if (r < 0)
                 return r;
         if (run_hooks(dir, s, HOOK_POSTSTOP, "stopped", &hook) < 0)
-                dprintf(2, "warning: %s\n", hook.text);
+                log_warning(rt->log, "%s", hook.text);
         return state_remove(rt, s->id, e);
-}
-
-/* Somebody is creating it at this moment: what is deleted by force is what that becomes. */
-static int await_creation(int dir, const char *id, struct state *s, spawn_error *e)
-{
-        const struct timespec pause = {.tv_nsec = 5000000};
-        int r = 0;
-
-        for (int i = 0; i < 2000 && r == 0 && state_status(dir, s) == STATUS_CREATING; i++) {
-                (void) nanosleep(&pause, NULL);
-                state_free(s);
-                r = state_read(dir, id, s, e);
-        }
-        return r;
 }
 
 /* Nothing can be known of it but its configuration: what is there is garbage, with a cgroup perhaps. */
@@ -236,9 +262,7 @@ int container_delete(const struct runtime *rt, const char *id, bool force, spawn
         _cleanup_close_ int dir = state_open_dir(rt, id, e);
         if (dir < 0)
                 return force && dir == -ENOENT ? 0 : dir;
-        r = state_read(dir, id, &s, e);
-        if (r == 0 && force)
-                r = await_creation(dir, id, &s, e);
+        r = force ? await_created(dir, id, &s, e) : state_read(dir, id, &s, e);
         if (r == 0)
                 r = delete_steps(rt, dir, &s, force, e);
         else if (r == -ENOENT && flock(dir, LOCK_SH | LOCK_NB) < 0)

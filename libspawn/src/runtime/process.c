@@ -8,8 +8,10 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 
 #include "caps.h"
+#include "container.h"
 #include "fail.h"
 #include "io.h"
 #include "process.h"
@@ -200,6 +202,13 @@ static void find_home(uint32_t uid, char *ret, size_t size)
         }
 }
 
+int listen_fds(void)
+{
+        const char *n = getenv("LISTEN_FDS");
+
+        return n != NULL && atoi(n) > 0 && atoi(n) < 1024 ? atoi(n) : 0;
+}
+
 static bool has_name(const struct oci_process *p, const char *entry)
 {
         size_t len = strcspn(entry, "=") + 1;
@@ -212,7 +221,6 @@ static bool has_name(const struct oci_process *p, const char *entry)
 
 void process_env(const struct oci_process *p, struct process_env *room, const char **ret_env)
 {
-        const char *listen = getenv("LISTEN_FDS");
         size_t n = p->env.n;
 
         if (n > 0)
@@ -221,8 +229,8 @@ void process_env(const struct oci_process *p, struct process_env *room, const ch
                 find_home(p->uid, room->home, sizeof(room->home));
                 ret_env[n++] = room->home;
         }
-        if (listen != NULL && atoi(listen) > 0) {
-                (void) snprintf(room->fds, sizeof(room->fds), "LISTEN_FDS=%d", atoi(listen));
+        if (listen_fds() > 0) {
+                (void) snprintf(room->fds, sizeof(room->fds), "LISTEN_FDS=%d", listen_fds());
                 (void) snprintf(room->pid, sizeof(room->pid), "LISTEN_PID=%d", (int) getpid());
                 if (!has_name(p, room->fds))
                         ret_env[n++] = room->fds;
@@ -258,5 +266,27 @@ void process_own_stdio(const struct oci_process *p)
                 /* Not a terminal: it is the caller's; a terminal of the container's own is given in terminal.c. */
                 if (fstat(fd, &st) == 0 && st.st_uid != p->uid && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
                         (void) !fchown(fd, p->uid, p->gid);
+        }
+}
+
+static bool is_null(int fd)
+{
+        struct stat st;
+
+        return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+}
+
+void process_reopen_null(void)
+{
+        _cleanup_close_ int own = -1;
+
+        for (int fd = 0; fd < 3; fd++) {
+                if (!is_null(fd))
+                        continue;
+                if (own < 0)
+                        own = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+                if (own < 0 || !is_null(own))
+                        return;
+                (void) dup2(own, fd);
         }
 }

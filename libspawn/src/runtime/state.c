@@ -30,14 +30,21 @@ const char *status_name(enum status s)
         return names[s];
 }
 
+static int bad_id(const char *id, size_t n, spawn_error *e)
+{
+        if (id[n] != '\0' && id[n] > ' ' && id[n] < 127)
+                return fail_text(e, "container id", "invalid character `%c` in the container ID `%.64s`", id[n], id);
+        return fail_text(e, "container id",
+                         "invalid container ID `%.64s`: use letters, digits, _ + - . and at most %d of them", id,
+                         ID_MAX);
+}
+
 int state_check_id(const char *id, spawn_error *e)
 {
         size_t n = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.");
 
         if (id[0] == '\0' || id[0] == '.' || id[n] != '\0' || n > ID_MAX)
-                return fail_text(e, "container id",
-                                 "invalid container id `%.64s`: use letters, digits, _ + - . and at most %d of them",
-                                 id, ID_MAX);
+                return bad_id(id, n, e);
         return 0;
 }
 
@@ -160,6 +167,8 @@ int state_write(int dir_fd, const struct state *s, spawn_error *e)
         put_string(o, "seccompMetadata", s->metadata, &ok);
         if (s->annotations != NULL)
                 put(o, "annotations", json_object_get(s->annotations), &ok);
+        if (s->descriptors != NULL)
+                put(o, "descriptors", json_object_get(s->descriptors), &ok);
         text = !ok ? NULL : json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN, &len);
         r = text == NULL ? -ENOMEM : replace_file_at(dir_fd, "state.json", text, len, 0600);
         return r < 0 ? fail_code(e, r, "state", "write state of container `%s`", s->id) : 0;
@@ -168,7 +177,8 @@ int state_write(int dir_fd, const struct state *s, spawn_error *e)
 int state_read(int dir_fd, const char *id, struct state *ret, spawn_error *e)
 {
         int64_t pid = 0, namespaces = 0;
-        struct jv v, notes;
+        struct jv v, notes, streams;
+        size_t n_streams;
         int r;
 
         memset(ret, 0, sizeof(*ret));
@@ -187,13 +197,15 @@ int state_read(int dir_fd, const char *id, struct state *ret, spawn_error *e)
             (r = jv_str(&v, "seccompMetadata", &ret->metadata, e)) < 0 ||
             (r = jv_int(&v, "namespaces", INT32_MIN, INT32_MAX, &namespaces, e)) < 0 ||
             (r = jv_bool(&v, "hooks", &ret->hooks, e)) < 0 || (r = jv_bool(&v, "terminal", &ret->terminal, e)) < 0 ||
-            (r = jv_obj(&v, "annotations", &notes, e)) < 0)
+            (r = jv_obj(&v, "annotations", &notes, e)) < 0 ||
+            (r = jv_array(&v, "descriptors", &streams, &n_streams, e)) < 0)
                 return fail_wrap(e, r, "read the state of container `%s`", id);
         if (ret->id == NULL || strcmp(ret->id, id) != 0 || ret->bundle == NULL)
                 return spawn_err(e, EBADMSG, "state", "the state of container `%s` is damaged", id);
         ret->pid = (pid_t) pid;
         ret->namespaces = (int) namespaces;
         ret->annotations = notes.obj;
+        ret->descriptors = streams.obj;
         return 0;
 }
 
@@ -209,6 +221,21 @@ int state_load(const struct runtime *rt, const char *id, struct state *ret, spaw
                 return fd;
         r = state_read(fd, id, ret, e);
         return r < 0 ? r : steal_fd(&fd);
+}
+
+int state_each(const struct runtime *rt, int (*each)(const char *id, void *arg), void *arg, spawn_error *e)
+{
+        const struct dirent *de;
+        DIR *dir = opendir(rt->root);
+        int r = 0;
+
+        if (dir == NULL)
+                return errno == ENOENT ? 0 : fail_errno(e, "state", "open state directory `%s`", rt->root);
+        while (r >= 0 && (de = readdir(dir)) != NULL)
+                if (de->d_name[0] != '.')
+                        r = each(de->d_name, arg);
+        (void) closedir(dir);
+        return r;
 }
 
 void state_free(struct state *s)
