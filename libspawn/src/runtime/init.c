@@ -1,6 +1,8 @@
 /* The container's first process: stages in order, each with what it does, must not do yet, and needs. */
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +25,8 @@
 #include "rootfs.h"
 #include "terminal.h"
 #include "util.h"
+
+#define SOON_MS 20 /* engines start what they have created within a few milliseconds */
 
 static int ask_parent(struct init *i, enum sync_type what, spawn_error *e)
 {
@@ -126,7 +130,7 @@ static int run_hooks(struct init *i, int kind, const char *status, spawn_error *
         json = state_oci_json(i->state, status, getpid(), false);
         if (json == NULL)
                 return spawn_err(e, ENOMEM, "hooks", "out of memory");
-        return hooks_run(&i->config->hooks, kind, json, NULL, e);
+        return hooks_run(&i->config->hooks, kind, json, i->log, e);
 }
 
 /* Does: createRuntime hooks (in the parent), createContainer hooks (here). Needs: mounts done, root not changed. */
@@ -204,6 +208,21 @@ static int stage_identity(struct init *i, spawn_error *e)
         return init_identity(&i->config->process, keep != NULL && strcmp(keep, "1") == 0, i->host.last_cap, i->exe, e);
 }
 
+/* Who is not started at once may wait for long: nothing reads its profile again, which is most of the heap, but for the
+ * names that a listener is told. */
+static void slim_down(struct init *i)
+{
+        struct pollfd p = {.fd = i->listen_fd, .events = POLLIN};
+        struct json_object *section;
+
+        if (i->config->seccomp == NULL || i->seccomp->listener != NULL || poll(&p, 1, SOON_MS) != 0)
+                return;
+        if (json_object_object_get_ex(i->config->json, "linux", &section))
+                json_object_object_del(section, "seccomp");
+        i->config->seccomp = NULL;
+        (void) malloc_trim(0);
+}
+
 /* Does: report, and wait until somebody starts the container. Needs: everything that can fail for reasons in the
  * configuration to be done, so that it fails at create. */
 static int stage_wait(struct init *i, spawn_error *e)
@@ -221,6 +240,7 @@ static int stage_wait(struct init *i, spawn_error *e)
                 _exit(1); /* the creator died: nobody knows of this container */
         (void) close(i->sync_fd);
         i->sync_fd = -1;
+        slim_down(i);
         /* Others connect too, to see whether we wait; only SYNC_GO starts. */
         while (i->start_fd < 0) {
                 int fd = accept4(i->listen_fd, NULL, NULL, SOCK_CLOEXEC);

@@ -5,7 +5,7 @@
  * bind mount of the file the second execve alone. Both are waste where the file cannot be written from inside: a file
  * of the distribution belongs to the real root, who has no id in an ordinary user's namespaces, and no capability
  * there reaches the file. So that is looked at first. Where it does not hold (root's containers; a program in the
- * user's own home directory), the program runs again from a detached read-only clone of its mount: whoever reopens
+ * user's own home directory; a caller with capabilities), the program runs again from a detached read-only clone of its mount: whoever reopens
  * /proc/self/exe gets the clone's file, and the mount, which is in no namespace that a container has, says EROFS.
  */
 #include <fcntl.h>
@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
+#include "caps.h"
 #include "fail.h"
 #include "io.h"
 #include "protect.h"
@@ -47,9 +48,13 @@ static bool is_safe(int exe)
                 return true;
         if (fstatvfs(exe, &fs) == 0 && (fs.f_flag & ST_RDONLY))
                 return true;
+        if (fstat(exe, &st) < 0 || (st.st_mode & 0022) != 0 || geteuid() == st.st_uid)
+                return false;
         /* Owner without an id here and nobody else may write: out of reach of every process in this namespace. */
-        return fstat(exe, &st) == 0 && (st.st_mode & 0022) == 0 && in_user_namespace() && st.st_uid == overflow_uid() &&
-               geteuid() != st.st_uid;
+        if (in_user_namespace())
+                return st.st_uid == overflow_uid();
+        /* An ordinary user's containers have the ids that /etc/subuid gives the user; root's is not one of them. */
+        return st.st_uid == 0 && !caps_any();
 }
 
 static int readonly_mount(int exe)

@@ -77,7 +77,7 @@ static void add_linux(struct json_object *doc)
         add_bool(o, "systemdUser", true);
         add_bool(o, "rdma", true);
         o = add_object(lin, "seccomp");
-        add_bool(o, "enabled", true);
+        add_bool(o, "enabled", seccomp_arch_name(0) != NULL);
         add_names(o, "actions", seccomp_action_name);
         add_names(o, "operators", seccomp_operator_name);
         add_names(o, "archs", seccomp_arch_name);
@@ -86,7 +86,10 @@ static void add_linux(struct json_object *doc)
         add_bool(add_object(lin, "apparmor"), "enabled", true);
         add_bool(add_object(lin, "selinux"), "enabled", true);
         add_bool(add_object(lin, "intelRdt"), "enabled", false);
-        add_bool(add_object(lin, "netDevices"), "enabled", false);
+        add_bool(add_object(lin, "netDevices"), "enabled", true);
+        o = add_object(lin, "memoryPolicy");
+        add_names(o, "modes", memory_mode_name);
+        add_names(o, "flags", memory_flag_name);
         add_bool(add_object(add_object(lin, "mountExtensions"), "idmap"), "enabled", true);
 }
 
@@ -106,8 +109,8 @@ CMD(cmd_features)
         add_mount_options(doc);
         add_linux(doc);
         notes = add_object(doc, "annotations");
-        seccomp_library_version(compiler, sizeof(compiler));
-        add_string(notes, "io.github.seccomp.libseccomp.version", compiler);
+        if (seccomp_library_version(compiler, sizeof(compiler)))
+                add_string(notes, "io.github.seccomp.libseccomp.version", compiler);
         add_string(notes, "org.opencontainers.runc.checkpoint.enabled",
                    criu_find(rt, program, NULL) == 0 ? "true" : "false");
         add_string(notes, "io.podlike.spawn.version", PODLIKE_VERSION);
