@@ -511,7 +511,7 @@ def test_poststop_hooks_all_run(any_box: Box) -> None:
     assert p.returncode == 0 and os.path.exists(log)
     warnings = p.stderr.splitlines()
     assert warnings[0] == "warning: poststop hook failed with exit code 3: `/bin/sh`"
-    assert warnings[-1] == "warning: poststop hook failed with exit code 127: `/no/such`"
+    assert warnings[-1].startswith("warning: error executing hook `/no/such` (poststop, exit code: 127): No such")
 
 
 def test_environment_and_output_of_hooks(any_box: Box) -> None:

@@ -24,14 +24,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.integration.test_spawn_runtime import (  # noqa: F401 # fixtures
-    CAPS,
-    Box,
-    box,
-    holder,
-    own_cgroup,
-    runtime,
-)
+from tests.integration.test_spawn_runtime import own_cgroup
+from tests.support.box import CAPS, Box
 from tests.support.need import need
 
 FULL = os.environ.get("PODLIKE_FAULTS") == "all"
