@@ -220,6 +220,9 @@ int state_load(const struct runtime *rt, const char *id, struct state *ret, spaw
         if (fd < 0)
                 return fd;
         r = state_read(fd, id, ret, e);
+        /* Its creator has not come far: the descriptor is ours alone, so is the lock. */
+        if (r == -ENOENT && flock(fd, LOCK_SH | LOCK_NB) < 0)
+                return spawn_err(e, EBUSY, "state", "container `%s` is being created", id);
         return r < 0 ? r : steal_fd(&fd);
 }
 
