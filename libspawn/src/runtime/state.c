@@ -280,8 +280,9 @@ int state_pidfd(const struct state *s)
 
         if (s->pid <= 0)
                 return -ESRCH;
+        /* FIXME(kernel 6.13): before it EINVAL, not ESRCH, if the number lives on as that of a session. */
         if (fd < 0)
-                return -errno;
+                return errno == EINVAL ? -ESRCH : -errno;
         /* Checked after opening: if the pid was reused, it was before. */
         r = check_alive(s);
         return r > 0 ? steal_fd(&fd) : r == 0 ? -ESRCH : r;
