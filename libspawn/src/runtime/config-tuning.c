@@ -228,21 +228,21 @@ int config_affinity(const struct jv *process, struct arena *a, struct oci_proces
         return r < 0 ? r : 0;
 }
 
-/* Numbers of the kernel: linux/mempolicy.h, MPOL_*. */
-static const char *const policy_modes[] = {
+/* Numbers of the kernel: linux/mempolicy.h, MPOL_*; the flags are bits from 13 on. */
+static const char *const modes[] = {
         "MPOL_DEFAULT",        "MPOL_PREFERRED",           "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_LOCAL",
         "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE",
 };
-static const char *const policy_flags[] = {"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"};
+static const char *const flags[] = {"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"};
 
-const char *memory_policy_mode(size_t i)
+const char *memory_mode_name(size_t i)
 {
-        return i < ELEMENTSOF(policy_modes) ? policy_modes[i] : NULL;
+        return i < ELEMENTSOF(modes) ? modes[i] : NULL;
 }
 
-const char *memory_policy_flag(size_t i)
+const char *memory_flag_name(size_t i)
 {
-        return i < ELEMENTSOF(policy_flags) ? policy_flags[i] : NULL;
+        return i < ELEMENTSOF(flags) ? flags[i] : NULL;
 }
 
 int config_memory_policy(const struct jv *lin, struct arena *a, struct oci_memory_policy *ret, spawn_error *e)
@@ -261,7 +261,7 @@ int config_memory_policy(const struct jv *lin, struct arena *a, struct oci_memor
                 return r;
         if (r == 0)
                 return jv_err(&mode, e, "missing");
-        ret->number = index_of(policy_modes, ELEMENTSOF(policy_modes), ret->mode);
+        ret->number = index_of(modes, ELEMENTSOF(modes), ret->mode);
         if (ret->number < 0)
                 return jv_err(&mode, e, "unknown mode \"%s\"", ret->mode);
         if ((r = jv_array(&v, "flags", &list, &n, e)) < 0)
@@ -273,7 +273,7 @@ int config_memory_policy(const struct jv *lin, struct arena *a, struct oci_memor
 
                 if ((r = jv_as_str(&item, &name, e)) < 0)
                         return r;
-                bit = index_of(policy_flags, ELEMENTSOF(policy_flags), name);
+                bit = index_of(flags, ELEMENTSOF(flags), name);
                 if (bit < 0)
                         return jv_err(&item, e, "unknown flag \"%s\"", name);
                 ret->number |= 1 << (13 + bit);

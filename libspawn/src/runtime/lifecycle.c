@@ -48,7 +48,7 @@ static int run_hooks(const struct runtime *rt, int dir_fd, const struct state *s
 static bool is_being_created(int dir, int r, const struct state *s)
 {
         if (r == 0)
-                return state_status(dir, s) == STATUS_CREATING;
+                return s->pid == 0 && state_status(dir, s) == STATUS_CREATING;
         if (r != -ENOENT || flock(dir, LOCK_SH | LOCK_NB) == 0) {
                 (void) flock(dir, LOCK_UN);
                 return false;
