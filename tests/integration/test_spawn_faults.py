@@ -24,14 +24,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.integration.test_spawn_runtime import (  # noqa: F401 # fixtures
-    CAPS,
-    Box,
-    box,
-    holder,
-    own_cgroup,
-    runtime,
-)
+from tests.support.box import CAPS, Box
 from tests.support.need import need
 
 FULL = os.environ.get("PODLIKE_FAULTS") == "all"
@@ -70,6 +63,11 @@ class Call(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.process}:{self.number} {self.name}"
+
+
+def own_cgroup() -> str:
+    with open("/proc/self/cgroup") as f:
+        return next((line[3:].rstrip("\n") for line in f if line.startswith("0::")), "/")
 
 
 def syscall_names() -> dict[int, str]:
@@ -278,7 +276,7 @@ def describe(pid: int) -> str:
 
 
 @pytest.fixture
-def bench(box: Box, tool: str) -> Iterator[Bench]:  # noqa: F811
+def bench(box: Box, tool: str) -> Iterator[Bench]:
     b = Bench(box, tool)
     yield b
     b.reap()
