@@ -338,7 +338,7 @@ def test_create(bench: Bench) -> None:
     calls = bench.calls(*command(bench, CREATE))
     bench.tidy("list")
     tried = 0
-    for call, error in sample(calls, 4):
+    for call, error in sample(calls, 6):
         what = f"create, {call} fails with {errno.errorcode[error]}"
         code = bench.call(*command(bench, CREATE), fault=fault(call, error))
         if code == UNREACHED:
@@ -367,7 +367,7 @@ def test_create(bench: Bench) -> None:
 def test_run(bench: Bench) -> None:
     reference = reference_run(bench)
     tried = 0
-    for call, error in sample(bench.calls(*command(bench, RUN)), 3):
+    for call, error in sample(bench.calls(*command(bench, RUN)), 4):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(bench.pid_file)
         what = f"run, {call} fails with {errno.errorcode[error]}"
@@ -429,7 +429,7 @@ def test_exec(bench: Bench) -> None:
     reference = bench.report()
     assert reference[-1] == "complete"
     tried = 0
-    for call, error in sample(bench.calls(*words), 1):
+    for call, error in sample(bench.calls(*words), 2):
         what = f"exec, {call} fails with {errno.errorcode[error]}"
         code = bench.call(*words, fault=fault(call, error))
         if code == UNREACHED:
@@ -492,7 +492,7 @@ def test_creator_is_killed(bench: Bench) -> None:
     calls = bench.calls(*command(bench, CREATE))
     bench.tidy("list")
     tried = 0
-    for call in calls[:: 1 if FULL else 8]:
+    for call in calls[:: 1 if FULL else 10]:
         what = f"create, killed at {call}"
         code = bench.call(*command(bench, CREATE), fault=fault(call))
         tried += 1
@@ -516,7 +516,7 @@ def test_exec_is_killed(bench: Bench) -> None:
     assert bench.call(*words) == 0
     reference = bench.report()
     tried = 0
-    for call in calls[:: 1 if FULL else 8]:
+    for call in calls[:: 1 if FULL else 10]:
         what = f"exec, killed at {call}"
         code = bench.call(*words, fault=fault(call))
         tried += 1

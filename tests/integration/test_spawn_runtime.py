@@ -73,10 +73,10 @@ def test_bad_ids(box: Box, bad: str) -> None:
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        (["nope"], 127, "executable file `nope` not found in $PATH: No such file or directory"),
-        (["/no/such"], 127, "executable file `/no/such` not found in $PATH: No such file or directory"),
-        (["/etc"], 126, "open executable: Permission denied"),
-        (["/plain"], 126, "open executable: Permission denied"),
+        (["nope"], 127, "executable file `nope` not found in $PATH: no such file or directory"),
+        (["/no/such"], 127, "executable file `/no/such` not found in $PATH: no such file or directory"),
+        (["/etc"], 126, "open executable: permission denied"),
+        (["/plain"], 126, "open executable: permission denied"),
     ],
 )
 def test_command_that_cannot_run(box: Box, args: list[str], code: int, words: str) -> None:
@@ -109,7 +109,7 @@ def test_missing_interpreter_is_told_by_start(box: Box) -> None:
     p = box("start", "c")
     assert p.returncode == 127
     assert (
-        p.stderr == "exec container process (missing dynamic library?) `/script`: No such file or directory\n"
+        p.stderr == "exec container process (missing dynamic library?) `/script`: no such file or directory\n"
     )
     assert reap(pid) == 127
 
@@ -556,7 +556,9 @@ def test_force_delete_while_it_is_created(box: Box) -> None:
     with subprocess.Popen(box.argv("create", "-b", box.bundle, "c"), stdout=subprocess.DEVNULL) as p:
         while box.ids() != ["c"]:
             time.sleep(0.005)
-        assert box.state()["status"] == "creating"
+        assert json.loads(box.ok("list", "-f", "json"))[0]["status"] == "creating"
+        asked = box("state", "c")
+        assert (asked.returncode, asked.stderr) == (1, "container `c` is being created\n")
         refused = box("delete", "c")
         assert (refused.returncode, refused.stderr) == (1, "container `c` is being created\n")
         box.ok("delete", "--force", "c")
@@ -648,8 +650,8 @@ def test_exec_process_file(box: Box) -> None:
 @pytest.mark.parametrize(
     ("command", "code", "words"),
     [
-        ("nope", 127, "executable file `nope` not found in $PATH: No such file or directory"),
-        ("/etc", 126, "open executable: Permission denied"),
+        ("nope", 127, "executable file `nope` not found in $PATH: no such file or directory"),
+        ("/etc", 126, "open executable: permission denied"),
     ],
 )
 def test_exec_of_what_cannot_run(box: Box, command: str, code: int, words: str) -> None:
