@@ -203,13 +203,16 @@ def _annotations(spec: ContainerSpec) -> "dict[str, str] | None":
 
 
 def _log_config(engine: Engine, c: Container) -> "dict[str, Any]":
-    from podlike.engine.logs import log_path
+    from podlike.engine.logconf import log_path
     from podlike.spec.sizes import human_size, parse_decimal_size
 
     spec = c.spec
-    driver, size = spec.log_driver or "k8s-file", spec.log_options.get("max-size", "")
-    path = log_path(engine, c) if driver in ("k8s-file", "json-file") else ""
-    return {"Type": driver, "Config": None, "Path": path, "Tag": spec.log_options.get("tag", ""),
+    size = spec.log_options.get("max-size", "")
+    # Config as docker shows it: what podman has no field for is there.
+    config = {k: v for k, v in sorted(spec.log_options.items()) if k not in ("path", "tag")}
+    config |= {f"label.{name}": text for name, text in spec.log_labels.items()}
+    return {"Type": spec.log_driver or "k8s-file", "Config": config or None, "Path": log_path(engine, c),
+            "Tag": spec.log_options.get("tag", ""),
             "Size": human_size(parse_decimal_size(size) if size else 0)}
 
 

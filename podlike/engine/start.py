@@ -13,7 +13,7 @@ from podlike.engine import query
 from podlike.engine.bundle import write_bundle, write_network_files
 from podlike.engine.cleanup import await_exit_file, cleanup, delete, kill_now, lock_of, runtime_of, take_down
 from podlike.engine.core import Engine
-from podlike.engine.logs import log_path
+from podlike.engine.logconf import monitor_args
 from podlike.engine.network import Network
 from podlike.engine.restart import has_policy
 from podlike.engine.rootfs import mount_rootfs
@@ -159,7 +159,7 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
     roots, spec, cid = engine.roots, container.spec, container.id
     bundle = roots.bundle(cid)
     args = ["-b", bundle, "-p", f"{bundle}/pidfile", "--exit-dir", roots.exits, "--persist-dir", bundle,
-            "-n", container.name, "--full-attach", *_log_args(engine, container)]
+            "-n", container.name, "--full-attach", *monitor_args(engine, container)]
     if spec.terminal:
         args.append("-t")
     if spec.stdin_open:
@@ -173,24 +173,6 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
                           cwd=bundle, exit_command=[*exit_command, cid], inherit=network.monitor_fds(),
                           preserve_fds=spec.preserve_fds, owned=attach is not None,
                           passthrough=spec.log_driver.startswith("passthrough"))
-
-
-def _log_args(engine: Engine, container: Container) -> list[str]:
-    spec = container.spec
-    driver = spec.log_driver or "k8s-file"
-    if driver in ("k8s-file", "json-file"):
-        # Both names mean the same file, as with podman: `logs` and those who read the file know one format.
-        args = ["-l", f"k8s-file:{log_path(engine, container)}"]
-        size = spec.log_options.get("max-size")
-        if size:
-            from podlike.spec.sizes import parse_decimal_size
-
-            args += ["--log-size-max", str(parse_decimal_size(size))]
-        return args
-    args = ["-l", driver]
-    if driver == "journald" and spec.log_options.get("tag"):
-        args += ["--log-tag", spec.log_options["tag"]]
-    return args
 
 
 def conmon_path(engine: Engine) -> str:
