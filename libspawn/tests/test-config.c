@@ -128,8 +128,6 @@ TEST(config_namespaces)
                      "linux.namespaces[1].type: \"pid\" is given twice");
         expect_error("{" MINIMAL ",\"linux\":{\"namespaces\":[{\"type\":\"pid\",\"path\":\"x\"}]}}",
                      "linux.namespaces[0].path: \"x\" is not an absolute path");
-        expect_error("{" MINIMAL ",\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"user\"}]}}",
-                     "linux.uidMappings: missing for a new user namespace");
         expect_error(LINUX("\"uidMappings\":[{\"containerID\":0,\"hostID\":1}]"),
                      "linux.uidMappings[0].size: missing or 0");
         expect_error(LINUX("\"timeOffsets\":{\"boottime\":{\"secs\":1}}"),

@@ -206,13 +206,6 @@ static int check_together(const struct jv *root, const struct config *c, spawn_e
                 at = jv_key(root, "domainname");
                 return jv_err(&at, e, "needs a \"uts\" namespace in linux.namespaces");
         }
-        const struct oci_namespace *user = config_namespace(c, CLONE_NEWUSER);
-        if (user != NULL && user->path == NULL && (c->uids.n == 0 || c->gids.n == 0)) {
-                struct jv lin = jv_key(root, "linux");
-
-                at = jv_key(&lin, c->uids.n == 0 ? "uidMappings" : "gidMappings");
-                return jv_err(&at, e, "missing for a new user namespace");
-        }
         if ((c->boottime.given || c->monotonic.given) && config_namespace(c, CLONE_NEWTIME) == NULL) {
                 struct jv lin = jv_key(root, "linux");
 

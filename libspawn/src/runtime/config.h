@@ -143,6 +143,9 @@ int config_idmaps(const struct jv *up, const char *key, struct arena *a, struct 
 /* Objects whose values are all strings. */
 int config_kvs(const struct jv *up, const char *key, struct arena *a, struct kvs *ret, spawn_error *e);
 
+/* config-userns.c: add a user namespace where the caller needs one, and id maps where they are missing. */
+int config_own_userns(struct config *c, spawn_error *e);
+
 const struct oci_namespace *config_namespace(const struct config *c, int flag);
 const char *config_annotation(const struct config *c, const char *key);
 /* CLONE_NEW* of an OCI namespace type, 0 when unknown. */

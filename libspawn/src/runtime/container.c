@@ -80,7 +80,9 @@ static int read_bundle(struct creation *c, spawn_error *e)
         if (fd < 0)
                 return fail_errno(e, "bundle", "open bundle `%s`", c->bundle);
         r = config_read(fd, file, name, &c->config, e);
-        return r < 0 ? r : make_absolute(c, e);
+        if (r < 0 || (r = config_own_userns(&c->config, e)) < 0)
+                return r;
+        return make_absolute(c, e);
 }
 
 static int check_config(struct creation *c, spawn_error *e)
@@ -178,7 +180,7 @@ static int prepare(struct creation *c, spawn_error *e)
         c->listen_fd = start_listen(c->dir_fd, e);
         if (c->listen_fd < 0)
                 return c->listen_fd;
-        return cgroup_make(c->rt, c->o->id, c->config.cgroups_path, c->config.resources, &c->cgroup, e);
+        return cgroup_make(c->rt, c->o->id, &c->config, &c->cgroup, e);
 }
 
 static _Noreturn void run_init(struct creation *c, int postponed, bool move)
@@ -215,6 +217,8 @@ static pid_t fork_into(struct creation *c, int flags, bool *ret_move, spawn_erro
         pid_t pid = ns_fork(flags, c->cgroup.fd, false);
 
         *ret_move = false;
+        if (pid == -EOPNOTSUPP && cgroup_make_threaded(c->cgroup.path) == 0)
+                pid = ns_fork(flags, c->cgroup.fd, false);
         if (pid < 0 && c->cgroup.fd >= 0) {
                 *ret_move = true;
                 pid = ns_fork(flags, -1, false);
@@ -230,6 +234,14 @@ static int middle_work(struct creation *c, bool move, spawn_error *e)
         pid_t pid;
 
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (cgroup_wants_process(&c->cgroup)) {
+                r = sync_wait_go(c->sync[1]);
+                if (r == 0)
+                        r = cgroup_of_pid(getpid(), c->cgroup.path); /* the parent has put us there */
+                if (r < 0)
+                        return fail_code(e, r, "cgroup", "wait for scope `%s`", c->cgroup.scope);
+                c->state.cgroup = c->cgroup.path;
+        }
         /* While we still have the ids that may: in the new user namespace the cgroup belongs to somebody else. */
         r = move ? cgroup_add(c->cgroup.path, 0) : 0;
         if (r < 0)
@@ -271,7 +283,7 @@ static int fork_child(struct creation *c, spawn_error *e)
         bool move;
         int r;
 
-        if (!ns_needs_middle(&c->ns)) {
+        if (!ns_needs_middle(&c->ns) && !cgroup_wants_process(&c->cgroup)) {
                 c->pid = fork_into(c, c->ns.create & ~CLONE_NEWCGROUP, &move, e);
                 if (c->pid == 0)
                         run_init(c, late, move);
@@ -287,7 +299,14 @@ static int fork_child(struct creation *c, spawn_error *e)
                         (void) sync_send(c->sync[1], SYNC_ERROR, 0, &inner);
                 _exit(r < 0);
         }
-        return 0;
+        if (!cgroup_wants_process(&c->cgroup))
+                return 0;
+        r = cgroup_enter(&c->cgroup, &c->config, c->middle, e);
+        if (r < 0)
+                return r;
+        c->state.cgroup = c->cgroup.path;
+        r = sync_send(c->sync[0], SYNC_GO, 0, NULL);
+        return r < 0 ? fail_code(e, r, "cgroup", "put the container into scope `%s`", c->cgroup.scope) : 0;
 }
 
 static int run_host_hooks(struct creation *c, spawn_error *e)
@@ -361,6 +380,9 @@ static int publish(struct creation *c, spawn_error *e)
                 return fail_code(e, r, "create", "read the start time of the container's process");
         c->state.pid = c->pid;
         c->state.start_time = start;
+        r = cgroup_delegate(&c->cgroup, &c->config, c->pid, e);
+        if (r < 0)
+                return r;
         r = write_pid_file(c->o->pid_file, c->pid, e);
         if (r == 0)
                 r = state_write(c->dir_fd, &c->state, e);
@@ -426,10 +448,7 @@ int container_create(const struct runtime *rt, const struct create_options *o, p
         if (r < 0) {
                 kill_and_reap(&c.middle);
                 kill_and_reap(&c.pid);
-                if (c.cgroup.created) {
-                        (void) cgroup_kill(c.cgroup.path);
-                        (void) cgroup_remove(c.cgroup.path);
-                }
+                cgroup_undo(rt, &c.cgroup);
                 if (o->pid_file != NULL && c.state.pid > 0)
                         (void) unlink(o->pid_file);
                 (void) state_remove(rt, o->id, NULL);
@@ -439,7 +458,7 @@ int container_create(const struct runtime *rt, const struct create_options *o, p
         close_if_open(c.sync[0]);
         close_if_open(c.listen_fd);
         close_if_open(c.console_fd);
-        close_if_open(c.cgroup.fd);
+        cgroup_free(&c.cgroup);
         close_if_open(c.dir_fd);
         ns_close(&c.ns);
         seccomp_filter_free(&c.seccomp);

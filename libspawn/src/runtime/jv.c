@@ -88,7 +88,7 @@ struct jv jv_idx(const struct jv *up, size_t idx)
         return (struct jv){.up = up, .idx = idx, .obj = json_object_array_get_idx(up->obj, idx)};
 }
 
-static size_t format_path(const struct jv *v, char *buf, size_t size)
+size_t jv_path(const struct jv *v, char *buf, size_t size)
 {
         size_t n = 0;
         int r;
@@ -97,7 +97,7 @@ static size_t format_path(const struct jv *v, char *buf, size_t size)
                 buf[0] = '\0';
                 return 0;
         }
-        n = format_path(v->up, buf, size);
+        n = jv_path(v->up, buf, size);
         if (n + 1 >= size)
                 return n;
         if (v->key == NULL)
@@ -112,7 +112,7 @@ int jv_err(const struct jv *v, spawn_error *e, const char *fmt, ...)
         char path[200], words[280];
         va_list ap;
 
-        (void) format_path(v, path, sizeof(path));
+        (void) jv_path(v, path, sizeof(path));
         va_start(ap, fmt);
         (void) vsnprintf(words, sizeof(words), fmt, ap);
         va_end(ap);

@@ -33,6 +33,8 @@ struct jv jv_root(struct json_object *obj);
 struct jv jv_key(const struct jv *up, const char *key);
 struct jv jv_idx(const struct jv *up, size_t idx);
 
+/* "a.b[3]", cut to size. Returns its length. */
+size_t jv_path(const struct jv *v, char *buf, size_t size);
 /* "a.b[3]: WORDS"; returns -EINVAL. */
 int jv_err(const struct jv *v, spawn_error *e, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

@@ -147,12 +147,9 @@ static int delete_steps(const struct runtime *rt, int dir, const struct state *s
         r = kill_hard(s, e);
         if (r < 0)
                 return r;
-        if (s->cgroup != NULL) {
-                /* A container that shared its pid namespace leaves processes behind. */
-                r = cgroup_remove(s->cgroup);
-                if (r < 0)
-                        return fail_code(e, r, "delete", "remove cgroup `%s`", s->cgroup);
-        }
+        r = cgroup_destroy(rt, s, e);
+        if (r < 0)
+                return r;
         if (run_hooks(dir, s, HOOK_POSTSTOP, "stopped", &hook) < 0)
                 dprintf(2, "warning: %s\n", hook.text);
         return state_remove(rt, s->id, e);

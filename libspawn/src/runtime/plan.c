@@ -142,6 +142,9 @@ int plan_preopen(struct plan *p, bool all, spawn_error *e)
                     (all || op->mount->options.propagation & (MS_SHARED | MS_SLAVE))) {
                         int r = op_bind_preopen(op, e);
 
+                        /* An ordinary user may clone nothing here; in the new user namespace, all that is its own. */
+                        if (r == -EPERM && all)
+                                continue;
                         if (r < 0)
                                 return r;
                 }

@@ -248,6 +248,10 @@ static int export_bpf(scmp_filter_ctx ctx, struct seccomp_filter *ret, spawn_err
                 r = -errno;
         if (r < 0)
                 return fail_code(e, r, "seccomp", "compile the seccomp profile");
+        if (st.st_size > SECCOMP_FILTER_MAX)
+                return spawn_err(e, E2BIG, "seccomp",
+                                 "linux.seccomp: it makes a filter of %lld instructions, the kernel takes %d",
+                                 (long long) st.st_size / 8, SECCOMP_FILTER_MAX / 8);
         ret->bpf = malloc((size_t) st.st_size);
         if (ret->bpf == NULL || pread(fd, ret->bpf, (size_t) st.st_size, 0) != (ssize_t) st.st_size)
                 return fail_code(e, ret->bpf == NULL ? ENOMEM : EIO, "seccomp", "compile the seccomp profile");

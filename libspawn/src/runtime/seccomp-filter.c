@@ -18,22 +18,29 @@
 #include "terminal.h"
 #include "util.h"
 
-#define MAGIC "podlike1"
-
-/* BPF_MAXINSNS of the kernel: a longer program is refused anyway. */
-#define FILTER_MAX (4096 * sizeof(struct sock_filter))
+#define MAGIC "podlike2"
 
 struct cache_header {
         char magic[8];
         uint32_t flags, len;
+        uint64_t sum; /* of the filter: a file that a crash has cut or filled with zeros is no filter */
 };
+
+/* FNV-1a. Not against malice: the directory is the caller's alone. */
+static uint64_t checksum(const char *data, size_t len, uint32_t flags)
+{
+        uint64_t sum = UINT64_C(0xcbf29ce484222325) ^ flags;
+
+        for (size_t i = 0; i < len; i++)
+                sum = (sum ^ (unsigned char) data[i]) * UINT64_C(0x100000001b3);
+        return sum;
+}
 
 int seccomp_from_cache(int cache_fd, const char *digest, struct seccomp_filter *ret)
 {
         struct cache_header h;
-        char *data = NULL;
-        ssize_t n = cache_fd < 0 ? -ENOENT : read_file_at(cache_fd, digest, FILTER_MAX + sizeof(h), &data);
-        _cleanup_free_ char *freed = data;
+        _cleanup_free_ char *data = NULL;
+        ssize_t n = cache_fd < 0 ? -ENOENT : read_file_at(cache_fd, digest, SECCOMP_FILTER_MAX + sizeof(h), &data);
 
         if (n < 0)
                 return (int) n;
@@ -41,7 +48,7 @@ int seccomp_from_cache(int cache_fd, const char *digest, struct seccomp_filter *
                 return -ENOENT;
         memcpy(&h, data, sizeof(h));
         if (memcmp(h.magic, MAGIC, sizeof(h.magic)) != 0 || h.len != (size_t) n - sizeof(h) || h.len == 0 ||
-            h.len % sizeof(struct sock_filter) != 0)
+            h.len % sizeof(struct sock_filter) != 0 || h.sum != checksum(data + sizeof(h), h.len, h.flags))
                 return -ENOENT;
         ret->bpf = malloc(h.len);
         if (ret->bpf == NULL)
@@ -56,30 +63,34 @@ int seccomp_from_cache(int cache_fd, const char *digest, struct seccomp_filter *
 static void store(int cache_fd, const struct seccomp_filter *f)
 {
         struct cache_header h = {
-                .magic = {'p', 'o', 'd', 'l', 'i', 'k', 'e', '1'}, .flags = f->flags, .len = (uint32_t) f->len};
+                .flags = f->flags, .len = (uint32_t) f->len, .sum = checksum(f->bpf, f->len, f->flags)};
         _cleanup_free_ char *data = cache_fd < 0 ? NULL : malloc(sizeof(h) + f->len);
 
         if (data == NULL)
                 return;
+        memcpy(h.magic, MAGIC, sizeof(h.magic));
         memcpy(data, &h, sizeof(h));
         memcpy(data + sizeof(h), f->bpf, f->len);
         /* A cache that cannot be written is no cache. */
         (void) replace_file_at(cache_fd, f->digest, data, sizeof(h) + f->len, 0600);
 }
 
-static void digest_of(struct json_object *profile, char ret[65])
+static int digest_of(struct json_object *profile, char ret[65])
 {
         struct sha256 s;
         size_t len;
         char id[64];
         const char *text = json_object_to_json_string_length(profile, JSON_C_TO_STRING_PLAIN, &len);
 
+        if (text == NULL)
+                return -ENOMEM;
         seccomp_compiler_id(id, sizeof(id));
         sha256_init(&s);
         sha256_add(&s, MAGIC, 8);
         sha256_add(&s, id, strlen(id) + 1);
         sha256_add(&s, text, len);
         sha256_hex(&s, ret);
+        return 0;
 }
 
 int seccomp_prepare(struct json_object *profile, int cache_fd, struct seccomp_filter *ret, spawn_error *e)
@@ -96,11 +107,13 @@ int seccomp_prepare(struct json_object *profile, int cache_fd, struct seccomp_fi
                 r = jv_str(&v, "listenerMetadata", &ret->metadata, e);
         if (r < 0)
                 return r;
-        digest_of(profile, digest);
+        r = digest_of(profile, digest);
+        if (r < 0)
+                return fail_code(e, r, "seccomp", "read the seccomp profile");
         if (seccomp_from_cache(cache_fd, digest, ret) == 0)
                 return 0;
         memcpy(ret->digest, digest, sizeof(digest));
-        r = seccomp_compile(profile, ret, e);
+        r = seccomp_compile_bounded(profile, ret, e);
         if (r < 0)
                 return r;
         store(cache_fd, ret);

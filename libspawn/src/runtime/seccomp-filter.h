@@ -7,6 +7,9 @@
 
 #include "jv.h"
 
+/* BPF_MAXINSNS of the kernel, in bytes. */
+#define SECCOMP_FILTER_MAX (4096 * 8)
+
 struct seccomp_filter {
         void *bpf; /* malloc'ed struct sock_filter[] */
         size_t len; /* bytes; 0: no filter */
@@ -29,6 +32,8 @@ void seccomp_filter_free(struct seccomp_filter *f);
 
 /* seccomp-compile.c: the only file that needs libseccomp. */
 int seccomp_compile(struct json_object *profile, struct seccomp_filter *ret, spawn_error *e);
+/* The same in a child that may use two seconds of processor time. */
+int seccomp_compile_bounded(struct json_object *profile, struct seccomp_filter *ret, spawn_error *e);
 /* "2.5.4 x86_64": what the result depends on besides the profile. */
 void seccomp_compiler_id(char *buf, size_t size);
 
