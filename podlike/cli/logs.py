@@ -81,7 +81,7 @@ def _joined(pieces: "Iterator[LogLine]") -> "Iterator[LogLine]":
             first.text, first.partial = b"".join(parts), piece.partial
             yield first
     for first, parts in held.values():
-        first.text = b"".join(parts)
+        first.text, first.partial = b"".join(parts), False  # another container's line comes next
         yield first
 
 

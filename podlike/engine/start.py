@@ -143,7 +143,8 @@ def _go(engine: Engine, started: Started, attach: Attach | None, network: Networ
     state.start_time = procs.start_time(state.pid)
     bundle = engine.roots.bundle(container.id)
     if attach is not None:
-        started.socket = attaching.connect(bundle)
+        passthrough = container.spec.log_driver.startswith("passthrough")
+        started.socket = attaching.unconnected() if passthrough else attaching.connect(bundle)
         started.relay = attaching.Relay(started.socket, attach, bundle=bundle,
                                         on_signal=procs.sender(state.pid, state.start_time))
         started.relay.enter()
@@ -185,7 +186,8 @@ def _follow(engine: Engine, started: Started) -> int | None:
     """Relay to the end, then clean up ourselves and spare the monitor its exit command."""
     assert started.relay is not None
     container = started.container
-    if not started.relay.run():
+    # With passthrough only signals are relayed, until the end is known.
+    if not container.spec.log_driver.startswith("passthrough") and not started.relay.run():
         return None
     code = started.monitor.wait_exit()
     started.relay.leave()
