@@ -28,7 +28,7 @@ def logs(call: Call) -> None:
     containers = [latest_container(call)] if opts.latest else [one_container(call, a) for a in call.args]
     from podlike.engine import logs as engine
 
-    if len(containers) == 1 and not (opts.timestamps or opts.color or opts.details):
+    if len(containers) == 1 and not (opts.timestamps or opts.names or opts.color or opts.details):
         writer = _Writer(call, containers)
         for stream, text in engine.text(call.engine, containers[0], request):
             writer.put(stream, text)
@@ -123,7 +123,7 @@ class _Writer:
     def _prefix(self, container: "Container", line: "LogLine") -> str:
         opts = self._opts
         head = ""
-        if self._several:
+        if self._several or opts.names:
             head = f"{container.name if opts.names else container.id[:12]} "
         if opts.timestamps:
             head += f"{line.time} "

@@ -104,13 +104,33 @@ def _halve(file: "LogFile", since: float) -> int:
         if found is None or found[0] >= high:
             break  # one record fills the rest
         low, high = (found[0], high) if found[1] < since else (low, found[0])
-    while (found := _record_at(file, low)) is not None and found[1] < since:
-        low = found[0] + found[2]
-    return low
+    return _first_since(file, low, since)
 
 
-def _record_at(file: "LogFile", offset: int) -> tuple[int, float, int] | None:
-    """(offset, time, length with newline) of the first whole record that begins at offset or behind it."""
+def _first_since(file: "LogFile", begin: int, since: float) -> int:
+    """The same, one record after the other from a record's beginning on."""
+    rest = b""
+    at = begin
+    while data := os.pread(file.fd, _BLOCK, at + len(rest)):
+        *records, rest = (rest + data).split(b"\n")
+        for record in records:
+            when = _time_of(record)
+            if when is not None and when >= since:
+                return at
+            at += len(record) + 1
+    return at
+
+
+def _time_of(record: bytes) -> float | None:
+    line = parse(record)
+    try:
+        return unix_time(line.time) if line is not None else None
+    except ValueError:
+        return None
+
+
+def _record_at(file: "LogFile", offset: int) -> tuple[int, float] | None:
+    """(offset, time) of the first whole record that begins at offset or behind it."""
     begin = offset
     data = os.pread(file.fd, _BLOCK, max(0, offset - 1))
     if offset:
@@ -126,10 +146,7 @@ def _record_at(file: "LogFile", offset: int) -> tuple[int, float, int] | None:
                 return None
             data += more
             continue
-        line = parse(data[:end])
-        try:
-            if line is not None:
-                return begin, unix_time(line.time), end + 1
-        except ValueError:
-            pass
+        when = _time_of(data[:end])
+        if when is not None:
+            return begin, when
         begin, data = begin + end + 1, data[end + 1:]
