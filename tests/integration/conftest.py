@@ -10,7 +10,10 @@ from types import FrameType
 import pytest
 
 from tests.support import oci
+from tests.support.conmon import conmon, new, session
 from tests.support.engine import Engine
+
+__all__ = ["conmon", "new", "session"]  # fixtures of test_conmon_*.py
 
 IMAGE = "localhost/podlike-test:latest"
 
