@@ -38,10 +38,10 @@ def _check_path(path: str, *, rotates: bool) -> None:
         raise UsageError(f"write log {path}: there is no directory {parent}", hint=f"Make it first: `mkdir -p {parent}`.")
     if not os.access(path if os.path.exists(path) else parent, os.W_OK):
         raise UsageError(f"write log {path}: permission denied", hint="Choose a place that you may write to.")
-    if rotates and not os.access(parent, os.W_OK | os.X_OK):
-        raise UsageError(f"rotate log {path}: {parent} cannot be written to", hint="Leave max-file away, or take another place.")
     if rotates and os.path.lexists(path) and not os.path.isdir(path) and (os.path.islink(path) or not os.path.isfile(path)):
         raise UsageError(f"rotate log {path}: it is not a regular file", hint="Leave max-file away, or name a file.")
+    if rotates and not os.access(parent, os.W_OK | os.X_OK):
+        raise UsageError(f"rotate log {path}: {parent} cannot be written to", hint="Leave max-file away, or take another place.")
 
 
 def monitor_args(engine: Engine, container: Container) -> list[str]:

@@ -205,12 +205,13 @@ def comes_back(container: Container, status: query.Status) -> bool:
     """Whether a container that has ended will be started again by its restart policy."""
     from podlike.engine.restart import has_policy, wants_restart
 
-    if not has_policy(container.spec) or container.state.stopped_by_user or status.state in ("created", "removing"):
+    state = container.state
+    if not has_policy(container.spec) or state.stopped_by_user or state.phase in ("created", "removing"):
         return False
-    if time.time() - (status.finished_at or time.time()) > _LONGEST_WAIT:
+    if time.time() - (status.finished_at or state.finished_at or time.time()) > _LONGEST_WAIT:
         return False
-    # As long as its end is not recorded the policy has not been asked.
-    return container.state.phase != "exited" or wants_restart(container)
+    # As long as its end is not recorded the policy has not been asked; "starting" is its answer.
+    return state.phase != "exited" or wants_restart(container)
 
 
 def _wait_for_more(engine: Engine, container: Container, files: LogFiles, request: Request) -> None:

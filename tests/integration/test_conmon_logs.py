@@ -2,12 +2,17 @@
 
 import json
 import os
+import random
 import re
 import stat
 import subprocess
 from typing import Any
 
-from tests.support.conmon import OURS, WAIT, New, ours_only, read_text, since_2_2, texts
+import pytest
+
+from podlike.spec.loglines import parse
+from tests.support.conmon import CID, OURS, WAIT, Monitor, New, alive, ours_only, read_text, since_2_2, texts, until
+from tests.support.need import need
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}[+-]\d\d:\d\d (stdout|stderr) ([FP]) (.*)")
 
@@ -167,3 +172,121 @@ def test_passthrough(new: New, tmp_path: Any) -> None:
     assert r.stderr == b"err\n"
     assert not os.path.exists(f"{m.bundle}/attach")
     assert not os.path.exists(f"{m.bundle}/ctl")
+
+
+@ours_only("has no json-file")
+def test_json_file_holds_a_line_until_it_ends(new: New) -> None:
+    """As docker does: an entry a line, however many writes it took, and pieces of 16 KiB of a long one."""
+    m = new("sh", "-c", "printf one; sleep 0.2; echo ' line'; head -c 40000 /dev/zero | tr '\\0' x; echo; printf rest")
+    m.run(log=f"json-file:{m.log}")
+    m.exit_file()
+    m.gone()
+    found = [json.loads(line)["log"] for line in m.lines()]
+    assert found == ["one line\n", "x" * 16384, "x" * 16384, "x" * (40000 - 2 * 16384) + "\n", "rest"]
+
+
+@ours_only("has no json-file")
+def test_json_file_carries_tag_and_labels(new: New) -> None:
+    m = new("echo", "x")
+    m.run("--log-tag", "a tag", "--log-label", "com.example=1=2", log=f"json-file:{m.log}")
+    m.exit_file()
+    m.gone()
+    assert json.loads(m.lines()[0])["attrs"] == {"com.example": "1=2", "tag": "a tag"}
+
+
+@since_2_2("has no --log-label")
+@pytest.mark.parametrize("more", [["--log-tag", "x"], ["--log-label", "A=x"]])
+def test_k8s_file_has_no_place_for_labels(new: New, more: list[str]) -> None:
+    m = new("true")
+    m.start(*more, wait=False)
+    assert m.process
+    out, err = m.process.communicate(timeout=WAIT)
+    assert m.process.returncode == 1
+    assert b"k8s-file doesn't support --log-" in out + err
+
+
+def test_log_keeps_binary_output(new: New, tmp_path: Any) -> None:
+    data = random.Random(3).randbytes(300_000)
+    (tmp_path / "data").write_bytes(data)
+    m = new("cat", str(tmp_path / "data"))
+    m.run()
+    m.exit_file()
+    m.gone()
+    with open(m.log, "rb") as f:
+        records = [line.split(b" ", 3) for line in f.read().split(b"\n")[:-1]]
+    assert b"".join(text + (b"\n" if tag == b"F" else b"") for _, _, tag, text in records) == data
+
+
+def test_log_of_a_line_of_ten_megabytes(new: New) -> None:
+    size = 10_000_000
+    m = new("sh", "-c", f"head -c {size} /dev/zero | tr '\\0' x; echo; echo after")
+    m.run()
+    m.exit_file()
+    m.gone()
+    assert [len(t) for t in texts(m)] == [size, 5]
+
+
+@since_2_2("has no --log-rotate")
+def test_rotation_of_a_gigabyte(new: New, tmp_path: Any) -> None:
+    """The window is whole, whatever was written before it."""
+    limit, count = 5_000_000, 1_000_000
+    (tmp_path / "data").write_text("".join(f"{i:107d}\n" for i in range(count)))
+    m = new("sh", "-c", f"for i in 1 2 3 4 5 6 7 8 9 10; do cat {tmp_path}/data; done")
+    m.run("--log-size-max", str(limit), "--log-rotate", "--log-max-files", "2")
+    assert until(lambda: read_text(f"{m.exits}/{CID}"), "exit file", 55) == "0"
+    m.gone()
+    text = ""
+    for path in (f"{m.log}.2", f"{m.log}.1", m.log):
+        assert os.path.getsize(path) <= limit
+        for record in (read_text(path) or "").encode().split(b"\n")[:-1]:
+            piece = parse(record)
+            assert piece
+            text += piece.text.decode() + ("" if piece.partial else "\n")
+    numbers = [int(line) for line in text.splitlines()[1:]]  # the first may have lost its beginning
+    assert numbers == list(range(numbers[0], count))
+    assert len(numbers) > 2 * limit / 180
+
+
+class Small:
+    """A disk of its own for the log, in a user and mount namespace of the monitor's."""
+
+    def __init__(self, m: Monitor, size: str) -> None:
+        self.m, self.disk = m, f"{m.top}/disk"
+        os.mkdir(self.disk)
+        self.prefix = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
+                       f"mount -t tmpfs -o size={size} disk {self.disk} && head -c 100000 /dev/zero > {self.disk}/ballast"
+                       ' && exec "$@"',
+                       "sh"]
+
+    def path(self, name: str) -> str:
+        """As seen from here."""
+        return f"/proc/{self.m.monitor_pid}/root{self.disk}/{name}"
+
+
+@ours_only("leaves half a line, to which the next is joined")
+@pytest.mark.parametrize("driver", ["k8s-file", "json-file"])
+def test_full_disk_is_survived_and_told(new: New, driver: str) -> None:
+    done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], capture_output=True)
+    need(done.returncode == 0, "no user namespaces for ordinary users")
+    m = new()
+    small = Small(m, "200k")
+    script = ("i=0; while [ $i -lt 3000 ]; do echo line $i of some length; i=$((i+1)); done; echo full >&2; "
+              f"while [ ! -e {m.top}/room ]; do sleep 0.02; done; echo there is room; sleep 30")
+    m.spec("sh", "-c", script)
+    m.start(args=[*small.prefix, *m.args(log=f"{driver}:{small.disk}/log")])
+    m.pid = m.report()["data"]
+    until(lambda: "could not" in (read_text(f"{m.persist}/log-error") or "")
+          or "No space left" in (read_text(f"{m.persist}/log-error") or ""), "the error is recorded")
+    assert alive(m.pid), "the container goes on"
+    os.unlink(small.path("ballast"))
+    open(f"{m.top}/room", "w").close()
+    until(lambda: "there is room" in (read_text(small.path("log")) or ""), "logging is resumed")
+    records = [parse(line.encode()) for line in (read_text(small.path("log")) or "").splitlines()]
+    assert all(records), "no half lines"
+    lines = [r.text.decode() for r in records if r]
+    told = [line for line in lines if line.startswith("podlike-conmon: ")]
+    assert told and "lines of output could not be logged: No space left on device" in told[-1]
+    lost = sum(int(line.split()[1]) for line in told)
+    kept = [line for line in lines if line.startswith("line ")]
+    assert lost + len(kept) in (3000, 3001), "every line is there or counted (and so is `full`)"
+    assert "lines of output could not be logged" in (read_text(f"{m.persist}/log-error") or "")
