@@ -218,7 +218,7 @@ static void check_profile(const char *text, const char *want)
         struct json_object *o = json(text);
         struct seccomp_filter f = {0};
         spawn_error e = {0};
-        int r = seccomp_prepare(o, -1, &f, &e);
+        int r = seccomp_prepare(o, false, -1, &f, &e);
 
         CHECK_STR(r == 0 ? "" : e.text, want);
         CHECK(r < 0 || (f.len > 0 && f.len % sizeof(struct sock_filter) == 0));
@@ -257,12 +257,12 @@ TEST(seccomp_cache)
         spawn_error e = {0};
         int dir = open(scratch_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), listener, status;
 
-        CHECK(seccomp_prepare(o, dir, &a, &e) == 0 && faccessat(dir, a.digest, F_OK, 0) == 0);
+        CHECK(seccomp_prepare(o, false, dir, &a, &e) == 0 && faccessat(dir, a.digest, F_OK, 0) == 0);
         CHECK(seccomp_from_cache(dir, a.digest, &b) == 0 && a.len == b.len && memcmp(a.bpf, b.bpf, a.len) == 0);
         seccomp_filter_free(&b);
         CHECK(replace_file_at(dir, a.digest, "podlike1 damaged", 16, 0600) == 0);
         CHECK(seccomp_from_cache(dir, a.digest, &b) == -ENOENT);
-        CHECK(seccomp_prepare(o, dir, &b, &e) == 0 && a.len == b.len);
+        CHECK(seccomp_prepare(o, false, dir, &b, &e) == 0 && a.len == b.len);
         pid_t pid = fork();
         if (pid == 0) {
                 char buf[4096];

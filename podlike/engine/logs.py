@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 _LOOK_AGAIN_MS: "Final" = 50  # how long a following reader may lag behind a writer
+_DECIDED_AFTER: "Final" = 1.5  # seconds after the end of a container with a policy
 _LONGEST_WAIT: "Final" = 70.0  # seconds in which a restart policy has started it again, or never will
 
 
@@ -210,8 +211,9 @@ def comes_back(container: Container, status: query.Status) -> bool:
         return False
     if time.time() - (status.finished_at or state.finished_at or time.time()) > _LONGEST_WAIT:
         return False
-    # As long as its end is not recorded the policy has not been asked; "starting" is its answer.
-    return state.phase != "exited" or wants_restart(container)
+    # As long as its end is not recorded the policy has not been asked; "starting" is its answer. It counts the restart
+    # some moments before it says so.
+    return state.phase != "exited" or wants_restart(container) or time.time() - state.finished_at < _DECIDED_AFTER
 
 
 def _wait_for_more(engine: Engine, container: Container, files: LogFiles, request: Request) -> None:

@@ -137,10 +137,10 @@ static void use_seccomp(struct json_object *profile, bool prepare)
 
         if (!is_tame(profile))
                 return;
-        if (judge("seccomp_compile", seccomp_compile(profile, &f, &e), &e) >= 0)
+        if (judge("seccomp_compile", seccomp_compile(profile, false, &f, &e), &e) >= 0)
                 check_filter(&f);
         /* This forks, with all of the sanitizer's memory: now and then. */
-        if (prepare && judge("seccomp_prepare", seccomp_prepare(profile, scratch, &again, &e), &e) >= 0) {
+        if (prepare && judge("seccomp_prepare", seccomp_prepare(profile, false, scratch, &again, &e), &e) >= 0) {
                 check_filter(&again);
                 if (again.len != f.len || again.flags != f.flags || memcmp(again.bpf, f.bpf, f.len) != 0)
                         abort();

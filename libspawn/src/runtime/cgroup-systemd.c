@@ -1,5 +1,6 @@
 /* The systemd manager: org.freedesktop.systemd1(5). */
 #include <ctype.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -49,7 +50,7 @@ static int call_new(sd_bus *bus, struct call *c, const char *method, spawn_error
 /* "unit `x`: systemd's words". */
 static int call_failed(const struct call *c, int r, const char *method, const char *unit, spawn_error *e)
 {
-        return spawn_err(e, -r, "systemd", "systemd: %s of unit `%s`: %s", method, unit,
+        return spawn_err(e, -r, "systemd", "systemd: %s unit `%s`: %s", method, unit,
                          c->error.message != NULL ? c->error.message : strerror(-r));
 }
 
@@ -303,11 +304,11 @@ int cgroup_systemd_enter(struct cgroup *g, const struct config *c, pid_t pid, sp
         }
         if (s->subgroup[0] == '\0')
                 return 0;
-        if (strlen(g->path) + strlen(s->subgroup) + 2 > sizeof(g->path))
-                return fail_code(e, ENAMETOOLONG, "systemd", "make a cgroup in scope `%s`", g->scope);
+        r = cgroup_move_down(g->path, s->subgroup, pid);
+        if (r < 0)
+                return fail_code(e, r, "systemd", "move the container to cgroup `%s/%s`", g->path, s->subgroup);
         (void) snprintf(g->path + strlen(g->path), sizeof(g->path) - strlen(g->path), "/%s", s->subgroup);
-        r = cgroup_move_down(g->path, pid);
-        return r < 0 ? fail_code(e, r, "systemd", "move the container to cgroup `%s`", g->path) : 0;
+        return 0;
 }
 
 static int update_once(const struct sdbus *lib, sd_bus *bus, const char *scope, const struct cgroup_settings *s,
@@ -330,7 +331,7 @@ static int update_once(const struct sdbus *lib, sd_bus *bus, const char *scope, 
         r = lib->call(bus, c.m, 0, &c.error, &c.reply);
         if (r >= 0)
                 return 0;
-        return note_missing(&c, missing) ? 1 : call_failed(&c, r, "set the limits", scope, e);
+        return note_missing(&c, missing) ? 1 : call_failed(&c, r, "set the limits of", scope, e);
 }
 
 int cgroup_systemd_update(const struct runtime *rt, const char *scope, struct cgroup_settings *s, spawn_error *e)
@@ -380,4 +381,53 @@ int cgroup_systemd_stop(const struct runtime *rt, const char *scope, spawn_error
         reset_failed(lib, bus, scope);
         (void) lib->flush_close_unref(bus);
         return r;
+}
+
+/* Moving a process needs the right to write to cgroup.procs of what its old and its new cgroup have in common. */
+static bool may_move_to(const char *path)
+{
+        char own[PATH_MAX], file[PATH_MAX + 16];
+        size_t n = 0, slash = 0;
+
+        if (cgroup_of_pid(getpid(), own) < 0)
+                return true;
+        while (own[n] != '\0' && own[n] == path[n])
+                if (own[n++] == '/')
+                        slash = n - 1;
+        if ((own[n] == '\0' || own[n] == '/') && (path[n] == '\0' || path[n] == '/'))
+                slash = n;
+        (void) snprintf(file, sizeof(file), "%.*s/cgroup.procs", (int) slash, own);
+        return faccessat(AT_FDCWD, file, W_OK, AT_EACCESS) == 0;
+}
+
+int cgroup_systemd_join_prepare(const struct runtime *rt, const struct state *state, struct cgroup_systemd **ret,
+                                spawn_error *e)
+{
+        struct cgroup_systemd *s;
+        int r;
+
+        if (state->scope == NULL || state->cgroup == NULL || may_move_to(state->cgroup))
+                return 0;
+        s = calloc(1, sizeof(*s));
+        if (s == NULL)
+                return spawn_err(e, ENOMEM, "systemd", "out of memory");
+        *ret = s;
+        r = sdbus_load(&s->lib, e);
+        return r < 0 ? r : sdbus_connect(s->lib, rt->rootless, &s->bus, e);
+}
+
+int cgroup_systemd_join(struct cgroup_systemd *s, const struct state *state, pid_t pid, spawn_error *e)
+{
+        _cleanup_call_ struct call c = {.lib = s->lib};
+        const char *scope = strstr(state->cgroup, state->scope);
+        int r = call_new(s->bus, &c, "AttachProcessesToUnit", e);
+
+        if (r < 0)
+                return r;
+        r = s->lib->message_append(c.m, "ssau", state->scope, scope != NULL ? scope + strlen(state->scope) : "", 1,
+                                   (uint32_t) pid);
+        if (r < 0)
+                return fail_code(e, r, "systemd", "prepare to enter scope `%s`", state->scope);
+        r = s->lib->call(s->bus, c.m, 0, &c.error, &c.reply);
+        return r < 0 ? call_failed(&c, r, "add a process to", state->scope, e) : 0;
 }

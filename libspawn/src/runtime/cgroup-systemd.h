@@ -16,6 +16,13 @@ int cgroup_systemd_update(const struct runtime *rt, const char *scope, struct cg
 int cgroup_systemd_stop(const struct runtime *rt, const char *scope, spawn_error *e);
 void cgroup_systemd_free(struct cgroup_systemd *s);
 
+/* A process that joins a running container may not move itself there when its own cgroup is not its user's (that of a
+ * login session): then systemd does it. *ret stays NULL when it may, or when there is no scope. */
+int cgroup_systemd_join_prepare(const struct runtime *rt, const struct state *state, struct cgroup_systemd **ret,
+                                spawn_error *e);
+/* The connection was made before; any namespaces may have been joined since. */
+int cgroup_systemd_join(struct cgroup_systemd *s, const struct state *state, pid_t pid, spawn_error *e);
+
 /* cgroup-systemd-props.c */
 
 /* Properties that older versions of systemd do not know are left out when it says so: the files hold these limits

@@ -14,7 +14,11 @@
 #include "util.h"
 
 /* Controllers that engines read statistics of and set limits in. */
-static const char *const wanted[] = {"cpu", "memory", "pids", "io", "cpuset", "hugetlb", "rdma", "misc"};
+static const struct {
+        const char *name;
+        bool threaded; /* works among threads, so in cgroups beside processes too (cgroup-v2.rst, "Threads") */
+} wanted[] = {{"memory", false}, {"io", false}, {"hugetlb", false}, {"rdma", false},
+              {"misc", false},   {"cpu", true}, {"cpuset", true},   {"pids", true}};
 
 /* How long killed processes may take to leave: one in uninterruptible sleep may need seconds. */
 #define LEAVE_MS 10000
@@ -29,38 +33,55 @@ static bool has_word(const char *list, const char *word)
         return false;
 }
 
-void cgroup_offer_controllers(const char *parent)
+/* A cgroup of ordinary kind, not the root, with processes of its own. */
+static bool is_inhabited(int fd)
+{
+        _cleanup_free_ char *type = NULL, *procs = NULL;
+
+        return read_file_at(fd, "cgroup.type", 64, &type) > 0 && strcmp(type, "domain\n") == 0 &&
+               read_file_at(fd, "cgroup.procs", 64 * 1024 * 1024, &procs) > 0;
+}
+
+/* Offer a cgroup's controllers to its children; what is refused will show when a limit needs it.
+ * Beside processes only some controllers work, and only if the children are turned into threaded cgroups, which is
+ * felt by others too: not unless the limits want it. Returns true when the children must be. */
+static bool offer_controllers(const char *parent, bool beside)
 {
         _cleanup_free_ char *have = NULL, *on = NULL;
         _cleanup_close_ int fd = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        bool asked = false, inhabited = false;
         char text[32];
 
         if (fd < 0 || read_file_at(fd, "cgroup.controllers", 4096, &have) <= 0 ||
             read_file_at(fd, "cgroup.subtree_control", 4096, &on) < 0)
-                return;
+                return false;
         for (size_t i = 0; i < ELEMENTSOF(wanted); i++) {
-                int r = -EBUSY;
-
-                if (!has_word(have, wanted[i]) || has_word(on, wanted[i]))
+                if (!has_word(have, wanted[i].name) || has_word(on, wanted[i].name))
                         continue;
-                (void) snprintf(text, sizeof(text), "+%s", wanted[i]);
-                /* One by one: together all fail for one. A process that has just left may still be counted. */
-                for (int tries = 0; tries < 3 && r == -EBUSY; tries++)
-                        r = write_file_at(fd, "cgroup.subtree_control", text);
+                if (!asked)
+                        inhabited = is_inhabited(fd);
+                asked = true;
+                if (inhabited && !(beside && wanted[i].threaded))
+                        continue;
+                (void) snprintf(text, sizeof(text), "+%s", wanted[i].name);
+                /* One by one: together all fail for one. */
+                (void) write_file_at(fd, "cgroup.subtree_control", text);
         }
+        return inhabited && beside;
 }
 
-int cgroup_make_path(const char *path, bool *ret_created)
+int cgroup_make_path(const char *path, bool beside, bool *ret_created)
 {
         char copy[PATH_MAX];
         size_t root = strlen(CGROUP_ROOT);
+        bool threaded = false;
 
         (void) snprintf(copy, sizeof(copy), "%s", path);
         for (char *p = copy + root; p != NULL && *p == '/'; p = strchr(p + 1, '/')) {
                 char *next = strchr(p + 1, '/');
 
                 *p = '\0';
-                cgroup_offer_controllers(copy);
+                threaded = offer_controllers(copy, beside) || threaded;
                 *p = '/';
                 if (next != NULL)
                         *next = '\0';
@@ -68,6 +89,8 @@ int cgroup_make_path(const char *path, bool *ret_created)
                         *ret_created = next == NULL;
                 else if (errno != EEXIST)
                         return -errno;
+                if (threaded)
+                        (void) cgroup_make_threaded(copy);
                 if (next != NULL)
                         *next = '/';
         }
@@ -111,15 +134,19 @@ int cgroup_add(const char *path, pid_t pid)
         return r;
 }
 
-int cgroup_move_down(const char *path, pid_t pid)
+int cgroup_move_down(const char *top, const char *sub, pid_t pid)
 {
-        bool created = false;
-        int r = cgroup_make_path(path, &created);
+        char path[PATH_MAX];
+        bool created;
+        int r = snprintf(path, sizeof(path), "%s/%s", top, sub);
 
+        if (r < 0 || (size_t) r >= sizeof(path))
+                return -ENAMETOOLONG;
+        /* Controllers are handed down only where no process is: first the directories, then the move, then they. */
+        r = make_dirs(path, 0755);
         if (r == 0)
                 r = cgroup_add(path, pid);
-        /* Controllers are handed down only where no process is: now. */
-        return r < 0 ? r : cgroup_make_path(path, &created);
+        return r < 0 ? r : cgroup_make_path(path, false, &created);
 }
 
 int cgroup_of_pid(pid_t pid, char ret[PATH_MAX])
@@ -170,6 +197,19 @@ int cgroup_chown(const char *path, const struct config *c, spawn_error *e)
         return 0;
 }
 
+/* Not one of the further threads of a process. */
+static bool is_process(int tid)
+{
+        _cleanup_free_ char *text = NULL;
+        const char *at;
+        char file[40];
+
+        (void) snprintf(file, sizeof(file), "/proc/%d/status", tid);
+        if (read_file_at(AT_FDCWD, file, 65536, &text) < 0 || (at = strstr(text, "\nTgid:")) == NULL)
+                return false;
+        return atoi(at + 6) == tid;
+}
+
 static int each_below(int fd, int depth, int (*each)(pid_t pid, void *arg), void *arg)
 {
         _cleanup_free_ char *text = NULL;
@@ -179,12 +219,14 @@ static int each_below(int fd, int depth, int (*each)(pid_t pid, void *arg), void
         const struct dirent *de;
         DIR *dir;
 
-        /* EOPNOTSUPP: a threaded cgroup, whose processes are listed by the cgroup above. */
-        if (n < 0 && n != -EOPNOTSUPP)
+        bool threaded = n == -EOPNOTSUPP;
+        /* A threaded cgroup knows its threads; its processes are listed by the one at the top. */
+        if (threaded)
+                n = read_file_at(fd, "cgroup.threads", 64 * 1024 * 1024, &text);
+        if (n < 0)
                 return n == -ENOENT || n == -ENODEV ? 0 : (int) n;
-        for (line = n < 0 ? NULL : strtok_r(text, "\n", &save); line != NULL && r >= 0;
-             line = strtok_r(NULL, "\n", &save))
-                if (atoi(line) > 0)
+        for (line = strtok_r(text, "\n", &save); line != NULL && r >= 0; line = strtok_r(NULL, "\n", &save))
+                if (atoi(line) > 0 && (!threaded || is_process(atoi(line))))
                         r = each((pid_t) atoi(line), arg);
         dup = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         dir = dup < 0 ? NULL : fdopendir(dup);

@@ -127,9 +127,19 @@ static bool sibling_path(const char *id, char ret[PATH_MAX])
         return faccessat(AT_FDCWD, own, W_OK, AT_EACCESS) == 0 && snprintf(ret, PATH_MAX, "%s/%s", own, id) < PATH_MAX;
 }
 
+/* Limits of controllers that work in threaded cgroups. */
+static bool wants_threaded(const struct cgroup_settings *s)
+{
+        for (size_t i = 0; i < s->n; i++)
+                if (strncmp(s->v[i].value, "max", 3) != 0 &&
+                    (strncmp(s->v[i].controller, "cpu", 3) == 0 || strcmp(s->v[i].controller, "pids") == 0))
+                        return true;
+        return false;
+}
+
 static int make_dir(struct cgroup *g, spawn_error *e)
 {
-        int r = cgroup_make_path(g->path, &g->created);
+        int r = cgroup_make_path(g->path, wants_threaded(&g->settings), &g->created);
 
         if (r < 0)
                 return fail_code(e, r, "cgroup", "create cgroup `%s`", g->path);
@@ -233,7 +243,7 @@ int cgroup_delegate(const struct cgroup *g, const struct config *c, pid_t pid, s
         if (snprintf(path, sizeof(path), "%s/%s", g->path, sub) >= (int) sizeof(path) || has_dots(path))
                 return fail_text(e, "cgroup", "annotations.run.oci.delegate-cgroup: \"%.100s\": `..` is not allowed",
                                  sub);
-        r = cgroup_move_down(path, pid);
+        r = cgroup_move_down(g->path, sub, pid);
         return r < 0 ? fail_code(e, r, "cgroup", "move the container to cgroup `%s`", path) : cgroup_chown(path, c, e);
 }
 

@@ -74,15 +74,14 @@ int cgroup_slice_path(const char *slice, char *ret, size_t size);
 
 /* cgroup-tree.c: directories and what is in them */
 
-/* mkdir -p below CGROUP_ROOT, with controllers handed down on the way. */
-int cgroup_make_path(const char *path, bool *ret_created);
-/* Offer a cgroup's controllers to its children; what is refused will show when a limit needs it. */
-void cgroup_offer_controllers(const char *parent);
+/* mkdir -p below CGROUP_ROOT, with controllers handed down on the way. beside: past cgroups with processes too, for
+ * those limits that can be had there. */
+int cgroup_make_path(const char *path, bool beside, bool *ret_created);
 /* "domain invalid" beneath a threaded cgroup: join it as threaded. */
 int cgroup_make_threaded(const char *path);
 int cgroup_add(const char *path, pid_t pid);
-/* Make a cgroup below the one that pid, its only process, is in; move pid there; hand the controllers down. */
-int cgroup_move_down(const char *path, pid_t pid);
+/* Make cgroup top/sub, move pid there, the only process in top, and hand top's controllers down. */
+int cgroup_move_down(const char *top, const char *sub, pid_t pid);
 /* The cgroup (absolute path below CGROUP_ROOT) that a process is in. Returns 0 or -errno. */
 int cgroup_of_pid(pid_t pid, char ret[PATH_MAX]);
 /* Give it to the root of the container's user namespace, if that is one of its own. */

@@ -44,6 +44,7 @@ int jv_bool(const struct jv *up, const char *key, bool *ret, spawn_error *e);
 int jv_int(const struct jv *up, const char *key, int64_t min, int64_t max, int64_t *ret, spawn_error *e);
 int jv_u64(const struct jv *up, const char *key, uint64_t *ret, spawn_error *e);
 int jv_u32(const struct jv *up, const char *key, uint32_t *ret, spawn_error *e);
+int jv_id(const struct jv *up, const char *key, uint32_t *ret, spawn_error *e); /* of a user or group */
 int jv_obj(const struct jv *up, const char *key, struct jv *ret, spawn_error *e);
 int jv_array(const struct jv *up, const char *key, struct jv *ret, size_t *ret_n, spawn_error *e);
 int jv_strv(const struct jv *up, const char *key, struct arena *a, struct strv *ret, spawn_error *e);

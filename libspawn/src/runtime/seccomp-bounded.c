@@ -20,7 +20,7 @@
 /* Podman's default profile takes 3 ms, under sanitizers 30. */
 #define COMPILE_SECONDS 2
 
-static _Noreturn void child_main(struct json_object *profile, int sync_fd, int bpf_fd, pid_t parent)
+static _Noreturn void child_main(struct json_object *profile, bool strict, int sync_fd, int bpf_fd, pid_t parent)
 {
         const struct rlimit limit = {.rlim_cur = COMPILE_SECONDS, .rlim_max = COMPILE_SECONDS + 1};
         struct seccomp_filter f = {.listener_fd = -1};
@@ -34,7 +34,7 @@ static _Noreturn void child_main(struct json_object *profile, int sync_fd, int b
         if (setrlimit(RLIMIT_CPU, &limit) < 0)
                 r = fail_errno(&e, "seccomp", "limit the time to compile the seccomp profile");
         if (r == 0)
-                r = seccomp_compile(profile, &f, &e);
+                r = seccomp_compile(profile, strict, &f, &e);
         if (r == 0 && (r = write_all(bpf_fd, f.bpf, f.len)) < 0)
                 (void) fail_code(&e, r, "seccomp", "write the compiled seccomp profile");
         (void) sync_send(sync_fd, r < 0 ? SYNC_ERROR : SYNC_READY, (int) f.flags, &e);
@@ -82,7 +82,7 @@ static int result_of(pid_t *pid, int sync_fd, int bpf_fd, struct seccomp_filter 
         return take_filter(bpf_fd, ret, e);
 }
 
-int seccomp_compile_bounded(struct json_object *profile, struct seccomp_filter *ret, spawn_error *e)
+int seccomp_compile_bounded(struct json_object *profile, bool strict, struct seccomp_filter *ret, spawn_error *e)
 {
         _cleanup_close_ int bpf = memfd_create("seccomp", MFD_CLOEXEC);
         int sync[2], r = bpf < 0 ? -errno : sync_pair(sync);
@@ -93,7 +93,7 @@ int seccomp_compile_bounded(struct json_object *profile, struct seccomp_filter *
         _cleanup_close_ int ours = sync[0];
         _cleanup_kill_ pid_t pid = fork();
         if (pid == 0)
-                child_main(profile, sync[1], bpf, parent);
+                child_main(profile, strict, sync[1], bpf, parent);
         r = pid < 0 ? fail_errno(e, "seccomp", "fork to compile the seccomp profile") : 0;
         (void) close(sync[1]);
         return r < 0 ? r : result_of(&pid, ours, bpf, ret, e);
