@@ -72,8 +72,7 @@ def _check_template(text: str) -> None:
 def check_driver(name: str) -> None:
     """"" is the default. Raises: UsageError."""
     if name and name not in DRIVERS:
-        raise UsageError("running container create option: invalid log driver: invalid argument",
-                         hint=f"Drivers are {', '.join(DRIVERS)}.")
+        raise UsageError("running container create option: invalid log driver: invalid argument")
 
 
 def check_log_request(spec: ContainerSpec) -> None:
