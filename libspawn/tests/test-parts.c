@@ -100,7 +100,7 @@ TEST(arguments_in_order)
         CHECK(args_parse(table, 2, bad, true, &n, &e) == -EINVAL);
         CHECK_STR(e.text, "unknown option --nope");
         CHECK(args_parse(table, 2, cut, true, &n, &e) == -EINVAL);
-        CHECK_STR(e.text, "option --text needs a value");
+        CHECK_STR(e.text, "option --text requires an argument");
 }
 
 static void check_digest(const char *text, size_t times, const char *hex)

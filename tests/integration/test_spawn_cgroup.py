@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from podlike import paths
-from tests.integration.test_spawn_runtime import APPLETS, BUSYBOX, Box, reap
+from tests.support.box import APPLETS, BUSYBOX, Box, reap
 from tests.support.need import need
 
 ROOT = os.geteuid() == 0

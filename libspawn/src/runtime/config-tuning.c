@@ -185,7 +185,7 @@ static int parse_list(const struct jv *v, const char *text, unsigned long max, s
         ret->bytes = (max + word - 1) / word * sizeof(unsigned long);
         ret->v = arena_alloc(a, ret->bytes / sizeof(unsigned long), sizeof(unsigned long));
         if (ret->v == NULL)
-                return jv_err(v, e, "out of memory");
+                return jv_no_memory(v, e);
         while (*p != '\0') {
                 unsigned long first, last;
 

@@ -197,5 +197,10 @@ const struct oci_namespace *config_namespace(const struct config *c, int flag);
 const char *config_annotation(const struct config *c, const char *key);
 /* CLONE_NEW* of an OCI namespace type, 0 when unknown. */
 int namespace_flag(const char *type);
+/* Name of the i-th type, NULL after the last; the flags of a set of them as words, for the log. */
+const char *namespace_name(size_t i);
+const char *namespace_words(int flags, char *buf, size_t size);
+/* The i-th annotation that changes what is done here, NULL after the last (podlike-spawn features). */
+const char *config_known_annotation(size_t i);
 
 #endif

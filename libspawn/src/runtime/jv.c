@@ -119,6 +119,14 @@ int jv_err(const struct jv *v, spawn_error *e, const char *fmt, ...)
         return spawn_err(e, EINVAL, "read configuration", "%s: %s", path[0] != '\0' ? path : "document", words);
 }
 
+int jv_no_memory(const struct jv *v, spawn_error *e)
+{
+        char path[200];
+
+        (void) jv_path(v, path, sizeof(path));
+        return spawn_err(e, ENOMEM, "read configuration", "%s: out of memory", path[0] != '\0' ? path : "document");
+}
+
 static int expect(const struct jv *v, json_type type, const char *name, spawn_error *e)
 {
         if (v->obj == NULL)
@@ -248,7 +256,7 @@ int jv_strv(const struct jv *up, const char *key, struct arena *a, struct strv *
                 return r;
         ret->v = arena_alloc(a, n + 1, sizeof(*ret->v));
         if (ret->v == NULL)
-                return jv_err(&list, e, "out of memory");
+                return jv_no_memory(&list, e);
         for (size_t i = 0; i < n; i++) {
                 struct jv item = jv_idx(&list, i);
 
@@ -316,6 +324,7 @@ int jv_parse(const char *name, const char *text, size_t len, struct json_object 
         struct json_tokener *tok = json_tokener_new_ex(DOCUMENT_DEPTH);
         struct silent silent = find_silent(text, len);
         enum json_tokener_error err;
+        bool out_of_memory;
         size_t end;
 
         if (tok == NULL)
@@ -326,10 +335,14 @@ int jv_parse(const char *name, const char *text, size_t len, struct json_object 
                                  silent.at, silent.key_len < 64 ? (int) silent.key_len : 64, text + silent.key,
                                  silent.what);
         }
+        errno = 0;
         *ret = json_tokener_parse_ex(tok, text, (int) len);
+        out_of_memory = *ret == NULL && errno == ENOMEM; /* FIXME(json-c 0.17): it has no error code for that */
         err = json_tokener_get_error(tok);
         end = json_tokener_get_parse_end(tok);
         json_tokener_free(tok);
+        if (out_of_memory)
+                return spawn_err(e, ENOMEM, "read JSON", "parse `%s`: out of memory", name);
         if (*ret == NULL && err != json_tokener_success)
                 return spawn_err(
                         e, EINVAL, "read JSON", "parse `%s`: %s at byte %zu", name,

@@ -97,6 +97,11 @@ const char *mount_option_name(size_t i)
         return i < ELEMENTSOF(options) ? options[i].name : NULL;
 }
 
+bool mount_option_recursive(size_t i)
+{
+        return i < ELEMENTSOF(options) && options[i].attr != 0;
+}
+
 static const struct option *find(const char *name)
 {
         for (size_t i = 0; i < ELEMENTSOF(options); i++)
