@@ -6,6 +6,9 @@
  *
  * In the end the books are kept: the log of the container is what it wrote, or the end of it where the size is limited, and a
  * client that was there all the time has got every byte.
+ *
+ * fuzz-conmon -max_len=2048 -timeout=20 -close_fd_mask=2 found tests/fuzz/corpus-conmon: the monitor's own messages go to
+ * stderr, which is closed so that they do not drown everything.
  */
 #include <fcntl.h>
 #include <limits.h>

@@ -11,7 +11,6 @@ import shutil
 import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -46,7 +45,7 @@ def throughput(conmon: str, top: str, args: argparse.Namespace, log: str) -> flo
     until(lambda: read_text(f"{m.exits}/{CID}"), "exit file", 300)
     seconds = time.perf_counter() - started
     m.gone()
-    return args.mb / seconds
+    return float(args.mb / seconds)
 
 
 def to_file(conmon: str, top: str, args: argparse.Namespace) -> float:
@@ -150,12 +149,8 @@ def main(argv: list[str]) -> int:
             best = [(min if case.smaller else max)(s) for s in samples]
             print(f"| {case.title} | {ours:.0f} {case.unit} ({best[0]:.0f}) | {theirs:.0f} {case.unit} ({best[1]:.0f}) | "
                   f"{ours / theirs:.2f} ({best[0] / best[1]:.2f}) |", flush=True)
-    print(f"\n- {time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} CPUs; {args.rounds} rounds, interleaved; "
-          "medians, the best in brackets")
+    print(f"\n- {time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} CPUs; {args.rounds} rounds, "
+          "interleaved; medians, the best in brackets")
     for path in monitors:
         print(f"- {path}: {described(path)}, {os.path.getsize(path) / 1024:.0f} KiB")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
