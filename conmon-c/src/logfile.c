@@ -7,6 +7,15 @@
 #include "logrotate.h"
 #include "message.h"
 
+/* Whether the file ends within an entry: its last writer was killed, or the machine went down. */
+static bool ends_torn(const char *path, off_t size)
+{
+        _cleanup_close_ int fd = size > 0 ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+        char last = '\n';
+
+        return fd >= 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n';
+}
+
 int logfile_open(struct logfile *file, const char *path, const struct options *opt, notice_maker make_notice,
                  void *driver)
 {
@@ -25,8 +34,10 @@ int logfile_open(struct logfile *file, const char *path, const struct options *o
                 logfile_close(file);
                 return r;
         }
-        if (fstat(file->fd, &st) == 0)
+        if (fstat(file->fd, &st) == 0 && S_ISREG(st.st_mode)) {
                 file->size = file->total = st.st_size;
+                file->torn = ends_torn(path, st.st_size);
+        }
         return 0;
 }
 
@@ -156,21 +167,29 @@ static size_t write_entries(struct logfile *file, const char *buf, size_t len)
         return kept;
 }
 
-/* After a failure: end what stands there half, and say in the log itself what it lacks. false: it still fails. */
+/* End what stands there half. */
+static void mend(struct logfile *file)
+{
+        if (!file->torn || write(file->fd, "\n", 1) != 1)
+                return;
+        file->torn = false;
+        file->size++;
+        file->total++;
+}
+
+/* After a failure: say in the log itself what it lacks. false: it still fails. */
 static bool recover(struct logfile *file)
 {
-        char text[LOGFILE_NOTICE / 4], entry[1 + LOGFILE_NOTICE];
+        char text[LOGFILE_NOTICE / 4], entry[LOGFILE_NOTICE];
         struct log_trouble before = file->trouble;
-        size_t n = file->torn ? 1 : 0, len;
+        size_t len;
 
-        entry[0] = '\n';
         log_trouble_describe(&before, text, sizeof(text));
-        len = n + file->make_notice(file->driver, entry + n, text);
+        len = file->make_notice(file->driver, entry, text);
         if (write_entries(file, entry, len) < len) {
                 file->trouble.lost = before.lost;
                 return false;
         }
-        file->torn = false;
         file->size += (int64_t) len;
         file->total += (int64_t) len;
         log_trouble_over(&file->trouble);
@@ -183,6 +202,7 @@ void logfile_flush(struct logfile *file)
 
         if (file->len == 0 && file->trouble.error == 0)
                 return;
+        mend(file);
         if (file->trouble.error == 0 || (!file->stuck && recover(file)))
                 written = write_entries(file, file->buf, file->len);
         else

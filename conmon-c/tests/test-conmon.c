@@ -590,6 +590,24 @@ static void log_full_disk(void)
         fill_disk(&log_driver_json, '{', "{\"log\":\"podlike-conmon: ");
 }
 
+/* A monitor that was killed may have left half an entry. */
+static void log_mends_what_is_torn(void)
+{
+        struct fixture f = {0};
+        FILE *old;
+
+        (void) snprintf(f.path, sizeof(f.path), "%s/log", test_dir());
+        old = fopen(f.path, "we");
+        CHECK(old && fputs("2024-05-01T10:20:30.123456789+02:00 stdout F ha", old) >= 0 && fclose(old) == 0);
+        open_log(&f, &log_driver_k8s);
+        put(&f, STREAM_STDOUT, "new\n");
+        put(&f, STREAM_STDOUT, "newer\n");
+        f.driver->close(f.state);
+        CHECK_STR(line_of("log", 0, STAMP), "stdout F ha");
+        CHECK_STR(line_of("log", 1, STAMP), "stdout F new");
+        CHECK_STR(line_of("log", 2, STAMP), "stdout F newer");
+}
+
 /* A rotation that failed half-way must not push out the oldest file each time it is tried again. */
 static void log_rotation_is_resumed(void)
 {
@@ -1056,7 +1074,7 @@ int main(int argc, char **argv)
         static const struct test tests[] = {
                 T(options_spellings), T(options_defaults), T(options_aliases), T(options_errors), T(log_specs), T(k8s_lines),
                 T(k8s_zone), T(k8s_long_lines), T(log_truncates), T(log_rotates), T(log_is_locked), T(log_allowlist),
-                T(log_reopens), T(json_escapes), T(json_cut_characters), T(json_worst_case), T(json_long_lines), T(json_attributes), T(log_full_disk), T(log_rotation_is_resumed), T(journal_labels), T(journal_entries), T(ctl_messages),
+                T(log_reopens), T(json_escapes), T(json_cut_characters), T(json_worst_case), T(json_long_lines), T(json_attributes), T(log_full_disk), T(log_rotation_is_resumed), T(log_mends_what_is_torn), T(journal_labels), T(journal_entries), T(ctl_messages),
                 T(ctl_pieces), T(sync_escapes), T(sync_reports), T(sync_env), T(oom_counters), T(oom_paths), T(notify_lines),
                 T(runtime_words), T(files_are_replaced_whole), T(relay_holds_back), T(relay_cuts_off),
                 T(relay_drains_without_waiting), T(relay_leaves_leftovers), T(input_waits), T(input_of_several),
