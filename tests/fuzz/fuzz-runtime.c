@@ -215,7 +215,7 @@ static void fuzz_config(const char *text, size_t size)
                 if (c.has_process)
                         check_process(&c.process);
                 if (c.seccomp != NULL)
-                        use_seccomp(c.seccomp, seccomp_is_strict(&c), size % 64 == 0);
+                        use_seccomp(c.seccomp, seccomp_is_strict(&c), size % 512 == 0);
                 if (c.resources != NULL)
                         use_resources(c.resources);
                 use_cgroups_path(c.cgroups_path);
@@ -295,7 +295,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 else if (has_key(json, "args") || has_key(json, "cwd"))
                         fuzz_process(json);
                 else if (has_key(json, "defaultAction"))
-                        use_seccomp(json, size % 2 == 0, size % 64 == 0);
+                        use_seccomp(json, size % 2 == 0, size % 512 == 0);
                 else if (!has_key(json, "ociVersion"))
                         use_resources(json);
                 else

@@ -133,7 +133,7 @@ def test_levels(box: Box) -> None:
     """A hook that fails after the fact is a warning: told by default, not with --log-level error."""
     box.spec["hooks"] = {"poststop": [{"path": "/bin/false"}]}
     log = f"{box.dir}/log"
-    assert box.run("true").stderr == "warning: error executing hook `/bin/false` (poststop, exit code: 1)\n"
+    assert box.run("true").stderr == "warning: poststop hook failed with exit code 1: `/bin/false`\n"
     p = box("--log-level=error", "--log", log, "run", "-b", box.bundle, "c")
     assert p.stderr == "" and os.path.getsize(log) == 0
     box("--log", log, "--log-format=json", "run", "-b", box.bundle, "c")

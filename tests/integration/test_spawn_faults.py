@@ -24,14 +24,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.integration.test_spawn_runtime import (  # noqa: F401 # fixtures
-    CAPS,
-    Box,
-    box,
-    holder,
-    own_cgroup,
-    runtime,
-)
+from tests.integration.test_spawn_runtime import own_cgroup
+from tests.support.box import CAPS, Box
 from tests.support.need import need
 
 FULL = os.environ.get("PODLIKE_FAULTS") == "all"
@@ -107,7 +101,7 @@ class Bench:
         parent = os.path.dirname(own_cgroup())
         self.cgroup = ""
         if os.access(f"/sys/fs/cgroup{parent}", os.W_OK) and parent != "/":
-            self.cgroup = f"{parent}/faults"
+            self.cgroup = f"{parent}/faults-{os.getpid()}"
         self.write_bundle()
         self.mounts = self.read_mounts()
 
@@ -533,3 +527,53 @@ def test_exec_is_killed(bench: Bench) -> None:
         bench.reap(keep=pid)
     bench.tidy("exec")
     finish(bench, tried)
+
+
+@pytest.mark.parametrize("words", ["create", "exec"])
+def test_without_memory(bench: Bench, words: str) -> None:
+    """Address space runs out (setrlimit), from too little to start the program up to enough for all."""
+    need(shutil.which("prlimit"), "no prlimit: install util-linux")
+    # It is to end while the document is read: before what matters comes much that does not.
+    bench.box.spec = {"annotations": {f"key{i}": "value" for i in range(1000)}, **bench.box.spec}
+    bench.box.write()
+    reference = reference_run(bench)
+    argv = command(bench, CREATE)
+    if words == "exec":
+        argv = ("exec", "--process", f"{bench.box.dir}/process.json", "c")
+        running(bench)
+        assert bench.call(*argv) == 0, bench.words()
+        reference = bench.report()
+    real = bench.box.enter
+    tried, succeeded, size = 0, 0, 1 << 20
+    while succeeded < 5:
+        what = f"{words}, with {size} bytes"
+        # The runtime is the last program that is held to it, so that the container's is not.
+        bench.box.enter = [*real, "prlimit", f"--as={size}:unlimited"]
+        code = bench.call(*argv)
+        bench.box.enter = real
+        size += (4 if FULL else 128) << 10
+        assert size < 64 << 20, bench.words()
+        if "error while loading shared libraries" in bench.words():
+            continue
+        tried += 1
+        succeeded += code == 0
+        if code != 0:
+            bench.check_words(what, code)
+            bench.check_report(what, [] if words == "create" else reference, whole=words == "create")
+        elif words == "exec":
+            bench.check_report(what, reference, whole=True)
+        if words == "create" and code != 0:
+            bench.check_clean(what)
+        elif words == "create":
+            with open(bench.pid_file) as f:
+                pid = int(f.read())
+            if started := bench.box("start", "c").stderr:
+                bench.bad(what, f"start says {started}")
+            if pid in bench.reap(10):
+                bench.bad(what, "the container does not end")
+            bench.check_report(what, reference, whole=True)
+        if words == "create":
+            bench.tidy(what)
+    bench.tidy(words)
+    print(f"{tried} sizes tried up to {size}, {len(bench.findings)} findings")
+    assert tried > succeeded and not bench.findings, "\n".join(bench.findings)

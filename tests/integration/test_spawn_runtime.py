@@ -73,10 +73,10 @@ def test_bad_ids(box: Box, bad: str) -> None:
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        (["nope"], 127, "executable file `nope` not found in $PATH: No such file or directory"),
-        (["/no/such"], 127, "executable file `/no/such` not found in $PATH: No such file or directory"),
-        (["/etc"], 126, "open executable: Permission denied"),
-        (["/plain"], 126, "open executable: Permission denied"),
+        (["nope"], 127, "executable file `nope` not found in $PATH: no such file or directory"),
+        (["/no/such"], 127, "executable file `/no/such` not found in $PATH: no such file or directory"),
+        (["/etc"], 126, "open executable: permission denied"),
+        (["/plain"], 126, "open executable: permission denied"),
     ],
 )
 def test_command_that_cannot_run(box: Box, args: list[str], code: int, words: str) -> None:
@@ -109,7 +109,7 @@ def test_missing_interpreter_is_told_by_start(box: Box) -> None:
     p = box("start", "c")
     assert p.returncode == 127
     assert (
-        p.stderr == "exec container process (missing dynamic library?) `/script`: No such file or directory\n"
+        p.stderr == "exec container process (missing dynamic library?) `/script`: no such file or directory\n"
     )
     assert reap(pid) == 127
 
@@ -648,8 +648,8 @@ def test_exec_process_file(box: Box) -> None:
 @pytest.mark.parametrize(
     ("command", "code", "words"),
     [
-        ("nope", 127, "executable file `nope` not found in $PATH: No such file or directory"),
-        ("/etc", 126, "open executable: Permission denied"),
+        ("nope", 127, "executable file `nope` not found in $PATH: no such file or directory"),
+        ("/etc", 126, "open executable: permission denied"),
     ],
 )
 def test_exec_of_what_cannot_run(box: Box, command: str, code: int, words: str) -> None:

@@ -16,13 +16,6 @@ import pytest
 
 from tests.support.box import Box, Console
 
-
-@pytest.fixture
-def any_box(request: pytest.FixtureRequest) -> Box:
-    box: Box = request.getfixturevalue("root_box" if os.geteuid() == 0 else "box")
-    return box
-
-
 SWAP = """
 import ctypes, sys
 rename = ctypes.CDLL(None).renameat2

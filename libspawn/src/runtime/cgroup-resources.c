@@ -62,7 +62,12 @@ static int refuse(const struct jv *up, const char *key, spawn_error *e)
 {
         struct jv v = jv_key(up, key);
 
-        if (v.obj == NULL || (json_object_is_type(v.obj, json_type_boolean) && !json_object_get_boolean(v.obj)))
+        /* docker's update sends all that it knows, with 0 for what is not set. */
+        bool unset = strncmp(key, "kernel", 6) == 0 && v.obj != NULL && json_object_is_type(v.obj, json_type_int) &&
+                     json_object_get_int64(v.obj) == 0;
+
+        if (v.obj == NULL || unset ||
+            (json_object_is_type(v.obj, json_type_boolean) && !json_object_get_boolean(v.obj)))
                 return 0;
         return jv_err(&v, e, "cgroup v2 has no such setting, leave it out");
 }
@@ -107,7 +112,7 @@ static int memory(const struct jv *res, struct cgroup_settings *s, spawn_error *
         }
         if (r >= 0)
                 r = memory_swap(&m, s, has_limit, limit, e);
-        if (r >= 0 && (r = jv_int(&m, "reservation", -1, INT64_MAX, &low, e)) > 0) {
+        if (r >= 0 && (r = jv_int(&m, "reservation", -1, INT64_MAX, &low, e)) > 0 && low != 0) {
                 at = jv_key(&m, "reservation");
                 r = add_limit(s, &at, "memory", "memory.low", low, e);
         }

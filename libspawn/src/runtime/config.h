@@ -173,6 +173,9 @@ int config_mounts(const struct jv *root, struct config *c, spawn_error *e);
 int config_scheduler(const struct jv *process, struct oci_scheduler *ret, spawn_error *e);
 int config_io_priority(const struct jv *process, struct oci_process *ret, spawn_error *e);
 int config_affinity(const struct jv *process, struct arena *a, struct oci_process *ret, spawn_error *e);
+/* Names of the i-th mode and flag of a memory policy, NULL after the last (podlike-spawn features). */
+const char *memory_mode_name(size_t i);
+const char *memory_flag_name(size_t i);
 int config_memory_policy(const struct jv *lin, struct arena *a, struct oci_memory_policy *ret, spawn_error *e);
 /* config-devices.c */
 int config_devices(const struct jv *lin, struct config *c, spawn_error *e);

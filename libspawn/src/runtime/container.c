@@ -394,9 +394,9 @@ static int run_host_hooks(struct creation *c, spawn_error *e)
         int r = json == NULL ? spawn_err(e, ENOMEM, "hooks", "out of memory") : hooks_open(&c->config.hooks, e);
 
         if (r == 0)
-                r = hooks_run(&c->config.hooks, HOOK_PRESTART, json, NULL, e);
+                r = hooks_run(&c->config.hooks, HOOK_PRESTART, json, c->rt->log, e);
         if (r == 0)
-                r = hooks_run(&c->config.hooks, HOOK_CREATE_RUNTIME, json, NULL, e);
+                r = hooks_run(&c->config.hooks, HOOK_CREATE_RUNTIME, json, c->rt->log, e);
         hooks_close(&c->config.hooks);
         return r;
 }

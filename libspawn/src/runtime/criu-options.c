@@ -17,23 +17,25 @@
 
 int criu_find(const struct runtime *rt, char ret[PATH_MAX], spawn_error *e)
 {
-        const char *path = getenv("PATH"), *dir;
+        const char *path = getenv("PATH"), *name = rt->criu != NULL ? rt->criu : "criu";
+        const char *dir = path != NULL ? path : "/usr/sbin:/usr/bin:/sbin:/bin";
+        char full[PATH_MAX];
 
-        if (rt->criu != NULL && strchr(rt->criu, '/') != NULL) {
-                (void) snprintf(ret, PATH_MAX, "%s", rt->criu);
-                return access(ret, X_OK) == 0 ? 0 : fail_errno(e, "criu", "run `%s`", rt->criu);
-        }
-        for (dir = path != NULL ? path : "/usr/sbin:/usr/bin:/sbin:/bin"; *dir != '\0'; dir += *dir == ':') {
+        if (strchr(name, '/') != NULL)
+                dir = ":"; /* the name says where */
+        for (; *dir != '\0'; dir += *dir == ':') {
                 size_t len = strcspn(dir, ":");
+                int n = snprintf(full, sizeof(full), "%.*s%s%s", (int) len, dir, len > 0 ? "/" : "", name);
 
-                if (snprintf(ret, PATH_MAX, "%.*s/%s", (int) len, dir, rt->criu != NULL ? rt->criu : "criu") <
-                            PATH_MAX &&
-                    access(ret, X_OK) == 0)
+                if (n < (int) sizeof(full) && access(full, X_OK) == 0) {
+                        memcpy(ret, full, (size_t) n + 1);
                         return 0;
+                }
                 dir += len;
         }
-        return spawn_err(e, ENOENT, "criu", "the program `%s` is not installed: install the package criu",
-                         rt->criu != NULL ? rt->criu : "criu");
+        if (strchr(name, '/') != NULL)
+                return fail_errno(e, "criu", "run `%s`", name);
+        return spawn_err(e, ENOENT, "criu", "the program `%s` is not installed: install the package criu", name);
 }
 
 static int choose(const char *option, const char *value, const char *const *names, size_t n, spawn_error *e)

@@ -64,8 +64,7 @@ static _Noreturn void hook_failed(int report_fd, int code)
         _exit(code);
 }
 
-static _Noreturn void hook_child(const struct oci_hooks *all, const struct oci_hook *h, int state_fd, int report_fd,
-                                 const char *cwd)
+static _Noreturn void hook_child(const struct oci_hooks *all, const struct oci_hook *h, int state_fd, int report_fd)
 {
         char *fallback[] = {(char *) (uintptr_t) h->path, NULL};
         char *const *argv = h->args.n > 0 ? (char *const *) h->args.v : fallback;
@@ -73,7 +72,7 @@ static _Noreturn void hook_child(const struct oci_hooks *all, const struct oci_h
         process_reset_signals();
         if ((all->out_fd > 0 && dup2(all->out_fd, 1) < 0) || (all->err_fd > 0 && dup2(all->err_fd, 2) < 0))
                 hook_failed(report_fd, 126);
-        if (dup2(state_fd, 0) < 0 || cloexec_from(3) < 0 || (cwd != NULL && chdir(cwd) < 0))
+        if (dup2(state_fd, 0) < 0 || cloexec_from(3) < 0)
                 hook_failed(report_fd, 126);
         (void) execve(h->path, argv, h->env.v != NULL ? (char *const *) h->env.v : environ);
         hook_failed(report_fd, 127);
@@ -106,7 +105,7 @@ static int wait_hook(const struct oci_hook *h, pid_t *pid, int *ret_status, spaw
 }
 
 static int run_one(const struct oci_hooks *all, const struct oci_hook *h, const char *kind, const char *state_json,
-                   const char *cwd, spawn_error *e)
+                   spawn_error *e)
 {
         int status, r, why = 0, pair[2];
 
@@ -120,7 +119,7 @@ static int run_one(const struct oci_hooks *all, const struct oci_hook *h, const 
         if (pid < 0)
                 return fail_errno(e, "hooks", "fork for hook `%s`", h->path);
         if (pid == 0)
-                hook_child(all, h, state, report_in, cwd);
+                hook_child(all, h, state, report_in);
         r = wait_hook(h, &pid, &status, e);
         if (r < 0)
                 return r;
@@ -139,18 +138,19 @@ static int run_one(const struct oci_hooks *all, const struct oci_hook *h, const 
         return 0;
 }
 
-int hooks_run(const struct oci_hooks *h, int kind, const char *state_json, const char *cwd, spawn_error *e)
+int hooks_run(const struct oci_hooks *h, int kind, const char *state_json, const struct log *log, spawn_error *e)
 {
         for (size_t i = 0; i < h->n[kind]; i++) {
                 spawn_error local = {0};
-                int r = run_one(h, &h->v[kind][i], hook_names[kind], state_json, cwd,
-                                kind == HOOK_POSTSTOP ? &local : e);
+
+                log_debug(log, "hook: %s `%s`", hook_names[kind], h->v[kind][i].path);
+                int r = run_one(h, &h->v[kind][i], hook_names[kind], state_json, kind == HOOK_POSTSTOP ? &local : e);
 
                 if (r < 0 && kind != HOOK_POSTSTOP)
                         return r;
                 /* runtime.md, "Lifecycle", 13: the others and the deletion go on as if it had succeeded. */
                 if (r < 0)
-                        dprintf(2, "warning: %s\n", local.text);
+                        log_warning(log, "%s", local.text);
         }
         return 0;
 }

@@ -130,7 +130,7 @@ static int run_hooks(struct init *i, int kind, const char *status, spawn_error *
         json = state_oci_json(i->state, status, getpid(), false);
         if (json == NULL)
                 return spawn_err(e, ENOMEM, "hooks", "out of memory");
-        return hooks_run(&i->config->hooks, kind, json, NULL, e);
+        return hooks_run(&i->config->hooks, kind, json, i->log, e);
 }
 
 /* Does: createRuntime hooks (in the parent), createContainer hooks (here). Needs: mounts done, root not changed. */

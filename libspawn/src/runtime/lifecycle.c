@@ -22,7 +22,8 @@
 #include "util.h"
 
 /* Hooks of one kind from the configuration that was copied at creation. */
-static int run_hooks(int dir_fd, const struct state *s, int kind, const char *status, spawn_error *e)
+static int run_hooks(const struct runtime *rt, int dir_fd, const struct state *s, int kind, const char *status,
+                     spawn_error *e)
 {
         struct config c;
         char *json;
@@ -35,7 +36,7 @@ static int run_hooks(int dir_fd, const struct state *s, int kind, const char *st
                 json = state_oci_json(s, status, kind == HOOK_POSTSTOP ? 0 : s->pid, false);
                 r = json == NULL ? spawn_err(e, ENOMEM, "hooks", "out of memory") : hooks_open(&c.hooks, e);
                 if (r == 0)
-                        r = hooks_run(&c.hooks, kind, json, NULL, e);
+                        r = hooks_run(&c.hooks, kind, json, rt->log, e);
                 hooks_close(&c.hooks);
                 free(json);
         }
@@ -47,7 +48,7 @@ static int run_hooks(int dir_fd, const struct state *s, int kind, const char *st
 static bool is_being_created(int dir, int r, const struct state *s)
 {
         if (r == 0)
-                return state_status(dir, s) == STATUS_CREATING;
+                return s->pid == 0 && state_status(dir, s) == STATUS_CREATING;
         if (r != -ENOENT || flock(dir, LOCK_SH | LOCK_NB) == 0) {
                 (void) flock(dir, LOCK_UN);
                 return false;
@@ -154,7 +155,7 @@ static int start(const struct runtime *rt, const char *id, bool beside, spawn_er
                 (void) unlinkat(dir, "start", 0);
                 log_debug(rt->log, "container `%s` runs its program", id);
                 await_ready(notify, &s, beside);
-                r = run_hooks(dir, &s, HOOK_POSTSTART, "running", e);
+                r = run_hooks(rt, dir, &s, HOOK_POSTSTART, "running", e);
                 destroy = r < 0;
                 if (r < 0 && strcmp(e->stage, "hooks") != 0)
                         (void) fail_wrap(e, r, "run the poststart hooks of container `%s`", id);
@@ -236,7 +237,7 @@ static int delete_steps(const struct runtime *rt, int dir, const struct state *s
         r = cgroup_destroy(rt, s, e);
         if (r < 0)
                 return r;
-        if (run_hooks(dir, s, HOOK_POSTSTOP, "stopped", &hook) < 0)
+        if (run_hooks(rt, dir, s, HOOK_POSTSTOP, "stopped", &hook) < 0)
                 log_warning(rt->log, "%s", hook.text);
         return state_remove(rt, s->id, e);
 }

@@ -262,7 +262,8 @@ int op_filesystem(const struct op *op, struct builder *b, spawn_error *e)
         if (strcmp(m->type, "cgroup") == 0)
                 data = without_v1(data, kept, sizeof(kept));
         if (tmpfs || strcmp(type, "devpts") == 0)
-                data = lsm_mount_data(b->config->mount_label, data, labelled, sizeof(labelled));
+                data = lsm_mount_data(config_annotation(b->config, "run.oci.mount_context_type"),
+                                      b->config->mount_label, data, labelled, sizeof(labelled));
         _cleanup_close_ int target = open_target(op, b, type, &made, e);
         if (target < 0)
                 return target;

@@ -136,11 +136,13 @@ static const char *path_of(const struct oci_process *p)
 
 static int executable_error(const char *name, int r, spawn_error *e)
 {
-        /* These words are an interface: engines make exit codes 126 and 127 of them. */
+        /* These words are an interface: engines make exit codes 126 and 127 of them. podman does not mind the case of
+         * letters, docker looks for Go's, which are small. */
         if (r == -ENOENT || r == -ENOTDIR)
-                return fail_code(e, ENOENT, "executable", "executable file `%s` not found in $PATH", name);
+                return spawn_err(e, ENOENT, "executable",
+                                 "executable file `%s` not found in $PATH: no such file or directory", name);
         if (r == -EACCES || r == -EPERM)
-                return spawn_err(e, EACCES, "executable", "exec `%s`: open executable: %s", name, strerror(EACCES));
+                return spawn_err(e, EACCES, "executable", "exec `%s`: open executable: permission denied", name);
         return fail_code(e, r, "executable", "exec `%s`: open executable", name);
 }
 
@@ -244,7 +246,9 @@ int process_exec(const struct oci_process *p, const char *path, const char *cons
 {
         (void) execve(path, (char *const *) p->args.v, (char *const *) env);
         if (errno == ENOENT)
-                return fail_errno(e, "exec", "exec container process (missing dynamic library?) `%s`", path);
+                return spawn_err(e, ENOENT, "exec",
+                                 "exec container process (missing dynamic library?) `%s`: no such file or directory",
+                                 path);
         return fail_errno(e, "exec", "exec container process `%s`", path);
 }
 

@@ -78,9 +78,7 @@ int cmd_run_container(const struct runtime *rt, struct create_options *o, bool d
                 return r;
         if (!detach)
                 wait_hold_signals();
-        if (o->restore != NULL)
-                r = 0;
-        else
+        if (o->restore == NULL)
                 r = detach ? container_start(rt, o->id, e) : container_start_attended(rt, o->id, e);
         if (r < 0) {
                 (void) container_delete(rt, o->id, true, NULL);

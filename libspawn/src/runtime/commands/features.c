@@ -86,7 +86,10 @@ static void add_linux(struct json_object *doc)
         add_bool(add_object(lin, "apparmor"), "enabled", true);
         add_bool(add_object(lin, "selinux"), "enabled", true);
         add_bool(add_object(lin, "intelRdt"), "enabled", false);
-        add_bool(add_object(lin, "netDevices"), "enabled", false);
+        add_bool(add_object(lin, "netDevices"), "enabled", true);
+        o = add_object(lin, "memoryPolicy");
+        add_names(o, "modes", memory_mode_name);
+        add_names(o, "flags", memory_flag_name);
         add_bool(add_object(add_object(lin, "mountExtensions"), "idmap"), "enabled", true);
 }
 

@@ -21,8 +21,8 @@ const struct command commands[] = {
         {"features", "features", "print what is supported, as JSON", cmd_features, false},
         {"kill", "kill [OPTION]... ID [SIGNAL]", "send a signal (TERM) to a container", cmd_kill, false},
         {"list", "list [OPTION]...", "print the containers", cmd_list, false},
-        {"mounts", "mounts add|remove ID FILE", "mount in a running container what FILE says, or unmount it", cmd_mounts,
-         true},
+        {"mounts", "mounts add|remove ID FILE", "mount in a running container what FILE says, or unmount it",
+         cmd_mounts, true},
         {"pause", "pause ID", "freeze all processes of a container", cmd_pause, false},
         {"ps", "ps [OPTION]... ID", "print the processes of a container", cmd_ps, false},
         {"restore", "restore [OPTION]... ID", "make a container from what checkpoint has saved, with CRIU", cmd_restore,
@@ -167,6 +167,13 @@ static void tell_command(const struct runtime *rt, const struct command *c)
                   managers[rt->cgroups], rt->rootless ? "rootless" : "with root's rights");
 }
 
+/* The lines that crun has, which engines show and scripts search: where the state is, and what is built in. */
+static void print_version(const struct globals *g)
+{
+        printf("podlike-spawn version %s\nrundir: %s\nspec: %s\n", PODLIKE_VERSION, g->rt.root, OCI_VERSION);
+        (void) puts("+SYSTEMD +SELINUX +APPARMOR +CAP +SECCOMP +EBPF +CRIU +JSON_C");
+}
+
 static int run(struct globals *g, int argc, char **argv, spawn_error *e)
 {
         const struct option_def *table = global_options(g);
@@ -179,17 +186,17 @@ static int run(struct globals *g, int argc, char **argv, spawn_error *e)
         r = args_parse(table, argc, argv, true, &n, e);
         if (r < 0)
                 return r;
-        if (g->version) {
-                printf("podlike-spawn version %s\nspec: %s\n", PODLIKE_VERSION, OCI_VERSION);
-                return 0;
-        }
-        if (g->help || n == 0) {
+        if (!g->version && (g->help || n == 0)) {
                 print_help(table);
                 return g->help ? 0 : fail_text(e, "usage", "give a command");
         }
         r = settle(g, e);
         if (r < 0)
                 return r;
+        if (g->version) {
+                print_version(g);
+                return 0;
+        }
         for (const struct command *c = commands; c->name != NULL; c++) {
                 if (strcmp(c->name, argv[1]) != 0)
                         continue;
