@@ -70,6 +70,7 @@ def take_down(engine: Engine, container: Container) -> None:
     if container.state.phase not in ("starting", "started"):
         return
     now = query.status(engine, container)
+    lost_output = query.log_error(engine, container.id)
     collect([lambda: _stop_helpers(container),
              lambda: runtime_of(engine, container).delete(container.id),
              lambda: remove_leftovers(engine, container.id, container.state.cgroup, keep_exit=True)],
@@ -78,7 +79,7 @@ def take_down(engine: Engine, container: Container) -> None:
     if s.phase == "starting" and now.state != "exited":
         s.phase = "created" if not s.finished_at else "exited"
     else:
-        s.phase, s.exit_code, s.oom_killed, s.error = "exited", now.exit_code, now.oom_killed, now.error
+        s.phase, s.exit_code, s.oom_killed, s.error = "exited", now.exit_code, now.oom_killed, now.error or lost_output
         s.finished_at = now.finished_at or time.time()
         engine.containers.record_exit(container.id, s.exit_code, s.finished_at)
     s.pid = s.start_time = s.conmon_pid = s.conmon_start_time = 0
