@@ -136,10 +136,9 @@ def remove_leftovers(engine: Engine, cid: str, cgroup_path: str = "", *, keep_ex
              lambda: spawn.umount(f"{bundle}/shm"),
              lambda: spawn.netns_unpin(f"{roots.netns}/{cid}"),
              lambda: None if keep_exit else _unlink(f"{roots.exits}/{cid}"),
-             lambda: remove_tree(bundle)],
+             lambda: remove_tree(bundle),
+             lambda: spawn.cgroup_remove(cgroup.ROOT + cgroup_path) if cgroup_path else None],
             what=f"clean up container {cid[:12]}")
-    if cgroup_path:
-        cgroup.remove(cgroup_path)
 
 
 def find_and_cleanup(engine: Engine, cid: str, *, remove: bool) -> None:

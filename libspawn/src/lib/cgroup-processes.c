@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "cgroup.h"
+#include "cgroup-dirs.h"
 #include "fail.h"
 #include "io.h"
 #include "util.h"
