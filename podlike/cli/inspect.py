@@ -101,7 +101,22 @@ def _print(call: Call, docs: "list[Any]") -> None:
     for doc in docs:
         if isinstance(doc, ImageDocument):
             doc["Config"] = {**_IMAGE_CONFIG, **doc["Config"]}
-        format_document(call, as_structs(doc), text)
+        format_document(call, _with_go_names(as_structs(doc)), text)
+
+
+def _with_go_names(doc: "Any") -> "Any":
+    """Templates know some fields of a container by other names than its JSON does."""
+    from podlike.spec.govalues import View
+
+    state, config = doc.get("State"), doc.get("Config")
+    if state and "Status" in state:
+        doc["State"] = View({**state, "Healthcheck": state.get("Health"), "Health": state.get("Health")}, state)
+    if config and "HealthcheckMaxLogCount" in config:
+        doc["Config"] = View({**config, "HealthMaxLogCount": config["HealthcheckMaxLogCount"],
+                              "HealthMaxLogSize": config["HealthcheckMaxLogSize"],
+                              "Healthcheck": config.get("Healthcheck"),
+                              "StartupHealthCheck": config.get("StartupHealthCheck")}, config)
+    return doc
 
 
 def as_structs(doc: "Any", key: str = "") -> "Any":

@@ -7,6 +7,7 @@ import time
 from podlike import log, procs
 from podlike.engine import query
 from podlike.engine.core import Engine
+from podlike.engine.tending import hold
 from podlike.errors import InUseError, NotFoundError, PodlikeError
 from podlike.locks import Lock
 from podlike.runtime import cgroup
@@ -45,7 +46,7 @@ def cleanup(engine: Engine, container: Container, *, remove: bool = False) -> No
             remove_leftovers(engine, container.id)
             lock.release(remove=True)
             return
-        if query.process_of(engine, fresh)[0]:
+        if query.process_of(engine, fresh)[0] or query.status(engine, fresh).state == "restarting":
             return
         take_down(engine, fresh)
         if remove:
@@ -79,7 +80,11 @@ def take_down(engine: Engine, container: Container) -> None:
         s.phase = "created" if not s.finished_at else "exited"
     else:
         s.phase, s.exit_code, s.oom_killed, s.error = "exited", now.exit_code, now.oom_killed, now.error
-        s.finished_at = now.finished_at or time.time()
+        s.started_at, s.finished_at = now.started_at, now.finished_at or time.time()
+        s.end, s.health, s.health_streak = now.end, now.health, now.streak
+        if s.tended:
+            s.restarts = now.restarts
+            s.stopped_by_user = s.stopped_by_user or _ended_by_health(container)
         engine.containers.record_exit(container.id, s.exit_code, s.finished_at)
     s.pid = s.start_time = s.conmon_pid = s.conmon_start_time = 0
     s.helpers, s.execs, s.cgroup, s.netns = [], [], "", ""
@@ -87,8 +92,14 @@ def take_down(engine: Engine, container: Container) -> None:
     _unlink(f"{engine.roots.exits}/{container.id}")  # now that its code is recorded
 
 
+def _ended_by_health(container: Container) -> bool:
+    """Podman counts an end by --health-on-failure=kill or stop as one by the user."""
+    return container.state.end == "health" and container.spec.health_on_failure in ("kill", "stop")
+
+
 def kill_now(engine: Engine, container: Container) -> None:
-    """Under the container's lock: SIGKILL everything of a container and wait until it is gone."""
+    """Under the container's lock: SIGKILL everything of a container and wait until it is gone for good."""
+    hold(engine, container)
     pid, started = query.process_of(engine, container)
     if pid:
         procs.send_signal(pid, started, signal.SIGKILL)
@@ -150,7 +161,7 @@ def find_and_cleanup(engine: Engine, cid: str, *, remove: bool) -> None:
         remove_leftovers(engine, cid)
         return
     cleanup(engine, container, remove=remove)
-    if not remove and container.spec.restart_policy:
+    if not remove and container.spec.restart_policy and not container.state.tended:
         from podlike.engine.restart import restart_if_wanted
 
         restart_if_wanted(engine, container.id)

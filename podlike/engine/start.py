@@ -5,6 +5,7 @@ the runtime makes the container; it is waited for only before the container's pr
 """
 
 import os
+import signal
 import sys
 import time
 
@@ -15,14 +16,24 @@ from podlike.engine.cleanup import await_exit_file, cleanup, delete, kill_now, l
 from podlike.engine.core import Engine
 from podlike.engine.logs import log_path
 from podlike.engine.network import Network
-from podlike.engine.restart import has_policy
 from podlike.engine.rootfs import mount_rootfs
+from podlike.engine.stop import ends
+from podlike.engine.tending import (
+    has_policy,
+    hold,
+    is_ours,
+    needs_tending,
+    notify_socket,
+    refuse_without_our_monitor,
+    start_program,
+)
 from podlike.errors import ConflictError
 from podlike.locks import Lock
 from podlike.paths import ensure_private_dir, libexec
 from podlike.runtime import attach as attaching
 from podlike.runtime import cgroup
 from podlike.runtime.monitor import Monitor, MonitorRequest, launch
+from podlike.runtime.oci import failure_from_words
 from podlike.spec.attach import Attach
 from podlike.store.containers import Container, RunState
 from podlike.store.trees import remove_tree
@@ -30,6 +41,11 @@ from podlike.store.trees import remove_tree
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
+    from typing import Final
+
+# What the keyboard and an ending session send.
+_ENDING: "Final" = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
 class Started:
@@ -88,7 +104,7 @@ def _ready_to_start(engine: Engine, container: Container) -> Container | None:
     if state in ("paused", "stopping", "removing"):
         raise ConflictError(f"start container {fresh.name}: it is {state}: container state improper",
                             hint="Unpause it." if state == "paused" else "Wait until it has ended and try again.")
-    if state == "initialized":
+    if state in ("initialized", "restarting"):
         kill_now(engine, fresh)
     take_down(engine, fresh)
     return fresh
@@ -128,7 +144,11 @@ def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> St
 
 def _fresh_state(engine: Engine, container: Container) -> RunState:
     parent = None if container.spec.cgroups == "disabled" else container.spec.cgroup_parent or cgroup.delegated_parent()
-    return RunState(phase="starting", boot_id=query.this_boot(), restarts=container.state.restarts,
+    conmon = conmon_path(engine)
+    refuse_without_our_monitor(container.spec, conmon)
+    tended = is_ours(conmon) and needs_tending(container.spec)
+    return RunState(phase="starting", boot_id=query.this_boot(), tended=tended,
+                    restarts=0 if tended else container.state.restarts,
                     started_at=container.state.started_at, finished_at=container.state.finished_at,
                     exit_code=container.state.exit_code,
                     cgroup=f"{parent.rstrip('/')}/podlike-{container.id}" if parent else "")
@@ -144,15 +164,39 @@ def _go(engine: Engine, started: Started, attach: Attach | None, network: Networ
     bundle = engine.roots.bundle(container.id)
     if attach is not None:
         started.socket = attaching.connect(bundle)
-        started.relay = attaching.Relay(started.socket, attach, bundle=bundle,
-                                        on_signal=procs.sender(state.pid, state.start_time))
+        started.relay = attaching.Relay(started.socket, attach, bundle=bundle, on_signal=_signal_sender(engine, container))
         started.relay.enter()
     network.wait_ready()
     write_network_files(engine, container, network)
     state.phase, state.started_at = "started", time.time()
     # Recorded first: should we die now, everybody sees a process that runs, and the monitor knows its end.
     engine.containers.save_state(container)
-    runtime_of(engine, container).start(container.id)
+    _start_program(engine, container)
+
+
+def _start_program(engine: Engine, container: Container) -> None:
+    """Raises: RuntimeFailure and its kin."""
+    runtime = runtime_of(engine, container)
+    if not container.state.tended:
+        runtime.start(container.id)
+        return
+    words = start_program(engine, container)
+    if words is not None:
+        raise failure_from_words(words, runtime=runtime.name)
+
+
+def _signal_sender(engine: Engine, container: Container) -> "Callable[[int], None]":
+    """A function that passes on a signal that the user sent us."""
+    state = container.state
+    if not state.tended:
+        return procs.sender(state.pid, state.start_time)
+
+    def send(signum: int) -> None:
+        if signum in _ENDING or ends(container, signum):
+            hold(engine, container)  # nobody who presses ctrl-c wants to see it start again
+        procs.send_signal(*query.process_of(engine, container), signum)
+
+    return send
 
 
 def _monitor_request(engine: Engine, container: Container, attach: Attach | None, network: Network) -> MonitorRequest:
@@ -164,6 +208,12 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
         args.append("-t")
     if spec.stdin_open:
         args.append("-i")
+    if is_ours(conmon_path(engine)):
+        args += ["--state-file", f"{bundle}/state"]
+    if container.state.tended:
+        args += ["--orders", f"{bundle}/orders"]
+    if notify_socket(spec) and spec.sdnotify in ("", "container"):
+        args += ["--sdnotify-socket", notify_socket(spec)]
     if spec.timeout:
         args += ["-T", str(spec.timeout)]
     exit_command = [sys.executable, "-m", "podlike", "--root", roots.data, "--runroot", roots.run, "container", "cleanup"]
@@ -216,8 +266,8 @@ def _follow(engine: Engine, started: Started) -> int | None:
     if code is None:
         log.warning(f"the monitor of {container.name} was killed: its exit code is unknown")
         code = query.UNWATCHED_EXIT
-    if has_policy(container.spec):
-        return code  # the monitor's exit command cleans up and starts it again
+    if has_policy(container.spec) and not container.state.tended:
+        return code  # conmon's: the monitor's exit command cleans up and starts it again
     cleanup(engine, container, remove=container.spec.remove)
     started.monitor.cleaned_up()
     return code
