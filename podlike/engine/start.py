@@ -5,7 +5,6 @@ the runtime makes the container; it is waited for only before the container's pr
 """
 
 import os
-import signal
 import sys
 import time
 
@@ -17,10 +16,9 @@ from podlike.engine.core import Engine
 from podlike.engine.logs import log_path
 from podlike.engine.network import Network
 from podlike.engine.rootfs import mount_rootfs
-from podlike.engine.stop import ends
+from podlike.engine.stop import sender
 from podlike.engine.tending import (
     has_policy,
-    hold,
     is_ours,
     needs_tending,
     notify_socket,
@@ -41,11 +39,6 @@ from podlike.store.trees import remove_tree
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
-    from typing import Final
-
-# What the keyboard and an ending session send.
-_ENDING: "Final" = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
 class Started:
@@ -164,7 +157,7 @@ def _go(engine: Engine, started: Started, attach: Attach | None, network: Networ
     bundle = engine.roots.bundle(container.id)
     if attach is not None:
         started.socket = attaching.connect(bundle)
-        started.relay = attaching.Relay(started.socket, attach, bundle=bundle, on_signal=_signal_sender(engine, container))
+        started.relay = attaching.Relay(started.socket, attach, bundle=bundle, on_signal=sender(engine, container))
         started.relay.enter()
     network.wait_ready()
     write_network_files(engine, container, network)
@@ -183,20 +176,6 @@ def _start_program(engine: Engine, container: Container) -> None:
     words = start_program(engine, container)
     if words is not None:
         raise failure_from_words(words, runtime=runtime.name)
-
-
-def _signal_sender(engine: Engine, container: Container) -> "Callable[[int], None]":
-    """A function that passes on a signal that the user sent us."""
-    state = container.state
-    if not state.tended:
-        return procs.sender(state.pid, state.start_time)
-
-    def send(signum: int) -> None:
-        if signum in _ENDING or ends(container, signum):
-            hold(engine, container)  # nobody who presses ctrl-c wants to see it start again
-        procs.send_signal(*query.process_of(engine, container), signum)
-
-    return send
 
 
 def _monitor_request(engine: Engine, container: Container, attach: Attach | None, network: Network) -> MonitorRequest:

@@ -12,6 +12,14 @@ from podlike.errors import ConflictError
 from podlike.spec import signals
 from podlike.store.containers import Container
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
+
+# What the keyboard and an ending session send.
+_ENDING: "Final" = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+
 
 def stop(engine: Engine, container: Container, *, timeout: int | None = None) -> bool:
     """Send the stop signal, then SIGKILL after timeout seconds (None: the container's own, negative: never).
@@ -78,6 +86,20 @@ def kill(engine: Engine, container: Container, signum: int) -> None:
 def ends(container: Container, signum: int) -> bool:
     """Whoever sends what `stop` sends wants it stopped: no restart policy brings it up again."""
     return signum in (signal.SIGKILL, signals.parse(container.spec.stop_signal or "TERM"))
+
+
+def sender(engine: Engine, container: Container) -> "Callable[[int], None]":
+    """A function that passes a signal of the user's on to the container's process, whichever that is by then."""
+    state = container.state
+    if not state.tended:
+        return procs.sender(state.pid, state.start_time)
+
+    def send(signum: int) -> None:
+        if signum in _ENDING or ends(container, signum):
+            hold(engine, container)  # who presses ctrl-c does not want to see it start again
+        procs.send_signal(*query.process_of(engine, container), signum)
+
+    return send
 
 
 def pause(engine: Engine, container: Container) -> None:

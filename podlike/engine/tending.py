@@ -7,6 +7,7 @@ check, a service manager to notify. docs/ARCHITECTURE.md, "Tended containers", i
 import json
 import os
 
+from podlike import procs
 from podlike.engine.core import Engine
 from podlike.errors import ConflictError, UsageError
 from podlike.files import write_text
@@ -122,8 +123,11 @@ def hold(engine: Engine, container: Container) -> None:
 
     Without a monitor to tell there is none that could restart it.
     """
-    if container.state.tended:
-        ask(engine.roots.bundle(container.id), "hold", timeout=_HOLD_SECONDS)
+    if not container.state.tended:
+        return
+    # One that was stopped reads this before it goes on.
+    limit = _HOLD_SECONDS if procs.state_of(container.state.conmon_pid) not in "Tt" else 0.0
+    ask(engine.roots.bundle(container.id), "hold", timeout=limit)
 
 
 def run_check(engine: Engine, container: Container) -> str:

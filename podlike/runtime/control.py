@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 _ANSWER_LIMIT: "Final" = 4096
+_CONNECT_SECONDS: "Final" = 10.0
 
 
 def ask(bundle: str, request: str, *, timeout: float | None = None) -> str | None:
@@ -24,9 +25,10 @@ def ask(bundle: str, request: str, *, timeout: float | None = None) -> str | Non
         return None
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as sock:
-            sock.settimeout(timeout)
+            sock.settimeout(_CONNECT_SECONDS)  # a monitor that is stopped takes only so many
             sock.connect(f"/proc/self/fd/{fd}/control")
             sock.send(request.encode())
+            sock.settimeout(timeout)
             return sock.recv(_ANSWER_LIMIT).decode(errors="replace") or None
     except OSError:
         return None
