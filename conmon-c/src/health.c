@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/vfs.h>
 
@@ -168,10 +167,12 @@ static void check_over(struct check *c)
         struct health *h = &c->m->health;
         enum health_action action = ACTION_NONE;
 
-        if (c->code != 0 && (!h->running || (c->code == 128 + SIGKILL && is_ending(h->m->container_pid))))
+        if (c->code != 0 && (!h->running || is_ending(h->m->container_pid))) {
                 h->state.status = HEALTH_STOPPED;
-        else
+                h->requested = false;
+        } else {
                 action = health_judge(&h->state, h->orders, c->code == 0, in_start_period(h));
+        }
         log_check(h, c);
         tell(h);
         answer(h, c, action != ACTION_NONE);

@@ -32,9 +32,11 @@ def wait(engine: Engine, container: Container, *, conditions: "tuple[str, ...]" 
             code = engine.containers.exit_code(container.id)
             return code if stopped and code is not None else -1
         state = query.status(engine, now)
+        seen = state.restarts if seen is None else seen
         if state.state in others or (state.health and state.health in others):
             return -1
-        seen = state.restarts if seen is None else seen
+        if "running" in others and state.restarts > seen:
+            return -1  # it ran between two looks
         # An end that a restart follows is an end too.
         if stopped and (state.state in ("exited", "removing", "restarting") or state.restarts > seen):
             return state.exit_code

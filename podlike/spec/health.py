@@ -118,8 +118,7 @@ def complete(spec: ContainerSpec, image: "Mapping[str, Any]") -> None:
         spec.health = None
     if spec.health is None:
         if spec.health_on_failure:
-            raise UsageError(f"cannot set on-failure action to {spec.health_on_failure} without a health check",
-                             hint="Give --health-cmd too.")
+            raise UsageError(f"cannot set on-failure action to {spec.health_on_failure} without a health check")
         if spec.startup_health is not None:
             raise UsageError("cannot set a startup healthcheck when there is no regular healthcheck: invalid argument",
                              hint="Give --health-cmd too.")
