@@ -45,8 +45,12 @@ static char *end_line(const struct record *r)
 /* One line whatever is in it. */
 static char *error_line(const char *error)
 {
-        char *line = error && *error ? format("error %s\n", error) : strdup("");
+        size_t len = error ? strlen(error) : 0;
+        char *line;
 
+        while (len > 0 && error[len - 1] == '\n')
+                len--;
+        line = len > 0 ? format("error %.*s\n", (int) len, error) : strdup("");
         for (char *p = line; p && *p && p[1]; p++)
                 if (*p == '\n')
                         *p = ' ';

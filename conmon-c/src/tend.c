@@ -263,6 +263,15 @@ static void delete_container(struct monitor *m)
         m->exit_code = code;
 }
 
+/* What the old container has written goes where it belongs; what clients write waits for the new one. */
+static void stop_streams(struct monitor *m)
+{
+        relay_drain(&m->relay);
+        log_flush(&m->log);
+        if (m->opt.terminal || m->opt.stdin_open)
+                input_await(&m->input);
+}
+
 bool tend_again(struct monitor *m)
 {
         int64_t ran = (int64_t) (now_ms() - m->run_began);
@@ -274,10 +283,7 @@ bool tend_again(struct monitor *m)
         if (!wanted(m))
                 return false;
         children_stop_timeout(m);
-        relay_drain(&m->relay);
-        log_flush(&m->log);
-        if (m->opt.terminal || m->opt.stdin_open)
-                input_await(&m->input);
+        stop_streams(m);
         code = m->exit_code;
         while (wanted(m)) {
                 bool again = m->again;
@@ -291,6 +297,7 @@ bool tend_again(struct monitor *m)
                 if (bring_up(m))
                         return true;
                 /* What could not be made or started again is tried again, with the code of the last real run. */
+                stop_streams(m);
                 m->exit_code = code;
                 m->record.error = m->said;
                 m->record.pid = 0;

@@ -29,6 +29,7 @@ def restart_if_wanted(engine: Engine, cid: str) -> None:
     fresh = engine.containers.get(cid)
     if fresh is None or not wants_restart(fresh):
         return
+    engine.conmon = fresh.state.conmon  # the one that it had: podlike-conmon would begin to count anew
     fresh.state.restarts += 1
     engine.containers.save_state(fresh)
     from podlike.engine.start import start

@@ -140,7 +140,7 @@ def _fresh_state(engine: Engine, container: Container) -> RunState:
     conmon = conmon_path(engine)
     refuse_without_our_monitor(container.spec, conmon)
     tended = is_ours(conmon) and needs_tending(container.spec)
-    return RunState(phase="starting", boot_id=query.this_boot(), tended=tended,
+    return RunState(phase="starting", boot_id=query.this_boot(), tended=tended, conmon="" if is_ours(conmon) else conmon,
                     restarts=0 if tended else container.state.restarts,
                     started_at=container.state.started_at, finished_at=container.state.finished_at,
                     exit_code=container.state.exit_code,
