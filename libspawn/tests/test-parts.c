@@ -1,4 +1,4 @@
-/* Mount options, arguments, digests, errors, messages, files, cgroup settings, seccomp profiles. */
+/* Mount options, arguments, digests, errors, messages, files, seccomp profiles. */
 #include <fcntl.h>
 #include <errno.h>
 #include <linux/filter.h>
@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "args.h"
-#include "cgroup.h"
 #include "fail.h"
 #include "harness.h"
 #include "hooks.h"
@@ -214,59 +213,12 @@ static struct json_object *json(const char *text)
         return o;
 }
 
-static void check_settings(const char *text, const char *want)
-{
-        struct json_object *o = json(text);
-        struct cgroup_settings s = {0};
-        spawn_error e = {0};
-        char got[2048] = "";
-        size_t n = 0;
-        int r = cgroup_settings(o, &s, &e);
-
-        for (size_t i = 0; r == 0 && i < s.n; i++)
-                n += (size_t) snprintf(got + n, sizeof(got) - n, "%s=%s;", s.v[i].file, s.v[i].value);
-        CHECK_STR(r == 0 ? got : e.text, want);
-        free(s.v);
-        json_object_put(o);
-}
-
-TEST(cgroup_settings)
-{
-        check_settings("{}", "");
-        check_settings("{\"memory\":{\"limit\":1000,\"swap\":3000,\"reservation\":500}}",
-                       "memory.swap.max=2000;memory.max=1000;memory.low=500;");
-        check_settings("{\"memory\":{\"limit\":1000,\"swap\":-1}}", "memory.swap.max=max;memory.max=1000;");
-        check_settings("{\"memory\":{\"swap\":1000}}",
-                       "linux.resources.memory.swap: cannot be set without a memory limit");
-        check_settings(
-                "{\"memory\":{\"limit\":2000,\"swap\":1000}}",
-                "linux.resources.memory.swap: is memory and swap together, so it must not be below the memory limit");
-        check_settings("{\"cpu\":{\"shares\":1024,\"quota\":50000,\"period\":100000,\"cpus\":\"0-1\"}}",
-                       "cpu.weight=39;cpu.max=50000 100000;cpuset.cpus=0-1;");
-        check_settings("{\"cpu\":{\"quota\":-1}}", "cpu.max=max 100000;");
-        check_settings("{\"cpu\":{\"shares\":2}}", "cpu.weight=1;");
-        check_settings("{\"cpu\":{\"shares\":262144}}", "cpu.weight=10000;");
-        check_settings("{\"pids\":{\"limit\":-1}}", "pids.max=max;");
-        check_settings("{\"pids\":{\"limit\":20}}", "pids.max=20;");
-        check_settings("{\"pids\":{\"limit\":\"x\"}}",
-                       "linux.resources.pids.limit: expected a whole number, found string");
-        check_settings(
-                "{\"blockIO\":{\"weight\":500,\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":99}]}}",
-                "io.bfq.weight=500;io.max=8:0 rbps=99;");
-        check_settings("{\"unified\":{\"memory.high\":\"5\"}}", "memory.high=5;");
-        check_settings("{\"unified\":{\"../x.y\":\"5\"}}",
-                       "linux.resources.unified.../x.y: is not the name of a cgroup file");
-        check_settings("{\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":0}]}", "hugetlb.2MB.max=0;");
-        check_settings("{\"hugepageLimits\":[{\"pageSize\":\"a/b\",\"limit\":0}]}",
-                       "linux.resources.hugepageLimits[0].pageSize: \"a/b\" is not a page size such as 2MB");
-}
-
 static void check_profile(const char *text, const char *want)
 {
         struct json_object *o = json(text);
         struct seccomp_filter f = {0};
         spawn_error e = {0};
-        int r = seccomp_prepare(o, -1, &f, &e);
+        int r = seccomp_prepare(o, false, -1, &f, &e);
 
         CHECK_STR(r == 0 ? "" : e.text, want);
         CHECK(r < 0 || (f.len > 0 && f.len % sizeof(struct sock_filter) == 0));
@@ -305,12 +257,12 @@ TEST(seccomp_cache)
         spawn_error e = {0};
         int dir = open(scratch_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), listener, status;
 
-        CHECK(seccomp_prepare(o, dir, &a, &e) == 0 && faccessat(dir, a.digest, F_OK, 0) == 0);
+        CHECK(seccomp_prepare(o, false, dir, &a, &e) == 0 && faccessat(dir, a.digest, F_OK, 0) == 0);
         CHECK(seccomp_from_cache(dir, a.digest, &b) == 0 && a.len == b.len && memcmp(a.bpf, b.bpf, a.len) == 0);
         seccomp_filter_free(&b);
         CHECK(replace_file_at(dir, a.digest, "podlike1 damaged", 16, 0600) == 0);
         CHECK(seccomp_from_cache(dir, a.digest, &b) == -ENOENT);
-        CHECK(seccomp_prepare(o, dir, &b, &e) == 0 && a.len == b.len);
+        CHECK(seccomp_prepare(o, false, dir, &b, &e) == 0 && a.len == b.len);
         pid_t pid = fork();
         if (pid == 0) {
                 char buf[4096];

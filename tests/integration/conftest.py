@@ -1,7 +1,11 @@
 """Real containers, as an ordinary user: one engine with private storage, checked for leaks after each test."""
 
+import ctypes
 import os
+import shutil
 import signal
+import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -9,8 +13,11 @@ from types import FrameType
 
 import pytest
 
+from podlike import paths
 from tests.support import oci
+from tests.support.box import BUSYBOX, Box
 from tests.support.engine import Engine
+from tests.support.need import need
 
 IMAGE = "localhost/podlike-test:latest"
 
@@ -68,3 +75,56 @@ def podlike(session_engine: Engine, image: str) -> Iterator[Engine]:
 def name() -> str:
     """A container name that no other test has."""
     return f"t-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def holder() -> Iterator[int]:
+    """A process that holds the namespaces; containers become children of this one."""
+    need(BUSYBOX, "no busybox: install busybox-static")
+    need(os.geteuid() != 0, "run as an ordinary user with subordinate ids")
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    p = subprocess.Popen(
+        ["unshare", "-Urm", "--map-auto", "sh", "-c", "echo ready; exec sleep 100000"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert p.stdout is not None
+    need(p.stdout.readline() == "ready\n", "unshare -Urm --map-auto fails: no subordinate ids for this user")
+    yield p.pid
+    p.kill()
+    p.wait()
+    p.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def runtime() -> str:
+    path = paths.libexec("podlike-spawn")
+    need(os.access(path, os.X_OK), f"{path} is missing: build it")
+    return path
+
+
+@pytest.fixture
+def box(holder: int, runtime: str) -> Iterator[Box]:
+    directory = tempfile.mkdtemp(prefix="podlike-spawn-")
+    b = Box(holder, directory, runtime)
+    b.make()
+    try:
+        yield b
+        b.clear()
+    finally:
+        b.inside("rm", "-rf", directory)
+
+
+@pytest.fixture
+def root_box(runtime: str) -> Iterator[Box]:
+    """The same for root, in the machine's own namespaces."""
+    need(os.geteuid() == 0, "optional: needs root; contrib/check has a step for it", optional=True)
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    directory = tempfile.mkdtemp(prefix="podlike-spawn-")
+    b = Box(None, directory, runtime)
+    b.make()
+    try:
+        yield b
+        b.clear()
+    finally:
+        shutil.rmtree(directory)

@@ -5,6 +5,14 @@
 
 #include "util.h"
 
+/* Names in it come from files and images: none may start a new line or speak to the terminal. */
+static void make_printable(char *text)
+{
+        for (; *text != '\0'; text++)
+                if ((unsigned char) *text < ' ' || *text == 0x7f)
+                        *text = '?';
+}
+
 int spawn_err(spawn_error *e, int code, const char *stage, const char *fmt, ...)
 {
         va_list ap;
@@ -15,6 +23,7 @@ int spawn_err(spawn_error *e, int code, const char *stage, const char *fmt, ...)
                 va_start(ap, fmt);
                 (void) vsnprintf(e->text, sizeof(e->text), fmt, ap);
                 va_end(ap);
+                make_printable(e->text);
         }
         return code > 0 ? -code : -EIO;
 }

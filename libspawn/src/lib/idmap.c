@@ -23,7 +23,7 @@ static int write_map(pid_t pid, const char *file, const spawn_idmap *m, size_t n
                 len += (size_t) snprintf(text + len, sizeof(text) - len, "%u %u %u\n", m[i].inside, m[i].outside,
                                          m[i].count);
         (void) snprintf(path, sizeof(path), "/proc/%d/%s", (int) pid, file);
-        return write_file_at(AT_FDCWD, path, text);
+        return write_procfs(path, text);
 }
 
 /* What the helper has to say is the error's words. */
@@ -99,7 +99,7 @@ static int give_ids(pid_t pid, const char *file, const spawn_idmap *m, size_t n,
 
                 /* One id, our own: allowed to anyone who gives up setgroups(2). */
                 (void) snprintf(path, sizeof(path), "/proc/%d/setgroups", (int) pid);
-                if (write_file_at(AT_FDCWD, path, "deny") == 0)
+                if (write_procfs(path, "deny") == 0)
                         r = write_map(pid, file, m, n);
         }
         if (r == -EPERM && helper != NULL)

@@ -3,28 +3,33 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include "io.h"
 #include "util.h"
 
-ssize_t read_file_at(int dirfd, const char *path, size_t max, char **ret)
+ssize_t read_fd(int fd, size_t max, char **ret)
 {
-        _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
         _cleanup_free_ char *buf = NULL;
         size_t len = 0, room = 0;
         struct stat st;
 
-        if (fd < 0 || fstat(fd, &st) < 0)
+        if (fstat(fd, &st) < 0)
                 return -errno;
         if (S_ISDIR(st.st_mode))
                 return -EISDIR;
         for (;;) {
                 if (room - len < 2) {
-                        size_t want = room == 0 ? (size_t) st.st_size + 1024 : room * 2;
+                        size_t want = room != 0 ? room * 2
+                                                : (st.st_size > 0 && (size_t) st.st_size < max ? (size_t) st.st_size
+                                                   : max < 65536                               ? max
+                                                                                               : 0) +
+                                                          1024;
                         char *bigger = len > max ? NULL : realloc(buf, want);
 
                         if (bigger == NULL)
@@ -48,6 +53,13 @@ ssize_t read_file_at(int dirfd, const char *path, size_t max, char **ret)
         return (ssize_t) len;
 }
 
+ssize_t read_file_at(int dirfd, const char *path, size_t max, char **ret)
+{
+        _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+
+        return fd < 0 ? -errno : read_fd(fd, max, ret);
+}
+
 int write_all(int fd, const void *data, size_t len)
 {
         const char *p = data;
@@ -65,17 +77,32 @@ int write_all(int fd, const void *data, size_t len)
         return 0;
 }
 
-int write_file_at(int dirfd, const char *path, const char *text)
+/* One write(2): the kernel's files take a value whole. */
+static int write_once(int fd, const char *text)
 {
-        _cleanup_close_ int fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC);
         ssize_t n;
 
-        if (fd < 0)
-                return -errno;
         do
                 n = write(fd, text, strlen(text));
         while (n < 0 && errno == EINTR);
         return n < 0 ? -errno : 0;
+}
+
+int write_file_at(int dirfd, const char *path, const char *text)
+{
+        _cleanup_close_ int fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC);
+
+        return fd < 0 ? -errno : write_once(fd, text);
+}
+
+int write_procfs(const char *path, const char *text)
+{
+        struct statfs fs;
+        _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+        if (fd < 0 || fstatfs(fd, &fs) < 0)
+                return -errno;
+        return fs.f_type != PROC_SUPER_MAGIC ? -EXDEV : write_once(fd, text);
 }
 
 int replace_file_at(int dirfd, const char *name, const void *data, size_t len, mode_t mode)

@@ -8,12 +8,16 @@
 
 /* Read a whole file into a malloc'ed, zero-terminated buffer. Returns its length or -errno (-EFBIG above max). */
 ssize_t read_file_at(int dirfd, const char *path, size_t max, char **ret);
+ssize_t read_fd(int fd, size_t max, char **ret);
 
 /* Write all bytes. Returns 0 or -errno. */
 int write_all(int fd, const void *data, size_t len);
 
 /* Write a string to an existing file (cgroup, procfs) in one write(2). Returns 0 or -errno. */
 int write_file_at(int dirfd, const char *path, const char *text);
+
+/* The same to a file that must be of procfs, whatever may have been mounted on the way to it (-EXDEV). */
+int write_procfs(const char *path, const char *text);
 
 /* Create or replace dirfd/name by rename(2). Returns 0 or -errno. */
 int replace_file_at(int dirfd, const char *name, const void *data, size_t len, mode_t mode);

@@ -1,22 +1,29 @@
-/* cgroup v2 by its files. On hosts with v1 or a hybrid tree containers run without a cgroup of their own. */
-#include <dirent.h>
+/* A container's cgroup, from choosing its place to removing it; cgroup v2 by its files, or by systemd.
+ * On hosts with v1 or a hybrid tree containers run without a cgroup of their own. */
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <poll.h>
-#include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
-#include <time.h>
 
 #include "cgroup.h"
+#include "cgroup-systemd.h"
 #include "fail.h"
-#include "io.h"
 #include "util.h"
 
-/* Controllers that engines read statistics of and set limits in. */
-static const char *const wanted[] = {"cpu", "memory", "pids", "io", "cpuset", "hugetlb", "rdma"};
+static void runtime_warn(const struct runtime *rt, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void runtime_warn(const struct runtime *rt, const char *fmt, ...)
+{
+        va_list ap;
+
+        va_start(ap, fmt);
+        (void) dprintf(2, "warning: ");
+        (void) vdprintf(2, fmt, ap);
+        (void) dprintf(2, "\n");
+        va_end(ap);
+}
 
 static bool is_v2(void)
 {
@@ -25,323 +32,276 @@ static bool is_v2(void)
         return statfs(CGROUP_ROOT, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-static bool has_word(const char *list, const char *word)
+bool cgroup_split_systemd(const char *path, char slice[256], char scope[256])
 {
-        size_t len = strlen(word);
+        const char *a = strchr(path, ':'), *b = a != NULL ? strchr(a + 1, ':') : NULL;
+        const char *name, *end;
+        int prefix, r;
 
-        for (const char *p = list; (p = strstr(p, word)) != NULL; p += len)
-                if ((p == list || p[-1] == ' ') && (p[len] == '\0' || p[len] == ' ' || p[len] == '\n'))
+        if (a == NULL || strchr(path, '/') != NULL)
+                return false;
+        (void) snprintf(slice, 256, "%.*s", (int) (a - path), path);
+        name = b != NULL ? b + 1 : a + 1;
+        prefix = b != NULL ? (int) (b - a - 1) : 0;
+        end = strrchr(name, '.');
+        r = snprintf(scope, 256, "%.*s%s%s%s", prefix, a + 1, prefix > 0 ? "-" : "", name,
+                     end != NULL && strcmp(end, ".scope") == 0 ? "" : ".scope");
+        return name[0] != '\0' && r > 0 && r < 256;
+}
+
+int cgroup_slice_path(const char *slice, char *ret, size_t size)
+{
+        size_t len = strlen(slice), n = 0;
+        const char *dash = slice;
+
+        if (len < 7 || strcmp(slice + len - 6, ".slice") != 0 || slice[0] == '-' || slice[len - 7] == '-' ||
+            strchr(slice, '/') != NULL || strstr(slice, "--") != NULL)
+                return strcmp(slice, "-.slice") == 0 && snprintf(ret, size, "%s", "") == 0 ? 0 : -EINVAL;
+        while ((dash = strchr(dash, '-')) != NULL) {
+                int r = snprintf(ret + n, size - n, "/%.*s.slice", (int) (dash - slice), slice);
+
+                if (r < 0 || (size_t) r >= size - n)
+                        return -EINVAL;
+                n += (size_t) r;
+                dash++;
+        }
+        return (size_t) snprintf(ret + n, size - n, "/%s", slice) >= size - n ? -EINVAL : 0;
+}
+
+/* systemd's form, although its files are made by us. */
+static int systemd_path(const struct runtime *rt, const char *wish, char ret[PATH_MAX], spawn_error *e)
+{
+        char slice[256], scope[256], path[1024];
+
+        if (!cgroup_split_systemd(wish, slice, scope))
+                return fail_text(e, "cgroup", "linux.cgroupsPath: \"%.100s\" has not the form slice:prefix:name", wish);
+        if (cgroup_slice_path(slice[0] != '\0' ? slice
+                              : rt->rootless   ? "user.slice"
+                                               : "system.slice",
+                              path, sizeof(path)) < 0)
+                return fail_text(e, "cgroup", "linux.cgroupsPath: \"%.100s\" is not the name of a slice", slice);
+        return snprintf(ret, PATH_MAX, CGROUP_ROOT "%s/%s", path, scope);
+}
+
+static bool has_dots(const char *path)
+{
+        size_t n = strlen(path);
+
+        return strstr(path, "/../") != NULL || (n >= 3 && strcmp(path + n - 3, "/..") == 0);
+}
+
+int cgroup_choose_path(const struct runtime *rt, const char *id, const char *wish, char ret[PATH_MAX], spawn_error *e)
+{
+        int n;
+
+        ret[0] = '\0';
+        if (wish != NULL && strchr(wish, ':') != NULL && strchr(wish, '/') == NULL) {
+                n = systemd_path(rt, wish, ret, e);
+                if (n < 0)
+                        return n;
+        } else if (wish != NULL && wish[0] != '\0') {
+                n = snprintf(ret, PATH_MAX, CGROUP_ROOT "%s%s", wish[0] == '/' ? "" : "/", wish);
+        } else {
+                n = rt->rootless ? 0 : snprintf(ret, PATH_MAX, CGROUP_ROOT "/%s", id);
+        }
+        if (n < 0 || n >= PATH_MAX)
+                return fail_text(e, "cgroup", "linux.cgroupsPath: too long");
+        for (n--; n > 0 && ret[n] == '/'; n--)
+                ret[n] = '\0';
+        if (has_dots(ret))
+                return fail_text(e, "cgroup", "linux.cgroupsPath: \"%.100s\": `..` is not allowed", wish);
+        return 0;
+}
+
+/* Beside our own cgroup, where an ordinary user may be able to: in a subtree that was delegated. */
+static bool sibling_path(const char *id, char ret[PATH_MAX])
+{
+        char own[PATH_MAX], *slash;
+
+        if (cgroup_of_pid(getpid(), own) < 0)
+                return false;
+        slash = strrchr(own, '/');
+        if (slash == NULL || slash <= own + strlen(CGROUP_ROOT))
+                return false; /* the root is not for ordinary users, and root has asked for it already */
+        *slash = '\0';
+        return faccessat(AT_FDCWD, own, W_OK, AT_EACCESS) == 0 && snprintf(ret, PATH_MAX, "%s/%s", own, id) < PATH_MAX;
+}
+
+/* Limits of controllers that work in threaded cgroups. */
+static bool wants_threaded(const struct cgroup_settings *s)
+{
+        for (size_t i = 0; i < s->n; i++)
+                if (strncmp(s->v[i].value, "max", 3) != 0 &&
+                    (strncmp(s->v[i].controller, "cpu", 3) == 0 || strcmp(s->v[i].controller, "pids") == 0))
                         return true;
         return false;
 }
 
-/* Offer the parent's controllers to its children; what is refused will show when a limit needs it. */
-static void delegate_controllers(const char *parent)
+static int make_dir(struct cgroup *g, spawn_error *e)
 {
-        _cleanup_free_ char *have = NULL, *on = NULL;
-        _cleanup_close_ int fd = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        char text[32];
-
-        if (fd < 0 || read_file_at(fd, "cgroup.controllers", 4096, &have) <= 0 ||
-            read_file_at(fd, "cgroup.subtree_control", 4096, &on) < 0)
-                return;
-        for (size_t i = 0; i < ELEMENTSOF(wanted); i++) {
-                if (!has_word(have, wanted[i]) || has_word(on, wanted[i]))
-                        continue;
-                (void) snprintf(text, sizeof(text), "+%s", wanted[i]);
-                (void) write_file_at(fd, "cgroup.subtree_control", text);
-        }
-}
-
-/* mkdir -p below CGROUP_ROOT, with controllers handed down on the way. */
-static int make_path(const char *path, bool *ret_created)
-{
-        char copy[PATH_MAX];
-        size_t root = strlen(CGROUP_ROOT);
-
-        (void) snprintf(copy, sizeof(copy), "%s", path);
-        for (char *p = copy + root; p != NULL && *p == '/'; p = strchr(p + 1, '/')) {
-                char *next = strchr(p + 1, '/');
-
-                *p = '\0';
-                delegate_controllers(copy);
-                *p = '/';
-                if (next != NULL)
-                        *next = '\0';
-                if (mkdir(copy, 0755) == 0)
-                        *ret_created = next == NULL;
-                else if (errno != EEXIST)
-                        return -errno;
-                if (next != NULL)
-                        *next = '/';
-        }
-        return 0;
-}
-
-/* "slice:prefix:name", systemd's form of linux.cgroupsPath. */
-static bool split_systemd(const char *path, char slice[128], char scope[256])
-{
-        const char *a = strchr(path, ':'), *b = a != NULL ? strchr(a + 1, ':') : NULL;
-
-        if (b == NULL)
-                return false;
-        (void) snprintf(slice, 128, "%.*s", (int) (a - path), path);
-        if (b == a + 1)
-                (void) snprintf(scope, 256, "%s.scope", b + 1);
-        else
-                (void) snprintf(scope, 256, "%.*s-%s.scope", (int) (b - a - 1), a + 1, b + 1);
-        return true;
-}
-
-/* Absolute path of a cgroup for linux.cgroupsPath; "" when none was asked for and none is due. */
-static int choose_path(const struct runtime *rt, const char *id, const char *wish, char ret[PATH_MAX], spawn_error *e)
-{
-        char slice[128], scope[256];
-        int n;
-
-        ret[0] = '\0';
-        if (wish != NULL && split_systemd(wish, slice, scope))
-                n = snprintf(ret, PATH_MAX, CGROUP_ROOT "/%s/%s", slice[0] != '\0' ? slice : "system.slice", scope);
-        else if (wish != NULL && wish[0] != '\0')
-                n = snprintf(ret, PATH_MAX, CGROUP_ROOT "%s%s", wish[0] == '/' ? "" : "/", wish);
-        else
-                n = rt->rootless ? 0 : snprintf(ret, PATH_MAX, CGROUP_ROOT "/%s", id);
-        if (n < 0 || n >= PATH_MAX)
-                return fail_text(e, "cgroup", "linux.cgroupsPath is too long");
-        for (n--; n > 0 && ret[n] == '/'; n--)
-                ret[n] = '\0';
-        if (strstr(ret, "/../") != NULL || (n > 1 && strcmp(ret + n - 2, "/..") == 0))
-                return fail_text(e, "cgroup", "linux.cgroupsPath `%s`: `..` is not allowed", wish);
-        return 0;
-}
-
-static int make_and_limit(struct cgroup *g, const struct cgroup_settings *s, spawn_error *e)
-{
-        int r = make_path(g->path, &g->created);
+        int r = cgroup_make_path(g->path, wants_threaded(&g->settings), &g->created);
 
         if (r < 0)
                 return fail_code(e, r, "cgroup", "create cgroup `%s`", g->path);
         g->fd = open(g->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return g->fd < 0 ? fail_errno(e, "cgroup", "open cgroup `%s`", g->path) : 0;
+}
+
+/* A rootless container without delegation: it goes on in our cgroup. */
+static int go_without(const struct runtime *rt, struct cgroup *g, const char *why)
+{
+        g->path[0] = '\0';
+        if (!cgroup_settings_empty(&g->settings))
+                runtime_warn(rt, "no cgroup of its own, so no limits, %s and %zu more are not set: %s",
+                             g->settings.v[0].what, g->settings.n - 1, why);
+        return 0;
+}
+
+static int make_by_files(const struct runtime *rt, const char *id, const struct config *c, struct cgroup *g,
+                         spawn_error *e)
+{
+        bool asked = c->cgroups_path != NULL && c->cgroups_path[0] != '\0';
+        spawn_error why = {0};
+        int r = cgroup_choose_path(rt, id, c->cgroups_path, g->path, e);
+
+        if (r < 0)
+                return r;
+        r = g->path[0] != '\0' ? make_dir(g, &why) : -EACCES;
+        if (r < 0 && !asked && sibling_path(id, g->path))
+                r = make_dir(g, &why);
+        if (r < 0 && rt->rootless && (!asked || cgroup_settings_empty(&g->settings)))
+                return go_without(rt, g,
+                                  why.text[0] != '\0' ? why.text : "no part of the cgroup tree is delegated to you");
+        if (r < 0) {
+                *e = why;
+                return asked && g->settings.n > 0 ? fail_wrap(e, r, "%s needs linux.cgroupsPath", g->settings.v[0].what)
+                                                  : r;
+        }
+        if ((r = cgroup_chown(g->path, c, e)) < 0 || (r = cgroup_complete_cpu_max(g->fd, &g->settings, e)) < 0)
+                return r;
+        return cgroup_apply(g->fd, g->path, &g->settings, e);
+}
+
+int cgroup_make(const struct runtime *rt, const char *id, const struct config *c, struct cgroup *ret, spawn_error *e)
+{
+        int r;
+
+        memset(ret, 0, sizeof(*ret));
+        ret->fd = -1;
+        r = cgroup_settings(c->resources, &ret->settings, e);
+        if (r < 0)
+                return r;
+        if (rt->rootless)
+                ret->settings.n_devices = 0; /* bpf(2) is root's; which nodes there are decides, as with crun */
+        if (rt->cgroups == CGROUPS_DISABLED)
+                return cgroup_settings_empty(&ret->settings) ? 0 : go_without(rt, ret, "--cgroup-manager is disabled");
+        if (!is_v2()) {
+                if (!cgroup_settings_empty(&ret->settings))
+                        runtime_warn(rt,
+                                     "%s: no limits are set, as `%s` is not a cgroup v2 tree (boot with"
+                                     " systemd.unified_cgroup_hierarchy=1)",
+                                     ret->settings.v[0].what, CGROUP_ROOT);
+                return 0;
+        }
+        if (rt->cgroups == CGROUPS_SYSTEMD)
+                return cgroup_systemd_prepare(rt, id, c, ret, e);
+        r = make_by_files(rt, id, c, ret, e);
+        if (r < 0 && ret->created) {
+                (void) cgroup_remove(ret->path);
+                ret->created = false;
+        }
+        return r;
+}
+
+bool cgroup_wants_process(const struct cgroup *g)
+{
+        return g->systemd != NULL;
+}
+
+int cgroup_enter(struct cgroup *g, const struct config *c, pid_t pid, spawn_error *e)
+{
+        int r = cgroup_systemd_enter(g, c, pid, e);
+
+        if (r < 0)
+                return r;
+        g->fd = open(g->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (g->fd < 0)
                 return fail_errno(e, "cgroup", "open cgroup `%s`", g->path);
-        return cgroup_apply(g->fd, g->path, s, e);
+        if ((r = cgroup_chown(g->path, c, e)) < 0)
+                return r;
+        return cgroup_apply(g->fd, g->path, &g->settings, e);
 }
 
-int cgroup_make(const struct runtime *rt, const char *id, const char *cgroups_path, struct json_object *resources,
-                struct cgroup *ret, spawn_error *e)
+int cgroup_delegate(const struct cgroup *g, const struct config *c, pid_t pid, spawn_error *e)
 {
-        struct cgroup_settings s = {0};
+        const char *sub = config_annotation(c, "run.oci.delegate-cgroup");
+        char path[PATH_MAX];
         int r;
 
-        ret->path[0] = ret->scope[0] = '\0';
-        ret->fd = -1;
-        ret->created = false;
-        if (rt->cgroups == CGROUPS_DISABLED)
+        if (sub == NULL || sub[0] == '\0' || g->path[0] == '\0')
                 return 0;
-        r = cgroup_settings(resources, &s, e);
-        if (r == 0 && is_v2())
-                r = choose_path(rt, id, cgroups_path, ret->path, e);
-        if (r == 0 && ret->path[0] != '\0') {
-                r = make_and_limit(ret, &s, e);
-                if (r < 0 && ret->created)
-                        (void) cgroup_remove(ret->path);
-                if (r < 0 && ret->fd < 0 && rt->rootless && s.n == 0) {
-                        ret->path[0] = '\0';
-                        r = 0;
-                }
+        if (snprintf(path, sizeof(path), "%s/%s", g->path, sub) >= (int) sizeof(path) || has_dots(path))
+                return fail_text(e, "cgroup", "annotations.run.oci.delegate-cgroup: \"%.100s\": `..` is not allowed",
+                                 sub);
+        r = cgroup_move_down(g->path, sub, pid);
+        return r < 0 ? fail_code(e, r, "cgroup", "move the container to cgroup `%s`", path) : cgroup_chown(path, c, e);
+}
+
+void cgroup_undo(const struct runtime *rt, struct cgroup *g)
+{
+        if (g->path[0] != '\0' && (g->created || g->scope[0] != '\0')) {
+                (void) cgroup_kill(g->path);
+                (void) cgroup_remove(g->path);
         }
-        free(s.v);
-        return r;
+        if (g->scope[0] != '\0')
+                (void) cgroup_systemd_stop(rt, g->scope, NULL);
 }
 
-int cgroup_update(const char *path, struct json_object *resources, spawn_error *e)
+void cgroup_free(struct cgroup *g)
 {
-        struct cgroup_settings s = {0};
-        int r = cgroup_settings(resources, &s, e);
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-        if (r == 0)
-                r = fd < 0 ? fail_errno(e, "cgroup", "open cgroup `%s`", path) : cgroup_apply(fd, path, &s, e);
-        free(s.v);
-        return r;
+        if (g->fd >= 0)
+                (void) close(g->fd);
+        g->fd = -1;
+        cgroup_systemd_free(g->systemd);
+        g->systemd = NULL;
+        cgroup_settings_free(&g->settings);
 }
 
-int cgroup_add(const char *path, pid_t pid)
+static int update(const struct runtime *rt, const struct state *s, struct cgroup_settings *set, spawn_error *e)
 {
-        char file[PATH_MAX + 16], text[16];
+        int r;
 
-        (void) snprintf(file, sizeof(file), "%s/cgroup.procs", path);
-        (void) snprintf(text, sizeof(text), "%d", (int) pid);
-        return write_file_at(AT_FDCWD, file, text);
-}
-
-int cgroup_of_pid(pid_t pid, char ret[PATH_MAX])
-{
-        _cleanup_free_ char *text = NULL;
-        char file[40], *line, *save = NULL;
-        ssize_t n;
-
-        (void) snprintf(file, sizeof(file), "/proc/%d/cgroup", (int) pid);
-        n = read_file_at(AT_FDCWD, file, 65536, &text);
-        if (n < 0)
-                return (int) n;
-        for (line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save))
-                if (strncmp(line, "0::/", 4) == 0 && strstr(line, "/..") == NULL)
-                        return snprintf(ret, PATH_MAX, CGROUP_ROOT "%s", line + 3) < PATH_MAX ? 0 : -ENAMETOOLONG;
-        return -ENOENT;
-}
-
-static int each_below(int fd, int depth, int (*each)(pid_t pid, void *arg), void *arg)
-{
-        _cleanup_free_ char *text = NULL;
-        char *line, *save = NULL;
-        ssize_t n = read_file_at(fd, "cgroup.procs", 64 * 1024 * 1024, &text);
-        int r = 0, dup;
-        const struct dirent *de;
-        DIR *dir;
-
-        if (n < 0)
-                return n == -ENOENT || n == -ENODEV ? 0 : (int) n;
-        for (line = strtok_r(text, "\n", &save); line != NULL && r >= 0; line = strtok_r(NULL, "\n", &save))
-                if (atoi(line) > 0)
-                        r = each((pid_t) atoi(line), arg);
-        dup = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        dir = dup < 0 ? NULL : fdopendir(dup);
-        if (dir == NULL) {
-                if (dup >= 0)
-                        (void) close(dup);
-                return r;
-        }
-        while (r >= 0 && depth < 64 && (de = readdir(dir)) != NULL) {
-                if (de->d_type != DT_DIR || de->d_name[0] == '.')
-                        continue;
-                _cleanup_close_ int sub = openat(fd, de->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-                if (sub >= 0)
-                        r = each_below(sub, depth + 1, each, arg);
-        }
-        (void) closedir(dir);
-        return r;
-}
-
-int cgroup_each_pid(const char *path, int (*each)(pid_t pid, void *arg), void *arg)
-{
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
+        _cleanup_close_ int fd = open(s->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
-                return errno == ENOENT ? 0 : -errno;
-        return each_below(fd, 0, each, arg);
+                return fail_errno(e, "cgroup", "open cgroup `%s`", s->cgroup);
+        r = cgroup_complete_cpu_max(fd, set, e);
+        if (r == 0 && s->scope != NULL)
+                r = cgroup_systemd_update(rt, s->scope, set, e);
+        return r < 0 ? r : cgroup_apply(fd, s->cgroup, set, e);
 }
 
-struct signal_arg {
-        int signal, reached;
-};
-
-static int signal_one(pid_t pid, void *arg)
+int cgroup_update(const struct runtime *rt, const struct state *s, struct json_object *resources, spawn_error *e)
 {
-        struct signal_arg *a = arg;
+        struct cgroup_settings set;
+        int r = cgroup_settings(resources, &set, e);
 
-        if (kill(pid, a->signal) == 0)
-                a->reached++;
-        return 0;
-}
-
-int cgroup_signal(const char *path, int signal)
-{
-        struct signal_arg a = {.signal = signal};
-        int r = cgroup_each_pid(path, signal_one, &a);
-
-        return r < 0 ? r : a.reached;
-}
-
-int cgroup_kill(const char *path)
-{
-        char file[PATH_MAX + 16];
-        int r;
-
-        (void) snprintf(file, sizeof(file), "%s/cgroup.kill", path);
-        r = write_file_at(AT_FDCWD, file, "1");
+        if (rt->rootless)
+                set.n_devices = 0;
         if (r == 0)
-                return 0;
-        /* FIXME(kernel 5.14): before it there is no cgroup.kill. What forks meanwhile is caught by the next round. */
-        for (int i = 0; i < 16; i++) {
-                r = cgroup_signal(path, SIGKILL);
-                if (r <= 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int remove_once(int parent, const char *name, int depth)
-{
-        const struct dirent *de;
-        int r = 0;
-
-        if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
-                return 0;
-        if (errno != EBUSY && errno != ENOTEMPTY)
-                return -errno;
-        int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-        if (dir == NULL) {
-                r = -errno;
-                if (fd >= 0)
-                        (void) close(fd);
-                return r;
-        }
-        while (depth < 64 && (de = readdir(dir)) != NULL)
-                if (de->d_type == DT_DIR && de->d_name[0] != '.')
-                        (void) remove_once(fd, de->d_name, depth + 1);
-        (void) closedir(dir);
-        return unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
-}
-
-int cgroup_remove(const char *path)
-{
-        int r = 0;
-
-        /* A killed process stays in its cgroup until it has been reaped: by its parent, not by us. */
-        for (unsigned int i = 0; i < 60; i++) {
-                const struct timespec pause = {.tv_nsec = (i < 10 ? 1 : 20) * 1000000L};
-
-                r = remove_once(AT_FDCWD, path, 0);
-                if (r != -EBUSY)
-                        return r;
-                if (i == 10)
-                        (void) cgroup_kill(path);
-                (void) nanosleep(&pause, NULL);
-        }
+                r = update(rt, s, &set, e);
+        cgroup_settings_free(&set);
         return r;
 }
 
-bool cgroup_is_frozen(const char *path)
+int cgroup_destroy(const struct runtime *rt, const struct state *s, spawn_error *e)
 {
-        char file[PATH_MAX + 16];
-        _cleanup_free_ char *text = NULL;
+        int r = s->cgroup != NULL ? cgroup_remove(s->cgroup) : 0;
+        spawn_error ignored = {0};
 
-        (void) snprintf(file, sizeof(file), "%s/cgroup.freeze", path);
-        return read_file_at(AT_FDCWD, file, 64, &text) > 0 && text[0] == '1';
-}
-
-int cgroup_freeze(const char *path, bool freeze, spawn_error *e)
-{
-        char file[PATH_MAX + 16];
-        int r;
-
-        (void) snprintf(file, sizeof(file), "%s/cgroup.freeze", path);
-        r = write_file_at(AT_FDCWD, file, freeze ? "1" : "0");
         if (r < 0)
-                return fail_code(e, r, "cgroup", "write to `%s`", file);
-        /* cgroup-v2.rst: freezing takes time; cgroup.events tells when it is done, and wakes pollers (POLLPRI). */
-        (void) snprintf(file, sizeof(file), "%s/cgroup.events", path);
-        _cleanup_close_ int fd = open(file, O_RDONLY | O_CLOEXEC);
-        for (int i = 0; fd >= 0 && i < 100; i++) {
-                struct pollfd p = {.fd = fd, .events = POLLPRI};
-                char text[256] = "";
-                ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-
-                if (n <= 0 || strstr(text, freeze ? "frozen 1" : "frozen 0") != NULL)
-                        return 0;
-                (void) poll(&p, 1, 100);
-        }
-        return fd < 0 ? 0 : fail_code(e, ETIMEDOUT, "cgroup", "wait for `%s` to %s", path, freeze ? "freeze" : "thaw");
+                return fail_code(e, r, "delete", "remove cgroup `%s`", s->cgroup);
+        /* Without its processes the scope goes by itself: a bus that is gone is no reason to keep the container. */
+        if (s->scope != NULL)
+                (void) cgroup_systemd_stop(rt, s->scope, &ignored);
+        return 0;
 }

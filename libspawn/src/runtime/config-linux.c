@@ -1,10 +1,8 @@
 /* config.json: the "linux" object. */
-#include <fcntl.h>
 #include <linux/sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
-#include <sys/stat.h>
 
 #include "config.h"
 #include "idmap.h"
@@ -61,6 +59,29 @@ static int parse_namespaces(const struct jv *lin, struct config *c, spawn_error 
         return 0;
 }
 
+static bool overlap(uint32_t a, uint32_t a_count, uint32_t b, uint32_t b_count)
+{
+        return a < (uint64_t) b + b_count && b < (uint64_t) a + a_count;
+}
+
+ssize_t idmaps_clash(const struct oci_idmaps *m)
+{
+        for (size_t i = 1; i < m->n; i++)
+                for (size_t k = 0; k < i; k++)
+                        if (overlap(m->v[i].inside, m->v[i].count, m->v[k].inside, m->v[k].count) ||
+                            overlap(m->v[i].outside, m->v[i].count, m->v[k].outside, m->v[k].count))
+                                return (ssize_t) i;
+        return -1;
+}
+
+static int need_u32(const struct jv *up, const char *key, uint32_t *ret, spawn_error *e)
+{
+        struct jv v = jv_key(up, key);
+        int r = jv_u32(up, key, ret, e);
+
+        return r == 0 ? jv_err(&v, e, "missing") : r;
+}
+
 int config_idmaps(const struct jv *up, const char *key, struct arena *a, struct oci_idmaps *ret, spawn_error *e)
 {
         struct jv list;
@@ -78,69 +99,23 @@ int config_idmaps(const struct jv *up, const char *key, struct arena *a, struct 
                 struct jv item = jv_idx(&list, i), size = jv_key(&item, "size");
                 spawn_idmap *m = &ret->v[i];
 
-                if ((r = jv_need_obj(&item, e)) < 0 || (r = jv_u32(&item, "containerID", &m->inside, e)) < 0)
-                        return r;
-                if ((r = jv_u32(&item, "hostID", &m->outside, e)) < 0 || (r = jv_u32(&item, "size", &m->count, e)) < 0)
+                if ((r = jv_need_obj(&item, e)) < 0 || (r = need_u32(&item, "containerID", &m->inside, e)) < 0 ||
+                    (r = need_u32(&item, "hostID", &m->outside, e)) < 0 ||
+                    (r = need_u32(&item, "size", &m->count, e)) < 0)
                         return r;
                 if (m->count == 0)
-                        return jv_err(&size, e, "missing or 0");
+                        return jv_err(&size, e, "must not be 0");
+                if ((uint64_t) m->inside + m->count > UINT32_MAX || (uint64_t) m->outside + m->count > UINT32_MAX)
+                        return jv_err(&size, e, "the range ends above the last id, 4294967294");
         }
         ret->n = n;
-        return 1;
-}
+        ssize_t clash = idmaps_clash(ret);
+        if (clash >= 0) {
+                struct jv item = jv_idx(&list, (size_t) clash);
 
-static int parse_device(const struct jv *v, struct oci_device *d, spawn_error *e)
-{
-        struct jv path = jv_key(v, "path"), type = jv_key(v, "type");
-        const char *t = "";
-        int64_t mode = 0666;
-        int r = jv_need_obj(v, e);
-
-        if (r < 0 || (r = jv_as_str(&path, &d->path, e)) < 0)
-                return r;
-        if (r == 0 || d->path[0] != '/')
-                return jv_err(&path, e, r == 0 ? "missing" : "not an absolute path");
-        if ((r = jv_as_str(&type, &t, e)) < 0)
-                return r;
-        if (strcmp(t, "c") == 0 || strcmp(t, "u") == 0)
-                d->type = S_IFCHR;
-        else if (strcmp(t, "b") == 0)
-                d->type = S_IFBLK;
-        else if (strcmp(t, "p") == 0)
-                d->type = S_IFIFO;
-        else
-                return jv_err(&type, e, "must be one of c, u, b, p");
-        if ((r = jv_int(v, "major", -1, 4095, &d->major, e)) < 0 ||
-            (r = jv_int(v, "minor", -1, 1048575, &d->minor, e)) < 0)
-                return r;
-        if ((r = jv_int(v, "fileMode", 0, 07777 | S_IFMT, &mode, e)) < 0)
-                return r;
-        d->mode = (mode_t) mode & 07777;
-        if ((r = jv_u32(v, "uid", &d->uid, e)) < 0 || (r = jv_u32(v, "gid", &d->gid, e)) < 0)
-                return r;
-        return 0;
-}
-
-static int parse_devices(const struct jv *lin, struct config *c, spawn_error *e)
-{
-        struct jv list;
-        size_t n;
-        int r = jv_array(lin, "devices", &list, &n, e);
-
-        if (r <= 0)
-                return r;
-        c->devices = arena_alloc(&c->arena, n + 1, sizeof(*c->devices));
-        if (c->devices == NULL)
-                return jv_err(&list, e, "out of memory");
-        for (size_t i = 0; i < n; i++) {
-                struct jv item = jv_idx(&list, i);
-
-                r = parse_device(&item, &c->devices[i], e);
-                if (r < 0)
-                        return r;
+                return jv_err(&item, e, "overlaps with an earlier range");
         }
-        c->n_devices = n;
-        return 0;
+        return 1;
 }
 
 static int parse_propagation(const struct jv *lin, struct config *c, spawn_error *e)
@@ -155,27 +130,47 @@ static int parse_propagation(const struct jv *lin, struct config *c, spawn_error
                 return r;
         if (mount_options_parse(&s, 1, &c->arena, &o, &bad) < 0 || o.propagation == 0)
                 return jv_err(&v, e, "unknown propagation \"%s\"", s);
-        c->rootfs_propagation = o.propagation | MS_REC;
+        /* Of the root's own mount: the others have propagations of their own. */
+        c->rootfs_propagation = o.propagation & ~(unsigned long) MS_REC;
         return 0;
 }
 
-static int parse_time_offset(const struct jv *offsets, const char *clock, struct oci_time_offset *ret, spawn_error *e)
+static int parse_time_offsets(const struct jv *lin, struct config *c, spawn_error *e)
 {
-        struct jv v;
-        int r = jv_obj(offsets, clock, &v, e);
+        struct jv offsets;
+        int r = jv_obj(lin, "timeOffsets", &offsets, e);
 
         if (r <= 0)
                 return r;
-        ret->given = true;
-        if ((r = jv_int(&v, "secs", INT64_MIN, INT64_MAX, &ret->secs, e)) < 0)
-                return r;
-        return jv_u32(&v, "nanosecs", &ret->nanosecs, e);
+        json_object_object_foreach(offsets.obj, clock, value)
+        {
+                struct jv v = {.up = &offsets, .key = clock, .obj = value}, nanosecs = jv_key(&v, "nanosecs");
+                struct oci_time_offset *ret = strcmp(clock, "boottime") == 0    ? &c->boottime
+                                              : strcmp(clock, "monotonic") == 0 ? &c->monotonic
+                                                                                : NULL;
+
+                if (ret == NULL)
+                        return jv_err(&v, e, "unknown clock");
+                if (value == NULL)
+                        continue;
+                ret->given = true;
+                /* The kernel's limit: KTIME_SEC_MAX / 2. */
+                if ((r = jv_need_obj(&v, e)) < 0 ||
+                    (r = jv_int(&v, "secs", -4611686018, 4611686018, &ret->secs, e)) < 0)
+                        return r;
+                if ((r = jv_u32(&v, "nanosecs", &ret->nanosecs, e)) < 0)
+                        return r;
+                if (ret->nanosecs > 999999999)
+                        return jv_err(&nanosecs, e, "a second or more");
+        }
+        return 0;
 }
 
 static int parse_personality(const struct jv *lin, struct config *c, spawn_error *e)
 {
-        struct jv v, domain;
-        const char *s = "LINUX";
+        struct jv v, domain, flags;
+        const char *s = "";
+        size_t n_flags;
         int r = jv_obj(lin, "personality", &v, e);
 
         if (r <= 0)
@@ -188,80 +183,34 @@ static int parse_personality(const struct jv *lin, struct config *c, spawn_error
         else if (strcmp(s, "LINUX32") == 0)
                 c->personality = PER_LINUX32;
         else
-                return jv_err(&domain, e, "unknown domain \"%s\"", s);
-        return 0;
-}
-
-/* Where a feature is asked for that this runtime does not have, saying so beats a container without it. */
-static int refuse_unsupported(const struct jv *lin, spawn_error *e)
-{
-        struct jv rdt = jv_key(lin, "intelRdt"), mem = jv_key(lin, "memoryPolicy"), net = jv_key(lin, "netDevices");
-
-        if (rdt.obj != NULL)
-                return jv_err(&rdt, e, "not supported");
-        if (mem.obj != NULL)
-                return jv_err(&mem, e, "not supported");
-        if (net.obj != NULL && json_object_is_type(net.obj, json_type_object) && json_object_object_length(net.obj) > 0)
-                return jv_err(&net, e, "not supported");
-        return 0;
-}
-
-/* Sysctls that belong to a namespace (sysctl in the kernel's documentation, namespaces(7)); all others are the
- * host's and not a container's to change. */
-static const struct {
-        const char *prefix;
-        int flag;
-} sysctl_namespaces[] = {
-        {"net.", CLONE_NEWNET},       {"fs.mqueue.", CLONE_NEWIPC},      {"kernel.msg", CLONE_NEWIPC},
-        {"kernel.sem", CLONE_NEWIPC}, {"kernel.shm", CLONE_NEWIPC},      {"kernel.domainname", CLONE_NEWUTS},
-        {"user.", CLONE_NEWUSER},     {"kernel.hostname", CLONE_NEWUTS},
-};
-
-static int check_sysctl(const struct jv *v, const struct config *c, const char *name, spawn_error *e)
-{
-        for (size_t i = 0; i < ELEMENTSOF(sysctl_namespaces); i++) {
-                const char *p = sysctl_namespaces[i].prefix;
-                size_t k = 0;
-
-                /* Both spellings: net.ipv4.x and net/ipv4/x. */
-                while (p[k] != '\0' && (p[k] == name[k] || (p[k] == '.' && name[k] == '/')))
-                        k++;
-                if (p[k] != '\0')
-                        continue;
-                if (config_namespace(c, sysctl_namespaces[i].flag) != NULL)
-                        return 0;
-                return jv_err(v, e, "needs a namespace of its own in linux.namespaces, it would change the host's");
-        }
-        return jv_err(v, e, "is not of any namespace, it would change the host's");
-}
-
-static int check_sysctls(const struct jv *lin, const struct config *c, spawn_error *e)
-{
-        struct jv sysctl = jv_key(lin, "sysctl");
-
-        for (size_t i = 0; i < c->sysctl.n; i++) {
-                struct jv v = jv_key(&sysctl, c->sysctl.v[i].key);
-                int r = check_sysctl(&v, c, c->sysctl.v[i].key, e);
-
-                if (r < 0)
-                        return r;
-        }
+                return jv_err(&domain, e, domain.obj == NULL ? "missing" : "unknown domain \"%s\"", s);
+        if ((r = jv_array(&v, "flags", &flags, &n_flags, e)) < 0)
+                return r;
+        if (n_flags > 0)
+                return jv_err(&flags, e, "the specification has no flags yet");
         return 0;
 }
 
 int config_linux(const struct jv *root, struct config *c, spawn_error *e)
 {
-        struct jv lin, v, offsets;
+        struct jv lin, v;
         int r = jv_obj(root, "linux", &lin, e);
 
         if (r <= 0)
                 return r;
-        if ((r = refuse_unsupported(&lin, e)) < 0 || (r = parse_namespaces(&lin, c, e)) < 0)
+        if ((r = parse_namespaces(&lin, c, e)) < 0)
                 return r;
+        /* Saying so beats a container without it. */
+        v = jv_key(&lin, "intelRdt");
+        if (v.obj != NULL)
+                return jv_err(&v, e, "not supported");
         if ((r = config_idmaps(&lin, "uidMappings", &c->arena, &c->uids, e)) < 0 ||
             (r = config_idmaps(&lin, "gidMappings", &c->arena, &c->gids, e)) < 0)
                 return r;
-        if ((r = parse_devices(&lin, c, e)) < 0 || (r = jv_str(&lin, "cgroupsPath", &c->cgroups_path, e)) < 0)
+        if ((r = config_devices(&lin, c, e)) < 0 || (r = config_net_devices(&lin, c, e)) < 0 ||
+            (r = config_memory_policy(&lin, &c->arena, &c->memory_policy, e)) < 0)
+                return r;
+        if ((r = jv_str(&lin, "cgroupsPath", &c->cgroups_path, e)) < 0)
                 return r;
         if ((r = jv_str(&lin, "mountLabel", &c->mount_label, e)) < 0 || (r = jv_obj(&lin, "resources", &v, e)) < 0)
                 return r;
@@ -274,10 +223,7 @@ int config_linux(const struct jv *root, struct config *c, spawn_error *e)
         if ((r = jv_strv(&lin, "maskedPaths", &c->arena, &c->masked_paths, e)) < 0 ||
             (r = jv_strv(&lin, "readonlyPaths", &c->arena, &c->readonly_paths, e)) < 0)
                 return r;
-        if ((r = config_kvs(&lin, "sysctl", &c->arena, &c->sysctl, e)) < 0 || (r = check_sysctls(&lin, c, e)) < 0)
+        if ((r = config_kvs(&lin, "sysctl", &c->arena, &c->sysctl, e)) < 0)
                 return r;
-        if ((r = jv_obj(&lin, "timeOffsets", &offsets, e)) <= 0)
-                return r;
-        r = parse_time_offset(&offsets, "boottime", &c->boottime, e);
-        return r < 0 ? r : parse_time_offset(&offsets, "monotonic", &c->monotonic, e);
+        return parse_time_offsets(&lin, c, e);
 }

@@ -1,5 +1,4 @@
 /* config.json: the "process" object, which exec --process reads too. */
-#include <linux/ioprio.h>
 #include <string.h>
 
 #include "caps.h"
@@ -30,7 +29,7 @@ static const struct {
 
 static int parse_rlimit(const struct jv *v, struct oci_rlimit *l, spawn_error *e)
 {
-        struct jv type = jv_key(v, "type");
+        struct jv type = jv_key(v, "type"), s = jv_key(v, "soft"), h = jv_key(v, "hard");
         uint64_t soft = 0, hard = 0;
         int r = jv_need_obj(v, e);
 
@@ -44,13 +43,16 @@ static int parse_rlimit(const struct jv *v, struct oci_rlimit *l, spawn_error *e
                         l->resource = rlimit_names[i].resource;
         if (l->resource < 0)
                 return jv_err(&type, e, "unknown limit \"%s\"", l->type);
-        if ((r = jv_u64(v, "soft", &soft, e)) < 0 || (r = jv_u64(v, "hard", &hard, e)) < 0)
+        if ((r = jv_as_u64(&s, &soft, e)) < 0)
                 return r;
-        if (soft > hard) {
-                struct jv s = jv_key(v, "soft");
-
+        if (r == 0)
+                return jv_err(&s, e, "missing");
+        if ((r = jv_as_u64(&h, &hard, e)) < 0)
+                return r;
+        if (r == 0)
+                return jv_err(&h, e, "missing");
+        if (soft > hard)
                 return jv_err(&s, e, "is above \"hard\"");
-        }
         l->limit = (struct rlimit){.rlim_cur = soft, .rlim_max = hard};
         return 0;
 }
@@ -118,16 +120,18 @@ static int parse_caps(const struct jv *p, struct oci_process *ret, spawn_error *
 static int parse_user(const struct jv *p, struct arena *a, struct oci_process *ret, spawn_error *e)
 {
         struct jv user, list;
+        int64_t umask = 0;
         size_t n;
         int r = jv_obj(p, "user", &user, e);
 
         if (r <= 0)
                 return r;
-        if ((r = jv_u32(&user, "uid", &ret->uid, e)) < 0 || (r = jv_u32(&user, "gid", &ret->gid, e)) < 0)
+        if ((r = jv_id(&user, "uid", &ret->uid, e)) < 0 || (r = jv_id(&user, "gid", &ret->gid, e)) < 0)
                 return r;
-        r = jv_u32(&user, "umask", &ret->umask, e);
+        r = jv_int(&user, "umask", 0, 0777, &umask, e);
         if (r < 0)
                 return r;
+        ret->umask = (uint32_t) umask;
         ret->has_umask = r > 0;
         r = jv_array(&user, "additionalGids", &list, &n, e);
         if (r <= 0)
@@ -143,36 +147,11 @@ static int parse_user(const struct jv *p, struct arena *a, struct oci_process *r
                 if (r < 0)
                         return r;
                 if (r == 0 || gid >= UINT32_MAX)
-                        return jv_err(&item, e, "not a group id");
+                        return jv_err(&item, e, r == 0 ? "expected a whole number, found null" : "not a group id");
                 ret->groups[i] = (gid_t) gid;
         }
         ret->n_groups = n;
         return 0;
-}
-
-static int parse_io_priority(const struct jv *p, struct oci_process *ret, spawn_error *e)
-{
-        static const struct {
-                const char *name;
-                int value;
-        } classes[] = {{"IOPRIO_CLASS_RT", IOPRIO_CLASS_RT},
-                       {"IOPRIO_CLASS_BE", IOPRIO_CLASS_BE},
-                       {"IOPRIO_CLASS_IDLE", IOPRIO_CLASS_IDLE}};
-        struct jv io, cls;
-        const char *name = "";
-        int r;
-
-        ret->io_class = -1;
-        r = jv_obj(p, "ioPriority", &io, e);
-        if (r <= 0)
-                return r;
-        cls = jv_key(&io, "class");
-        if ((r = jv_as_str(&cls, &name, e)) < 0 || (r = jv_int(&io, "priority", 0, 7, &ret->io_priority, e)) < 0)
-                return r;
-        for (size_t i = 0; i < ELEMENTSOF(classes); i++)
-                if (strcmp(classes[i].name, name) == 0)
-                        ret->io_class = classes[i].value;
-        return ret->io_class < 0 ? jv_err(&cls, e, "unknown class \"%s\"", name) : 0;
 }
 
 static int parse_console(const struct jv *p, struct oci_process *ret, spawn_error *e)
@@ -181,7 +160,8 @@ static int parse_console(const struct jv *p, struct oci_process *ret, spawn_erro
         int64_t h = 0, w = 0;
         int r = jv_bool(p, "terminal", &ret->terminal, e);
 
-        if (r < 0 || (r = jv_obj(p, "consoleSize", &size, e)) <= 0)
+        /* config.md: the size is ignored without a terminal. */
+        if (r < 0 || !ret->terminal || (r = jv_obj(p, "consoleSize", &size, e)) <= 0)
                 return r;
         if ((r = jv_int(&size, "height", 0, UINT16_MAX, &h, e)) < 0 ||
             (r = jv_int(&size, "width", 0, UINT16_MAX, &w, e)) < 0)
@@ -189,6 +169,32 @@ static int parse_console(const struct jv *p, struct oci_process *ret, spawn_erro
         ret->console_height = (uint32_t) h;
         ret->console_width = (uint32_t) w;
         return 0;
+}
+
+/* Of a name that is given twice the last value counts; execve(2) would pass both and getenv(3) find the first. */
+static void drop_repeated(struct strv *env)
+{
+        uint64_t seen[64] = {0};
+        size_t kept = env->n;
+
+        for (size_t i = env->n; i-- > 0;) {
+                const char *entry = env->v[i];
+                size_t len = strcspn(entry, "=") + 1, k = kept;
+                unsigned int hash = 0;
+
+                for (size_t c = 0; c < len; c++)
+                        hash = hash * 31 + (unsigned char) entry[c];
+                hash %= 64 * 64;
+                if (seen[hash / 64] & (UINT64_C(1) << hash % 64))
+                        for (k = kept; k < env->n; k++)
+                                if (strncmp(env->v[k], entry, len) == 0)
+                                        break;
+                seen[hash / 64] |= UINT64_C(1) << hash % 64;
+                if (k == kept || k == env->n)
+                        env->v[--kept] = entry;
+        }
+        env->v += kept;
+        env->n -= kept;
 }
 
 static int parse_env(const struct jv *p, struct arena *a, struct oci_process *ret, spawn_error *e)
@@ -202,12 +208,14 @@ static int parse_env(const struct jv *p, struct arena *a, struct oci_process *re
                 if (strchr(ret->env.v[i], '=') == NULL || ret->env.v[i][0] == '=')
                         return jv_err(&item, e, "\"%s\" is not NAME=VALUE", ret->env.v[i]);
         }
+        if (r > 0)
+                drop_repeated(&ret->env);
         return r;
 }
 
 int config_process(const struct jv *p, struct arena *a, struct oci_process *ret, spawn_error *e)
 {
-        struct jv cwd = jv_key(p, "cwd"), sched;
+        struct jv cwd = jv_key(p, "cwd");
         int r = parse_console(p, ret, e);
 
         if (r < 0 || (r = parse_user(p, a, ret, e)) < 0 || (r = parse_env(p, a, ret, e)) < 0)
@@ -218,7 +226,7 @@ int config_process(const struct jv *p, struct arena *a, struct oci_process *ret,
         if (r < 0)
                 return r;
         if (r == 0)
-                ret->cwd = "/";
+                return jv_err(&cwd, e, "missing");
         if (ret->cwd[0] != '/')
                 return jv_err(&cwd, e, "\"%s\" is not an absolute path", ret->cwd);
         if ((r = parse_caps(p, ret, e)) < 0 || (r = parse_rlimits(p, a, ret, e)) < 0)
@@ -232,8 +240,7 @@ int config_process(const struct jv *p, struct arena *a, struct oci_process *ret,
         if ((r = jv_str(p, "apparmorProfile", &ret->apparmor, e)) < 0 ||
             (r = jv_str(p, "selinuxLabel", &ret->selinux, e)) < 0)
                 return r;
-        if ((r = jv_obj(p, "scheduler", &sched, e)) < 0)
+        if ((r = config_scheduler(p, &ret->scheduler, e)) < 0 || (r = config_io_priority(p, ret, e)) < 0)
                 return r;
-        ret->scheduler = sched.obj;
-        return parse_io_priority(p, ret, e);
+        return config_affinity(p, a, ret, e);
 }

@@ -1,10 +1,8 @@
-/* config.json: the document, its top level, mounts and hooks. */
+/* config.json: the document, its top level, and hooks. */
 #include <fcntl.h>
-#include <sched.h>
 #include <string.h>
 
 #include "config.h"
-#include "fail.h"
 #include "util.h"
 
 const char *const hook_names[HOOK_KINDS] = {
@@ -31,6 +29,8 @@ int config_kvs(const struct jv *up, const char *key, struct arena *a, struct kvs
                 struct jv v = {.up = &obj, .key = k, .obj = val};
                 const char *s = "";
 
+                if (k[0] == '\0')
+                        return jv_err(&obj, e, "a key is empty");
                 r = jv_as_str(&v, &s, e);
                 if (r < 0)
                         return r;
@@ -72,75 +72,6 @@ static int parse_root(const struct jv *root, struct config *c, spawn_error *e)
                 return jv_err(&p, e, "missing");
         }
         return jv_bool(&v, "readonly", &c->root_readonly, e);
-}
-
-static int parse_mount(const struct jv *v, struct config *c, struct oci_mount *m, spawn_error *e)
-{
-        struct strv options = {0};
-        struct jv opts = jv_key(v, "options");
-        size_t bad = 0;
-        int r = jv_need_obj(v, e);
-
-        if (r < 0)
-                return r;
-        r = jv_str(v, "destination", &m->destination, e);
-        if (r < 0)
-                return r;
-        if (r == 0 || m->destination[0] == '\0') {
-                struct jv d = jv_key(v, "destination");
-
-                return jv_err(&d, e, "missing");
-        }
-        r = jv_str(v, "type", &m->type, e);
-        if (r < 0 || (r = jv_str(v, "source", &m->source, e)) < 0)
-                return r;
-        r = jv_strv(v, "options", &c->arena, &options, e);
-        if (r < 0)
-                return r;
-        r = mount_options_parse(options.v, options.n, &c->arena, &m->options, &bad);
-        if (r < 0) {
-                struct jv item = jv_idx(&opts, bad);
-
-                return jv_err(&item, e, "out of memory");
-        }
-        if (m->type != NULL && strcmp(m->type, "bind") == 0 && !m->options.bind)
-                m->options.bind = m->options.recursive = true;
-        if (m->type == NULL && !m->options.bind) {
-                struct jv t = jv_key(v, "type");
-
-                return jv_err(&t, e, "missing, and the options do not make it a bind mount");
-        }
-        if (m->options.bind && (m->source == NULL || m->source[0] == '\0')) {
-                struct jv s = jv_key(v, "source");
-
-                return jv_err(&s, e, "missing for a bind mount");
-        }
-        r = config_idmaps(v, "uidMappings", &c->arena, &m->uids, e);
-        if (r >= 0)
-                r = config_idmaps(v, "gidMappings", &c->arena, &m->gids, e);
-        return r;
-}
-
-static int parse_mounts(const struct jv *root, struct config *c, spawn_error *e)
-{
-        struct jv list;
-        size_t n;
-        int r = jv_array(root, "mounts", &list, &n, e);
-
-        if (r <= 0)
-                return r;
-        c->mounts = arena_alloc(&c->arena, n + 1, sizeof(*c->mounts));
-        if (c->mounts == NULL)
-                return jv_err(&list, e, "out of memory");
-        for (size_t i = 0; i < n; i++) {
-                struct jv item = jv_idx(&list, i);
-
-                r = parse_mount(&item, c, &c->mounts[i], e);
-                if (r < 0)
-                        return r;
-        }
-        c->n_mounts = n;
-        return 0;
 }
 
 static int parse_hook(const struct jv *v, struct arena *a, struct oci_hook *h, spawn_error *e)
@@ -187,41 +118,6 @@ int config_hooks(const struct jv *root, struct arena *a, struct oci_hooks *ret, 
         return 0;
 }
 
-/* What the specification ties together: a setting without the namespace it needs is a mistake. */
-static int check_together(const struct jv *root, const struct config *c, spawn_error *e)
-{
-        struct jv at;
-
-        if (config_namespace(c, CLONE_NEWNS) == NULL) {
-                struct jv lin = jv_key(root, "linux");
-
-                at = jv_key(&lin, "namespaces");
-                return jv_err(&at, e, "a \"mount\" namespace is missing: a root file system needs one");
-        }
-        if (c->hostname != NULL && config_namespace(c, CLONE_NEWUTS) == NULL) {
-                at = jv_key(root, "hostname");
-                return jv_err(&at, e, "needs a \"uts\" namespace in linux.namespaces");
-        }
-        if (c->domainname != NULL && config_namespace(c, CLONE_NEWUTS) == NULL) {
-                at = jv_key(root, "domainname");
-                return jv_err(&at, e, "needs a \"uts\" namespace in linux.namespaces");
-        }
-        const struct oci_namespace *user = config_namespace(c, CLONE_NEWUSER);
-        if (user != NULL && user->path == NULL && (c->uids.n == 0 || c->gids.n == 0)) {
-                struct jv lin = jv_key(root, "linux");
-
-                at = jv_key(&lin, c->uids.n == 0 ? "uidMappings" : "gidMappings");
-                return jv_err(&at, e, "missing for a new user namespace");
-        }
-        if ((c->boottime.given || c->monotonic.given) && config_namespace(c, CLONE_NEWTIME) == NULL) {
-                struct jv lin = jv_key(root, "linux");
-
-                at = jv_key(&lin, "timeOffsets");
-                return jv_err(&at, e, "needs a \"time\" namespace in linux.namespaces");
-        }
-        return 0;
-}
-
 static int parse_all(struct config *c, spawn_error *e)
 {
         struct jv root = jv_root(c->json), process;
@@ -238,13 +134,15 @@ static int parse_all(struct config *c, spawn_error *e)
                 return r;
         if ((r = jv_str(&root, "domainname", &c->domainname, e)) < 0)
                 return r;
-        if ((r = parse_mounts(&root, c, e)) < 0 || (r = config_hooks(&root, &c->arena, &c->hooks, e)) < 0)
+        /* Mounts after linux, which has the user namespace that their ids may be relative to. */
+        if ((r = config_linux(&root, c, e)) < 0 || (r = config_mounts(&root, c, e)) < 0)
                 return r;
-        if ((r = config_kvs(&root, "annotations", &c->arena, &c->annotations, e)) < 0)
+        if ((r = config_hooks(&root, &c->arena, &c->hooks, e)) < 0 ||
+            (r = config_kvs(&root, "annotations", &c->arena, &c->annotations, e)) < 0)
                 return r;
-        if ((r = config_linux(&root, c, e)) < 0)
-                return r;
-        return check_together(&root, c, e);
+        c->hooks.out = config_annotation(c, "run.oci.hooks.stdout");
+        c->hooks.err = config_annotation(c, "run.oci.hooks.stderr");
+        return config_check(&root, c, e);
 }
 
 int config_parse(const char *text, size_t len, struct config *c, spawn_error *e)

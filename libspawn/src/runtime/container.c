@@ -16,6 +16,10 @@
 #include "hooks.h"
 #include "init.h"
 #include "io.h"
+#include "net-devices.h"
+#include "notify.h"
+#include "process.h"
+#include "rootfs.h"
 #include "terminal.h"
 #include "util.h"
 
@@ -32,8 +36,7 @@ struct creation {
         struct cgroup cgroup;
         struct state state;
         char bundle[PATH_MAX], created[40], owner[64];
-        char *state_json;
-        int dir_fd, listen_fd, console_fd, sync[2];
+        int dir_fd, listen_fd, console_fd, root_tree, devices_fd, sync[2];
         pid_t middle, pid;
 };
 
@@ -80,7 +83,9 @@ static int read_bundle(struct creation *c, spawn_error *e)
         if (fd < 0)
                 return fail_errno(e, "bundle", "open bundle `%s`", c->bundle);
         r = config_read(fd, file, name, &c->config, e);
-        return r < 0 ? r : make_absolute(c, e);
+        if (r < 0 || (r = config_own_userns(&c->config, e)) < 0)
+                return r;
+        return make_absolute(c, e);
 }
 
 static int check_config(struct creation *c, spawn_error *e)
@@ -93,13 +98,13 @@ static int check_config(struct creation *c, spawn_error *e)
                 return fail_text(e, "read configuration", "process.args: missing or empty: there is nothing to run");
         if (p->terminal && !console)
                 return fail_text(e, "terminal",
-                                 "process.terminal is set but there is no --console-socket to send the terminal to");
+                                 "process.terminal: set, but there is no --console-socket to send the terminal to");
         if (!p->terminal && c->o->console_socket != NULL)
                 return fail_text(e, "terminal", "--console-socket is given but process.terminal is not set");
         if (stat(c->config.root_path, &st) < 0)
-                return fail_errno(e, "rootfs", "the rootfs path `%s`", c->config.root_path);
+                return fail_errno(e, "rootfs", "root.path: `%s`", c->config.root_path);
         if (!S_ISDIR(st.st_mode))
-                return fail_code(e, ENOTDIR, "rootfs", "the rootfs path `%s`", c->config.root_path);
+                return fail_code(e, ENOTDIR, "rootfs", "root.path: `%s`", c->config.root_path);
         return 0;
 }
 
@@ -134,38 +139,68 @@ static void fill_state(struct creation *c)
         (void) json_object_object_get_ex(c->config.json, "annotations", &c->state.annotations);
 }
 
+/* The user namespace that says how the ids of a mount are mapped: the container's where it does not say. */
+static int idmap_namespace(const struct creation *c, const struct oci_mount *m, spawn_error *e)
+{
+        if (m->uids.n > 0)
+                return spawn_userns_open(m->uids.v, m->uids.n, m->gids.v, m->gids.n, e);
+        for (size_t i = 0; i < c->ns.n_join; i++)
+                if (c->ns.join[i].ns->flag == CLONE_NEWUSER)
+                        return fcntl(c->ns.join[i].fd, F_DUPFD_CLOEXEC, 3);
+        return spawn_userns_open(c->config.uids.v, c->config.uids.n, c->config.gids.v, c->config.gids.n, e);
+}
+
+static int prepare_mounts(struct creation *c, spawn_error *e)
+{
+        for (size_t i = 0; i < c->plan.n; i++) {
+                struct op *op = &c->plan.ops[i];
+                int r;
+
+                if (op->mount == NULL || (op->mount->uids.n == 0 && !op->mount->container_ids))
+                        continue;
+                op->idmap_fd = idmap_namespace(c, op->mount, e);
+                if (op->idmap_fd < 0)
+                        return op->idmap_fd;
+                /* Mapping ids takes rights over the file system, which the container has not. */
+                if (op->kind == OP_BIND && (r = op_bind_preopen(op, e)) < 0)
+                        return fail_wrap(e, r, "mounts[%zu]", (size_t) (op->mount - c->config.mounts));
+        }
+        if (!(c->ns.create & CLONE_NEWUSER))
+                return 0;
+        /* Root of a new user namespace may not pass directories whose owner or group has no id in it. */
+        c->root_tree = tree_clone(AT_FDCWD, c->config.root_path, true);
+        if (c->config.n_devices > 0) {
+                c->devices_fd = devices_premake(&c->config, e);
+                if (c->devices_fd < -1)
+                        return c->devices_fd;
+        }
+        return plan_preopen(&c->plan, c->config.mounts, true, e);
+}
+
 /* Everything that can be prepared, and can fail, before there is a second process. */
 static int prepare(struct creation *c, spawn_error *e)
 {
+        char dir[PATH_MAX];
         int r, cache, copy;
 
-        r = plan_make(&c->config, &c->plan, e);
-        if (r < 0 || (r = ns_open(&c->config, &c->ns, e)) < 0)
+        if (snprintf(dir, sizeof(dir), "%s/%s", c->rt->root, c->o->id) >= (int) sizeof(dir))
+                return fail_text(e, "state", "the path of --root is too long");
+        r = notify_prepare(&c->config, c->dir_fd, dir, e);
+        if (r == 0)
+                r = plan_make(&c->config, &c->plan, e);
+        if (r < 0 || (r = ns_open(&c->config, &c->ns, e)) < 0 || (r = ns_check_sysctls(&c->config, &c->ns, e)) < 0)
                 return r;
         if (c->config.seccomp != NULL) {
                 cache = state_seccomp_cache(c->rt);
-                r = seccomp_prepare(c->config.seccomp, cache, &c->seccomp, e);
+                r = seccomp_prepare(c->config.seccomp, seccomp_is_strict(&c->config), cache, &c->seccomp, e);
                 if (cache >= 0)
                         (void) close(cache);
                 if (r < 0 || (r = seccomp_connect(&c->seccomp, e)) < 0)
                         return r;
         }
-        for (size_t i = 0; i < c->plan.n; i++) {
-                struct op *op = &c->plan.ops[i];
-
-                if (op->kind != OP_BIND || (op->mount->uids.n == 0 && op->mount->gids.n == 0))
-                        continue;
-                op->idmap_fd = spawn_userns_open(op->mount->uids.v, op->mount->uids.n, op->mount->gids.v,
-                                                 op->mount->gids.n, e);
-                if (op->idmap_fd < 0)
-                        return op->idmap_fd;
-        }
-        /* Root of a new user namespace may not pass directories whose owner or group has no id in it. */
-        if (c->ns.create & CLONE_NEWUSER) {
-                r = plan_preopen(&c->plan, true, e);
-                if (r < 0)
-                        return r;
-        }
+        r = prepare_mounts(c, e);
+        if (r < 0)
+                return r;
         if (c->o->console_socket != NULL) {
                 c->console_fd = terminal_connect(c->o->console_socket, "console socket", e);
                 if (c->console_fd < 0)
@@ -178,7 +213,7 @@ static int prepare(struct creation *c, spawn_error *e)
         c->listen_fd = start_listen(c->dir_fd, e);
         if (c->listen_fd < 0)
                 return c->listen_fd;
-        return cgroup_make(c->rt, c->o->id, c->config.cgroups_path, c->config.resources, &c->cgroup, e);
+        return cgroup_make(c->rt, c->o->id, &c->config, &c->cgroup, e);
 }
 
 static _Noreturn void run_init(struct creation *c, int postponed, bool move)
@@ -192,11 +227,13 @@ static _Noreturn void run_init(struct creation *c, int postponed, bool move)
                 .plan = &c->plan,
                 .ns = &c->ns,
                 .seccomp = &c->seccomp,
-                .state_json = c->state_json,
+                .state = &c->state,
                 .cgroup = c->state.cgroup,
                 .sync_fd = c->sync[1],
                 .listen_fd = c->listen_fd,
                 .console_fd = c->console_fd >= 0 ? c->console_fd : c->o->console_fd,
+                .root_tree = c->root_tree,
+                .devices_fd = c->devices_fd,
                 .preserve_fds = c->o->preserve_fds,
                 .postponed = postponed,
                 .move_to_cgroup = move,
@@ -215,6 +252,8 @@ static pid_t fork_into(struct creation *c, int flags, bool *ret_move, spawn_erro
         pid_t pid = ns_fork(flags, c->cgroup.fd, false);
 
         *ret_move = false;
+        if (pid == -EOPNOTSUPP && cgroup_make_threaded(c->cgroup.path) == 0)
+                pid = ns_fork(flags, c->cgroup.fd, false);
         if (pid < 0 && c->cgroup.fd >= 0) {
                 *ret_move = true;
                 pid = ns_fork(flags, -1, false);
@@ -230,10 +269,22 @@ static int middle_work(struct creation *c, bool move, spawn_error *e)
         pid_t pid;
 
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (cgroup_wants_process(&c->cgroup)) {
+                r = sync_wait_go(c->sync[1]);
+                if (r == 0)
+                        r = cgroup_of_pid(getpid(), c->cgroup.path); /* the parent has put us there */
+                if (r < 0)
+                        return fail_code(e, r, "cgroup", "wait for scope `%s`", c->cgroup.scope);
+                c->state.cgroup = c->cgroup.path;
+        }
         /* While we still have the ids that may: in the new user namespace the cgroup belongs to somebody else. */
         r = move ? cgroup_add(c->cgroup.path, 0) : 0;
         if (r < 0)
                 return fail_code(e, r, "cgroup", "add the container to cgroup `%s`", c->cgroup.path);
+        /* While the caller's rights last: a priority that was inherited may be asked for again in any namespace. If it
+         * is not to be had, the container says so itself. */
+        if (c->config.process.scheduler.deadline == 0) /* with one it could not fork any more */
+                (void) process_priority(&c->config.process, NULL);
         /* First with the rights of here, then with those in the user namespace: a path may belong to either. */
         r = ns_join(&c->ns, before, &postponed, e);
         if (r < 0 || (r = ns_join(&c->ns, CLONE_NEWUSER, NULL, e)) < 0)
@@ -253,8 +304,10 @@ static int middle_work(struct creation *c, bool move, spawn_error *e)
         r = ns_join(&c->ns, postponed, NULL, e);
         if (r < 0)
                 return r;
-        if ((c->ns.create & CLONE_NEWTIME) && (unshare(CLONE_NEWTIME) < 0 || ns_time_offsets(&c->config, e) < 0))
+        if ((c->ns.create & CLONE_NEWTIME) && unshare(CLONE_NEWTIME) < 0)
                 return fail_errno(e, "namespaces", "make a time namespace");
+        if ((c->ns.create & CLONE_NEWTIME) && (r = ns_time_offsets(&c->config, e)) < 0)
+                return r;
         flags = c->ns.create & ~(CLONE_NEWUSER | CLONE_NEWTIME | CLONE_NEWCGROUP);
         pid = ns_fork(flags, -1, true);
         if (pid == 0)
@@ -271,7 +324,7 @@ static int fork_child(struct creation *c, spawn_error *e)
         bool move;
         int r;
 
-        if (!ns_needs_middle(&c->ns)) {
+        if (!ns_needs_middle(&c->ns) && !cgroup_wants_process(&c->cgroup)) {
                 c->pid = fork_into(c, c->ns.create & ~CLONE_NEWCGROUP, &move, e);
                 if (c->pid == 0)
                         run_init(c, late, move);
@@ -287,17 +340,38 @@ static int fork_child(struct creation *c, spawn_error *e)
                         (void) sync_send(c->sync[1], SYNC_ERROR, 0, &inner);
                 _exit(r < 0);
         }
-        return 0;
+        if (!cgroup_wants_process(&c->cgroup))
+                return 0;
+        r = cgroup_enter(&c->cgroup, &c->config, c->middle, e);
+        if (r < 0)
+                return r;
+        c->state.cgroup = c->cgroup.path;
+        r = sync_send(c->sync[0], SYNC_GO, 0, NULL);
+        return r < 0 ? fail_code(e, r, "cgroup", "put the container into scope `%s`", c->cgroup.scope) : 0;
+}
+
+/* The middle process sends its child's pid after the fork, the child may be faster. */
+static int await_pid(struct creation *c, spawn_error *e)
+{
+        struct sync_message m;
+        int r = c->pid > 0 ? 1 : sync_receive(c->sync[0], &m);
+
+        if (c->pid <= 0 && r > 0 && m.type == SYNC_PID)
+                c->pid = m.value;
+        return c->pid > 0 ? 0 : spawn_err(e, EIO, "create", "the container's process has no pid");
 }
 
 static int run_host_hooks(struct creation *c, spawn_error *e)
 {
         _cleanup_free_ char *json = state_oci_json(&c->state, "creating", c->pid, false);
-        int r = json == NULL ? -ENOMEM : 0;
+        int r = json == NULL ? spawn_err(e, ENOMEM, "hooks", "out of memory") : hooks_open(&c->config.hooks, e);
 
         if (r == 0)
                 r = hooks_run(&c->config.hooks, HOOK_PRESTART, json, NULL, e);
-        return r < 0 ? r : hooks_run(&c->config.hooks, HOOK_CREATE_RUNTIME, json, NULL, e);
+        if (r == 0)
+                r = hooks_run(&c->config.hooks, HOOK_CREATE_RUNTIME, json, NULL, e);
+        hooks_close(&c->config.hooks);
+        return r;
 }
 
 /* What the child asks for, until it is ready. */
@@ -325,20 +399,18 @@ static int serve_child(struct creation *c, spawn_error *e)
                         if (r < 0 || (r = sync_send(c->sync[0], SYNC_GO, 0, NULL)) < 0)
                                 return r;
                         break;
+                case SYNC_NETWORK:
                 case SYNC_HOOKS:
-                        r = run_host_hooks(c, e);
+                        r = await_pid(c, e);
+                        if (r == 0 && m.type == SYNC_HOOKS)
+                                r = run_host_hooks(c, e);
+                        else if (r == 0)
+                                r = net_devices_move(c->config.net_devices, c->config.n_net_devices, c->pid, e);
                         if (r < 0 || (r = sync_send(c->sync[0], SYNC_GO, 0, NULL)) < 0)
                                 return r;
                         break;
                 case SYNC_READY:
-                        if (c->pid <= 0) {
-                                /* The middle process sends its child's pid after the fork, the child may be faster. */
-                                r = sync_receive(c->sync[0], &m);
-                                if (r <= 0 || m.type != SYNC_PID)
-                                        return spawn_err(e, EIO, "create", "the container's process has no pid");
-                                c->pid = m.value;
-                        }
-                        return 0;
+                        return await_pid(c, e);
                 default:
                         return spawn_err(e, EBADMSG, "create", "the container's process sent nonsense");
                 }
@@ -361,6 +433,9 @@ static int publish(struct creation *c, spawn_error *e)
                 return fail_code(e, r, "create", "read the start time of the container's process");
         c->state.pid = c->pid;
         c->state.start_time = start;
+        r = cgroup_delegate(&c->cgroup, &c->config, c->pid, e);
+        if (r < 0)
+                return r;
         r = write_pid_file(c->o->pid_file, c->pid, e);
         if (r == 0)
                 r = state_write(c->dir_fd, &c->state, e);
@@ -380,8 +455,7 @@ static int create_steps(struct creation *c, spawn_error *e)
         r = state_write(c->dir_fd, &c->state, e);
         if (r < 0)
                 return r;
-        c->state_json = state_oci_json(&c->state, "created", 0, false);
-        r = c->state_json == NULL ? -ENOMEM : sync_pair(c->sync);
+        r = sync_pair(c->sync);
         if (r < 0)
                 return fail_code(e, r, "create", "prepare to fork");
         r = fork_child(c, e);
@@ -411,6 +485,8 @@ int container_create(const struct runtime *rt, const struct create_options *o, p
                              .dir_fd = -1,
                              .listen_fd = -1,
                              .console_fd = -1,
+                             .root_tree = -1,
+                             .devices_fd = -1,
                              .sync = {-1, -1},
                              .middle = -1,
                              .pid = -1};
@@ -426,10 +502,7 @@ int container_create(const struct runtime *rt, const struct create_options *o, p
         if (r < 0) {
                 kill_and_reap(&c.middle);
                 kill_and_reap(&c.pid);
-                if (c.cgroup.created) {
-                        (void) cgroup_kill(c.cgroup.path);
-                        (void) cgroup_remove(c.cgroup.path);
-                }
+                cgroup_undo(rt, &c.cgroup);
                 if (o->pid_file != NULL && c.state.pid > 0)
                         (void) unlink(o->pid_file);
                 (void) state_remove(rt, o->id, NULL);
@@ -439,11 +512,12 @@ int container_create(const struct runtime *rt, const struct create_options *o, p
         close_if_open(c.sync[0]);
         close_if_open(c.listen_fd);
         close_if_open(c.console_fd);
-        close_if_open(c.cgroup.fd);
+        close_if_open(c.root_tree);
+        close_if_open(c.devices_fd);
+        cgroup_free(&c.cgroup);
         close_if_open(c.dir_fd);
         ns_close(&c.ns);
         seccomp_filter_free(&c.seccomp);
-        free(c.state_json);
         config_free(&c.config);
         return r;
 }

@@ -14,7 +14,10 @@ struct create_options {
 
 /* Returns 0; *ret_pid is the container's first process, which waits to be started. On failure nothing is left. */
 int container_create(const struct runtime *rt, const struct create_options *o, pid_t *ret_pid, spawn_error *e);
+/* With a NOTIFY_SOCKET it returns when the program says that it is ready. */
 int container_start(const struct runtime *rt, const char *id, spawn_error *e);
+/* The same for who has to attend to the container from now on: does not wait. */
+int container_start_attended(const struct runtime *rt, const char *id, spawn_error *e);
 /* all: to every process in it. Not running is an error. */
 int container_kill(const struct runtime *rt, const char *id, int signal, bool all, spawn_error *e);
 /* Remove a stopped (or created) container; with force also a running one, and a missing one is fine. */

@@ -10,6 +10,7 @@
 
 #include "caps.h"
 #include "cgroup.h"
+#include "cgroup-systemd.h"
 #include "config.h"
 #include "container.h"
 #include "fail.h"
@@ -29,8 +30,8 @@ struct joining {
         struct config config; /* holds the process; of a file, only that */
         struct oci_process *process;
         struct seccomp_filter filter;
-        char *state_json;
         struct init_host host;
+        struct cgroup_systemd *systemd; /* moves the process into the container's cgroup; NULL: it may enter itself */
         int dir_fd, pidfd, cgroup_fd, init_cgroup_fd, cgroup_ns_fd, console_fd, sync[2];
 };
 
@@ -161,7 +162,7 @@ static int get_filter(struct joining *j, spawn_error *e)
         }
         r = config_read(j->dir_fd, "config.json", "config.json", &c, e);
         if (r == 0)
-                r = seccomp_prepare(c.seccomp, cache, &j->filter, e);
+                r = seccomp_prepare(c.seccomp, seccomp_is_strict(&c), cache, &j->filter, e);
         j->filter.listener = j->state.listener;
         j->filter.metadata = j->state.metadata;
         config_free(&c);
@@ -193,7 +194,7 @@ static int open_cgroups(struct joining *j, spawn_error *e)
                 if (j->cgroup_ns_fd < 0)
                         return fail_errno(e, "join", "open the cgroup namespace of container `%s`", j->state.id);
         }
-        return 0;
+        return cgroup_systemd_join_prepare(j->rt, &j->state, &j->systemd, e);
 }
 
 /* Everything that needs paths of the host. */
@@ -222,8 +223,7 @@ static int prepare(struct joining *j, spawn_error *e)
         } else if (j->process->terminal && j->o->detach) {
                 return fail_text(e, "terminal", "a terminal and --detach need --console-socket");
         }
-        j->state_json = state_oci_json(&j->state, "running", j->state.pid, false);
-        return j->state_json == NULL ? spawn_err(e, ENOMEM, "join", "out of memory") : 0;
+        return 0;
 }
 
 /* All namespaces of the container but the cgroup's: the kernel checks moving into a cgroup in the view of the mover,
@@ -258,7 +258,10 @@ static int child_terminal(struct joining *j, int console_fd, spawn_error *e)
 static int child_work(struct joining *j, spawn_error *e)
 {
         static char exe[PATH_MAX];
-        int r;
+        int r = j->systemd != NULL ? sync_wait_go(j->sync[1]) : 0;
+
+        if (r < 0)
+                return fail_code(e, r, "cgroup", "wait to be moved to the cgroup of container `%s`", j->o->id);
 
         process_reset_signals();
         (void) umask(022);
@@ -275,9 +278,13 @@ static int child_work(struct joining *j, spawn_error *e)
                 r = child_terminal(j, j->console_fd, e);
         else
                 r = (process_own_stdio(j->process), 0);
-        if (r < 0 || (r = init_identity(j->process, false, j->host.last_cap, exe, e)) < 0)
+        if (r < 0 || (r = process_priority(j->process, e)) < 0 ||
+            (r = process_affinity(&j->process->cpus_final, "final", e)) < 0)
                 return r;
-        return init_become(j->process, &j->filter, &j->host, exe, j->o->preserve_fds, j->state_json, e);
+        r = init_identity(j->process, false, j->host.last_cap, exe, e);
+        if (r < 0)
+                return r;
+        return init_become(j->process, &j->filter, &j->host, exe, j->o->preserve_fds, &j->state, e);
 }
 
 static _Noreturn void child_main(struct joining *j)
@@ -292,7 +299,7 @@ static _Noreturn void child_main(struct joining *j)
 
 static pid_t fork_into(struct joining *j, spawn_error *e)
 {
-        pid_t pid = ns_fork(0, j->cgroup_fd, false);
+        pid_t pid = ns_fork(0, j->systemd != NULL ? -1 : j->cgroup_fd, false);
 
         if (pid < 0 && j->init_cgroup_fd >= 0)
                 pid = ns_fork(0, j->init_cgroup_fd, false);
@@ -344,13 +351,19 @@ static int exec_steps(struct joining *j, pid_t *ret_pid, int *ret_master, spawn_
         r = sync_pair(j->sync);
         if (r < 0)
                 return fail_code(e, r, "join", "create a socket");
-        r = join_namespaces(j, e);
+        r = process_affinity(&j->process->cpus_initial, "initial", e);
+        if (r == 0)
+                r = join_namespaces(j, e);
         pid_t pid = r < 0 ? r : fork_into(j, e);
         if (pid == 0)
                 child_main(j);
         (void) close(j->sync[1]);
         j->sync[1] = -1;
-        r = pid < 0 ? pid : await_exec(j, &pid, e);
+        r = pid < 0 ? pid : 0;
+        if (r == 0 && j->systemd != NULL && (r = cgroup_systemd_join(j->systemd, &j->state, pid, e)) == 0)
+                (void) sync_send(j->sync[0], SYNC_GO, 0, NULL); /* a failure shows in what it answers */
+        if (r == 0)
+                r = await_exec(j, &pid, e);
         if (r == 0 && relay[0] >= 0) {
                 *ret_master = terminal_receive_fd(relay[0]);
                 r = *ret_master < 0 ? fail_code(e, *ret_master, "terminal", "receive the terminal") : 0;
@@ -397,6 +410,7 @@ int container_exec(const struct runtime *rt, const struct exec_options *o, pid_t
         *ret_master = -1;
         r = exec_steps(&j, ret_pid, ret_master, e);
         close_if_open(j.sync[0]);
+        cgroup_systemd_free(j.systemd);
         close_if_open(j.console_fd);
         close_if_open(j.cgroup_ns_fd);
         close_if_open(j.cgroup_fd);
@@ -405,7 +419,6 @@ int container_exec(const struct runtime *rt, const struct exec_options *o, pid_t
         close_if_open(j.host.proc_fd);
         close_if_open(j.dir_fd);
         seccomp_filter_free(&j.filter);
-        free(j.state_json);
         state_free(&j.state);
         config_free(&j.config);
         return r;

@@ -27,12 +27,42 @@ static int state_file(const char *json)
         return steal_fd(&fd);
 }
 
-static _Noreturn void hook_child(const struct oci_hook *h, int state_fd, const char *cwd)
+static int open_output(const char *path, int *ret, spawn_error *e)
+{
+        if (path == NULL || *ret > 0)
+                return 0;
+        _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0700);
+        *ret = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (*ret > 0)
+                return 0;
+        *ret = 0;
+        return fail_errno(e, "hooks", "open `%s` for the output of hooks", path);
+}
+
+int hooks_open(struct oci_hooks *h, spawn_error *e)
+{
+        int r = open_output(h->out, &h->out_fd, e);
+
+        return r < 0 ? r : open_output(h->err, &h->err_fd, e);
+}
+
+void hooks_close(struct oci_hooks *h)
+{
+        if (h->out_fd > 0)
+                (void) close(h->out_fd);
+        if (h->err_fd > 0)
+                (void) close(h->err_fd);
+        h->out_fd = h->err_fd = 0;
+}
+
+static _Noreturn void hook_child(const struct oci_hooks *all, const struct oci_hook *h, int state_fd, const char *cwd)
 {
         char *fallback[] = {(char *) (uintptr_t) h->path, NULL};
         char *const *argv = h->args.n > 0 ? (char *const *) h->args.v : fallback;
 
         process_reset_signals();
+        if ((all->out_fd > 0 && dup2(all->out_fd, 1) < 0) || (all->err_fd > 0 && dup2(all->err_fd, 2) < 0))
+                _exit(126);
         if (dup2(state_fd, 0) < 0 || cloexec_from(3) < 0 || (cwd != NULL && chdir(cwd) < 0))
                 _exit(126);
         (void) execve(h->path, argv, h->env.v != NULL ? (char *const *) h->env.v : environ);
@@ -64,7 +94,8 @@ static int wait_hook(const struct oci_hook *h, pid_t *pid, int *ret_status, spaw
         return 0;
 }
 
-static int run_one(const struct oci_hook *h, const char *kind, const char *state_json, const char *cwd, spawn_error *e)
+static int run_one(const struct oci_hooks *all, const struct oci_hook *h, const char *kind, const char *state_json,
+                   const char *cwd, spawn_error *e)
 {
         int status, r;
 
@@ -75,13 +106,16 @@ static int run_one(const struct oci_hook *h, const char *kind, const char *state
         if (pid < 0)
                 return fail_errno(e, "hooks", "fork for hook `%s`", h->path);
         if (pid == 0)
-                hook_child(h, state, cwd);
+                hook_child(all, h, state, cwd);
         r = wait_hook(h, &pid, &status, e);
         if (r < 0)
                 return r;
         if (WIFSIGNALED(status))
                 return spawn_err(e, EIO, "hooks", "error executing hook `%s` (%s): killed by signal %d", h->path, kind,
                                  WTERMSIG(status));
+        if (WEXITSTATUS(status) != 0 && strcmp(kind, hook_names[HOOK_POSTSTOP]) == 0)
+                return spawn_err(e, EIO, "hooks", "%s hook failed with exit code %d: `%s`", kind, WEXITSTATUS(status),
+                                 h->path);
         if (WEXITSTATUS(status) != 0)
                 return spawn_err(e, EIO, "hooks", "error executing hook `%s` (%s, exit code: %d)", h->path, kind,
                                  WEXITSTATUS(status));
@@ -90,16 +124,16 @@ static int run_one(const struct oci_hook *h, const char *kind, const char *state
 
 int hooks_run(const struct oci_hooks *h, int kind, const char *state_json, const char *cwd, spawn_error *e)
 {
-        /* runtime-spec, "Lifecycle": after these the container goes on, and so do the other hooks. */
-        bool all = kind == HOOK_POSTSTART || kind == HOOK_POSTSTOP;
-        int first = 0;
-
         for (size_t i = 0; i < h->n[kind]; i++) {
-                int r = run_one(&h->v[kind][i], hook_names[kind], state_json, cwd, first < 0 ? NULL : e);
+                spawn_error local = {0};
+                int r = run_one(h, &h->v[kind][i], hook_names[kind], state_json, cwd,
+                                kind == HOOK_POSTSTOP ? &local : e);
 
-                first = first < 0 ? first : r;
-                if (r < 0 && !all)
-                        break;
+                if (r < 0 && kind != HOOK_POSTSTOP)
+                        return r;
+                /* runtime.md, "Lifecycle", 13: the others and the deletion go on as if it had succeeded. */
+                if (r < 0)
+                        dprintf(2, "warning: %s\n", local.text);
         }
-        return first;
+        return 0;
 }

@@ -24,6 +24,15 @@
 #include "terminal.h"
 #include "util.h"
 
+static int ask_parent(struct init *i, enum sync_type what, spawn_error *e)
+{
+        int r = sync_send(i->sync_fd, what, 0, NULL);
+
+        if (r == 0)
+                r = sync_wait_go(i->sync_fd);
+        return r < 0 ? fail_code(e, r, "create", "wait for the creator") : 0;
+}
+
 /* Does: leave the caller's session, join and make what is left of namespaces.
  * Must not: change mounts. Needs: to be in the container's cgroup, which becomes the root of a new cgroup namespace. */
 static int stage_isolate(struct init *i, spawn_error *e)
@@ -46,6 +55,8 @@ static int stage_isolate(struct init *i, spawn_error *e)
                 return fail_errno(e, "isolate", "unshare the cgroup namespace");
         if ((i->ns->create & CLONE_NEWNET) && (r = spawn_netns_loopback_up(e)) < 0)
                 return r;
+        if (i->config->n_net_devices > 0 && (r = ask_parent(i, SYNC_NETWORK, e)) < 0)
+                return r;
         return i->no_new_keyring ? 0 : process_keyring(i->id, e);
 }
 
@@ -53,7 +64,7 @@ int init_host_proc(const struct oci_process *p, bool rootless, struct init_host 
 {
         int r = process_oom_score(p, rootless, e);
 
-        if (r < 0 || (r = process_priority(p, e)) < 0)
+        if (r < 0)
                 return r;
         ret->last_cap = caps_last();
         ret->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -69,17 +80,19 @@ static int stage_host_proc(struct init *i, spawn_error *e)
         int r = init_host_proc(&i->config->process, i->rootless, &i->host, e);
 
         i->build.proc_fd = i->host.proc_fd;
-        return r;
+        if (r < 0 || (r = hooks_open(&i->config->hooks, e)) < 0 || (r = process_priority(&i->config->process, e)) < 0)
+                return r;
+        return process_memory_policy(&i->config->memory_policy, e);
 }
 
 /* Does: all mounts, devices, sysctls. Must not: change the root. Needs: own mount, network, IPC and UTS namespaces. */
 static int stage_rootfs(struct init *i, spawn_error *e)
 {
-        int r = plan_preopen(i->plan, false, e);
+        int r = plan_preopen(i->plan, i->config->mounts, false, e);
 
         if (r < 0)
                 return r;
-        i->build.root_fd = rootfs_open(i->config->root_path, i->config->rootfs_propagation, e);
+        i->build.root_fd = rootfs_open(i->config->root_path, i->config->rootfs_propagation, i->root_tree, e);
         if (i->build.root_fd < 0)
                 return i->build.root_fd;
         return plan_execute(i->plan, &i->build, e);
@@ -103,20 +116,28 @@ static int stage_terminal(struct init *i, spawn_error *e)
         return r;
 }
 
+/* runtime.md, "State": in the container the pid is the one that is seen there. */
+static int run_hooks(struct init *i, int kind, const char *status, spawn_error *e)
+{
+        _cleanup_free_ char *json = NULL;
+
+        if (i->config->hooks.n[kind] == 0)
+                return 0;
+        json = state_oci_json(i->state, status, getpid(), false);
+        if (json == NULL)
+                return spawn_err(e, ENOMEM, "hooks", "out of memory");
+        return hooks_run(&i->config->hooks, kind, json, NULL, e);
+}
+
 /* Does: createRuntime hooks (in the parent), createContainer hooks (here). Needs: mounts done, root not changed. */
 static int stage_hooks(struct init *i, spawn_error *e)
 {
         const struct oci_hooks *h = &i->config->hooks;
         int r;
 
-        if (h->n[HOOK_PRESTART] > 0 || h->n[HOOK_CREATE_RUNTIME] > 0) {
-                r = sync_send(i->sync_fd, SYNC_HOOKS, 0, NULL);
-                if (r == 0)
-                        r = sync_wait_go(i->sync_fd);
-                if (r < 0)
-                        return fail_code(e, r, "hooks", "wait for the hooks of the host");
-        }
-        return hooks_run(h, HOOK_CREATE_CONTAINER, i->state_json, NULL, e);
+        if ((h->n[HOOK_PRESTART] > 0 || h->n[HOOK_CREATE_RUNTIME] > 0) && (r = ask_parent(i, SYNC_HOOKS, e)) < 0)
+                return r;
+        return run_hooks(i, HOOK_CREATE_CONTAINER, "creating", e);
 }
 
 /* Does: make the container's root the root. Must not: have used paths of the container by name before. */
@@ -213,36 +234,53 @@ static int stage_wait(struct init *i, spawn_error *e)
         return 0;
 }
 
-static int send_listener(const struct seccomp_filter *f, int listener, const char *state_json, spawn_error *e)
+/* Our pid as the runtime sees it: /proc/self of the host's procfs. */
+static pid_t pid_on_host(int proc_fd)
 {
-        size_t len = strlen(state_json) + (f->metadata != NULL ? strlen(f->metadata) : 0) + 128;
-        _cleanup_free_ char *text = malloc(len);
-        int n, r;
+        char text[16] = "";
 
-        if (text == NULL)
+        return readlinkat(proc_fd, "self", text, sizeof(text) - 1) > 0 ? (pid_t) atoi(text) : getpid();
+}
+
+/* config-linux.md, "The Container Process State". Its version counts for itself: agents compare it with 0.2.0. */
+static int send_listener(const struct seccomp_filter *f, int listener, const struct state *state, pid_t pid,
+                         spawn_error *e)
+{
+        _cleanup_json_ struct json_object *o = json_object_new_object(), *parsed = NULL;
+        struct json_object *fds = json_object_new_array();
+        _cleanup_free_ char *inner = state_oci_json(state, state->pid > 0 ? "running" : "creating", pid, false);
+        const char *text;
+        int r;
+
+        json_object_object_add(o, "ociVersion", json_object_new_string("0.2.0"));
+        json_object_array_add(fds, json_object_new_string("seccompFd"));
+        json_object_object_add(o, "fds", fds);
+        json_object_object_add(o, "pid", json_object_new_int(pid));
+        if (f->metadata != NULL)
+                json_object_object_add(o, "metadata", json_object_new_string(f->metadata));
+        if (inner == NULL || (parsed = json_tokener_parse(inner)) == NULL)
                 return spawn_err(e, ENOMEM, "seccomp", "out of memory");
-        /* runtime-spec, "The Container Process State". */
-        n = snprintf(text, len,
-                     "{\"ociVersion\":\"" OCI_VERSION
-                     "\",\"fds\":[\"seccompFd\"],\"pid\":%d,\"metadata\":\"%s\",\"state\":%s}",
-                     (int) getpid(), f->metadata != NULL ? f->metadata : "", state_json);
-        r = terminal_send_fd(f->listener_fd, listener, text, (size_t) n);
+        json_object_object_add(o, "state", json_object_get(parsed));
+        text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        r = text == NULL ? -ENOMEM : terminal_send_fd(f->listener_fd, listener, text, strlen(text));
         return r < 0 ? fail_code(e, r, "seccomp", "send the seccomp listener to `%s`", f->listener) : 0;
 }
 
-static int load_seccomp(const struct seccomp_filter *f, const char *state_json, spawn_error *e)
+static int load_seccomp(const struct seccomp_filter *f, const struct state *state, const struct init_host *host,
+                        spawn_error *e)
 {
+        pid_t pid = f->listener != NULL ? pid_on_host(host->proc_fd) : 0;
         int listener, r = seccomp_load_filter(f, &listener, e);
 
         if (r < 0 || listener < 0)
                 return r;
-        r = send_listener(f, listener, state_json, e);
+        r = send_listener(f, listener, state, pid, e);
         (void) close(listener);
         return r;
 }
 
 int init_become(const struct oci_process *p, const struct seccomp_filter *f, const struct init_host *host,
-                const char *exe, int preserve_fds, const char *state_json, spawn_error *e)
+                const char *exe, int preserve_fds, const struct state *state, spawn_error *e)
 {
         _cleanup_free_ const char **env = calloc(p->env.n + ENV_EXTRA + 1, sizeof(*env));
         struct process_env room;
@@ -262,7 +300,7 @@ int init_become(const struct oci_process *p, const struct seccomp_filter *f, con
                 return fail_errno(e, "exec", "set no_new_privs");
         /* Without no_new_privs loading needs CAP_SYS_ADMIN, so it comes before the capabilities go; the filter then
          * sees capset, prctl and execve of ours. With it, execve alone. */
-        if (!p->no_new_privileges && (r = load_seccomp(f, state_json, e)) < 0)
+        if (!p->no_new_privileges && (r = load_seccomp(f, state, host, e)) < 0)
                 return r;
         if (p->has_caps) {
                 r = caps_apply(p->caps[CAPS_EFFECTIVE], p->caps[CAPS_PERMITTED], p->caps[CAPS_INHERITABLE],
@@ -272,7 +310,7 @@ int init_become(const struct oci_process *p, const struct seccomp_filter *f, con
         }
         if ((r = apply_limits(p, true, e)) < 0)
                 return r;
-        if (p->no_new_privileges && (r = load_seccomp(f, state_json, e)) < 0)
+        if (p->no_new_privileges && (r = load_seccomp(f, state, host, e)) < 0)
                 return r;
         return process_exec(p, exe, env, e);
 }
@@ -280,11 +318,11 @@ int init_become(const struct oci_process *p, const struct seccomp_filter *f, con
 /* Does: startContainer hooks, then become the program. Needs: to have been started. */
 static int stage_become(struct init *i, spawn_error *e)
 {
-        int r = hooks_run(&i->config->hooks, HOOK_START_CONTAINER, i->state_json, NULL, e);
+        int r = run_hooks(i, HOOK_START_CONTAINER, "created", e);
 
         if (r < 0)
                 return r;
-        return init_become(&i->config->process, i->seccomp, &i->host, i->exe, i->preserve_fds, i->state_json, e);
+        return init_become(&i->config->process, i->seccomp, &i->host, i->exe, i->preserve_fds, i->state, e);
 }
 
 _Noreturn void init_main(struct init *i)
@@ -302,6 +340,7 @@ _Noreturn void init_main(struct init *i)
                 .proc_fd = -1,
                 .empty_fd = -1,
                 .null_fd = -1,
+                .devices_fd = i->devices_fd,
                 .user_ns = i->rootless || config_namespace(i->config, CLONE_NEWUSER) != NULL,
                 .cgroup = i->cgroup,
         };

@@ -6,6 +6,7 @@
 #include "ns.h"
 #include "plan.h"
 #include "seccomp-filter.h"
+#include "state.h"
 #include "sync.h"
 
 /* What a process brings from the host, for the stages after the root has changed. */
@@ -21,11 +22,13 @@ struct init {
         struct plan *plan;
         struct ns_set *ns;
         struct seccomp_filter *seccomp;
-        const char *state_json; /* for hooks in the container; pid not filled in */
+        const struct state *state; /* for hooks and the seccomp listener; without a pid */
         const char *cgroup;
         int sync_fd; /* to the parent */
         int listen_fd; /* start socket */
         int console_fd; /* connected console socket, -1: none */
+        int root_tree; /* copy of the root file system's mounts that the caller has made, -1: none */
+        int devices_fd; /* devices_premake(), -1: none */
         int preserve_fds;
         int postponed; /* namespaces that the middle process could not join */
         bool rootless, no_pivot, no_new_keyring;
@@ -49,6 +52,6 @@ int init_host_proc(const struct oci_process *p, bool rootless, struct init_host 
 int init_identity(const struct oci_process *p, bool keep_groups, int last_cap, char exe[PATH_MAX], spawn_error *e);
 /* Label, capabilities, seccomp, and the program. Returns only on failure. */
 int init_become(const struct oci_process *p, const struct seccomp_filter *f, const struct init_host *host,
-                const char *exe, int preserve_fds, const char *state_json, spawn_error *e);
+                const char *exe, int preserve_fds, const struct state *state, spawn_error *e);
 
 #endif

@@ -88,7 +88,7 @@ struct jv jv_idx(const struct jv *up, size_t idx)
         return (struct jv){.up = up, .idx = idx, .obj = json_object_array_get_idx(up->obj, idx)};
 }
 
-static size_t format_path(const struct jv *v, char *buf, size_t size)
+size_t jv_path(const struct jv *v, char *buf, size_t size)
 {
         size_t n = 0;
         int r;
@@ -97,7 +97,7 @@ static size_t format_path(const struct jv *v, char *buf, size_t size)
                 buf[0] = '\0';
                 return 0;
         }
-        n = format_path(v->up, buf, size);
+        n = jv_path(v->up, buf, size);
         if (n + 1 >= size)
                 return n;
         if (v->key == NULL)
@@ -112,7 +112,7 @@ int jv_err(const struct jv *v, spawn_error *e, const char *fmt, ...)
         char path[200], words[280];
         va_list ap;
 
-        (void) format_path(v, path, sizeof(path));
+        (void) jv_path(v, path, sizeof(path));
         va_start(ap, fmt);
         (void) vsnprintf(words, sizeof(words), fmt, ap);
         va_end(ap);
@@ -209,6 +209,17 @@ int jv_u32(const struct jv *up, const char *key, uint32_t *ret, spawn_error *e)
         return r;
 }
 
+int jv_id(const struct jv *up, const char *key, uint32_t *ret, spawn_error *e)
+{
+        int64_t n = 0;
+        /* 4294967295 means "leave it as it is" to the kernel: setresuid(2), chown(2). */
+        int r = jv_int(up, key, 0, (int64_t) UINT32_MAX - 1, &n, e);
+
+        if (r > 0)
+                *ret = (uint32_t) n;
+        return r;
+}
+
 int jv_obj(const struct jv *up, const char *key, struct jv *ret, spawn_error *e)
 {
         *ret = jv_key(up, key);
@@ -251,28 +262,90 @@ int jv_strv(const struct jv *up, const char *key, struct arena *a, struct strv *
         return 1;
 }
 
+/* What json-c would change in silence: it cuts a number that no 64 bits hold to the largest that they do, and a key at
+ * its zero byte. */
+struct silent {
+        const char *what; /* NULL: nothing */
+        size_t at, key, key_len; /* the last string before it: the number's name, if it has one */
+};
+
+static bool is_huge(const char *digits, size_t n, bool negative)
+{
+        const char *limit = negative ? "9223372036854775808" : "18446744073709551615";
+
+        return n > strlen(limit) || (n == strlen(limit) && memcmp(digits, limit, n) > 0);
+}
+
+static struct silent find_silent(const char *text, size_t len)
+{
+        struct silent s = {.what = NULL};
+        size_t i = 0;
+
+        while (i < len && s.what == NULL) {
+                size_t start = i;
+                bool zero = false;
+
+                if (text[i] == '"') {
+                        for (i++; i < len && text[i] != '"'; i += text[i] == '\\' ? 2 : 1)
+                                zero = zero || (len - i > 6 && memcmp(text + i, "\\u0000", 6) == 0);
+                        s.key = start + 1;
+                        s.key_len = (i < len ? i : len) - s.key;
+                        i++;
+                        while (zero && i < len && strchr(" \t\r\n", text[i]) != NULL)
+                                i++;
+                        if (zero && i < len && text[i] == ':') {
+                                s.what = "holds a zero byte";
+                                s.at = start;
+                        }
+                } else if (text[i] >= '0' && text[i] <= '9') {
+                        while (i < len && text[i] >= '0' && text[i] <= '9')
+                                i++;
+                        if (is_huge(text + start, i - start, start > 0 && text[start - 1] == '-')) {
+                                s.what = "is too large";
+                                s.at = start;
+                        }
+                } else {
+                        i++;
+                }
+        }
+        return s;
+}
+
 int jv_parse(const char *name, const char *text, size_t len, struct json_object **ret, spawn_error *e)
 {
         struct json_tokener *tok = json_tokener_new_ex(DOCUMENT_DEPTH);
+        struct silent silent = find_silent(text, len);
         enum json_tokener_error err;
         size_t end;
 
         if (tok == NULL)
                 return spawn_err(e, ENOMEM, "read JSON", "parse `%s`: out of memory", name);
+        if (silent.what != NULL) {
+                json_tokener_free(tok);
+                return spawn_err(e, EINVAL, "read JSON", "parse `%s`: what is at byte %zu (\"%.*s\") %s", name,
+                                 silent.at, silent.key_len < 64 ? (int) silent.key_len : 64, text + silent.key,
+                                 silent.what);
+        }
         *ret = json_tokener_parse_ex(tok, text, (int) len);
         err = json_tokener_get_error(tok);
         end = json_tokener_get_parse_end(tok);
         json_tokener_free(tok);
-        if (*ret == NULL)
+        if (*ret == NULL && err != json_tokener_success)
                 return spawn_err(
                         e, EINVAL, "read JSON", "parse `%s`: %s at byte %zu", name,
                         err == json_tokener_continue ? "document ends too early" : json_tokener_error_desc(err), end);
-        if (!json_object_is_type(*ret, json_type_object)) {
-                json_object_put(*ret);
-                *ret = NULL;
-                return spawn_err(e, EINVAL, "read JSON", "parse `%s`: the document is not an object", name);
-        }
-        return 0;
+        while (end < len && text[end] != '\0' && strchr(" \t\r\n", text[end]) != NULL)
+                end++;
+        if (end == len && json_object_is_type(*ret, json_type_object))
+                return 0;
+        if (end < len)
+                (void) spawn_err(e, EINVAL, "read JSON", "parse `%s`: there is more after the document, at byte %zu",
+                                 name, end);
+        else
+                (void) spawn_err(e, EINVAL, "read JSON", "parse `%s`: the document is not an object", name);
+        json_object_put(*ret);
+        *ret = NULL;
+        return -EINVAL;
 }
 
 int jv_parse_file(int dirfd, const char *path, const char *name, struct json_object **ret, char **ret_text,

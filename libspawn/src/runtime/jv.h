@@ -33,6 +33,8 @@ struct jv jv_root(struct json_object *obj);
 struct jv jv_key(const struct jv *up, const char *key);
 struct jv jv_idx(const struct jv *up, size_t idx);
 
+/* "a.b[3]", cut to size. Returns its length. */
+size_t jv_path(const struct jv *v, char *buf, size_t size);
 /* "a.b[3]: WORDS"; returns -EINVAL. */
 int jv_err(const struct jv *v, spawn_error *e, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
@@ -42,6 +44,7 @@ int jv_bool(const struct jv *up, const char *key, bool *ret, spawn_error *e);
 int jv_int(const struct jv *up, const char *key, int64_t min, int64_t max, int64_t *ret, spawn_error *e);
 int jv_u64(const struct jv *up, const char *key, uint64_t *ret, spawn_error *e);
 int jv_u32(const struct jv *up, const char *key, uint32_t *ret, spawn_error *e);
+int jv_id(const struct jv *up, const char *key, uint32_t *ret, spawn_error *e); /* of a user or group */
 int jv_obj(const struct jv *up, const char *key, struct jv *ret, spawn_error *e);
 int jv_array(const struct jv *up, const char *key, struct jv *ret, size_t *ret_n, spawn_error *e);
 int jv_strv(const struct jv *up, const char *key, struct arena *a, struct strv *ret, spawn_error *e);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -15,6 +16,7 @@
 #include "fail.h"
 #include "hooks.h"
 #include "io.h"
+#include "notify.h"
 #include "sync.h"
 #include "terminal.h"
 #include "util.h"
@@ -31,14 +33,33 @@ static int run_hooks(int dir_fd, const struct state *s, int kind, const char *st
         r = config_read(dir_fd, "config.json", "config.json", &c, e);
         if (r == 0 && c.hooks.n[kind] > 0) {
                 json = state_oci_json(s, status, kind == HOOK_POSTSTOP ? 0 : s->pid, false);
-                r = json == NULL ? -ENOMEM : hooks_run(&c.hooks, kind, json, NULL, e);
+                r = json == NULL ? spawn_err(e, ENOMEM, "hooks", "out of memory") : hooks_open(&c.hooks, e);
+                if (r == 0)
+                        r = hooks_run(&c.hooks, kind, json, NULL, e);
+                hooks_close(&c.hooks);
                 free(json);
         }
         config_free(&c);
         return r;
 }
 
-int container_start(const struct runtime *rt, const char *id, spawn_error *e)
+/* Wait for readiness; beside us when we have to attend to the container meanwhile. */
+static void await_ready(int notify, const struct state *s, bool beside)
+{
+        _cleanup_close_ int pidfd = notify >= 0 ? state_pidfd(s) : -1;
+
+        if (pidfd < 0)
+                return;
+        if (beside && fork() != 0)
+                return;
+        if (beside)
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        notify_wait(notify, pidfd);
+        if (beside)
+                _exit(0);
+}
+
+static int start(const struct runtime *rt, const char *id, bool beside, spawn_error *e)
 {
         struct sync_message m;
         struct state s;
@@ -56,23 +77,36 @@ int container_start(const struct runtime *rt, const char *id, spawn_error *e)
                 state_free(&s);
                 return r;
         }
-        r = sync_send(fd, SYNC_GO, 0, NULL);
+        _cleanup_close_ int notify = notify_listen(dir, e);
+        r = notify < -1 ? notify : sync_send(fd, SYNC_GO, 0, NULL);
         /* The other end is closed by execve(2): silence is success, words are why it failed. */
         if (r == 0)
                 r = sync_receive(fd, &m);
         if (r > 0) {
                 *e = m.err;
                 r = m.err.code > 0 ? -m.err.code : -EIO;
-        } else if (r < 0) {
+        } else if (r < 0 && e->code == 0) {
                 (void) fail_code(e, r, "start", "start container `%s`", id);
-        } else {
+        } else if (r == 0) {
                 (void) unlinkat(dir, "start", 0);
-                spawn_error hook = {0};
-                if (run_hooks(dir, &s, HOOK_POSTSTART, "running", &hook) < 0)
-                        dprintf(2, "warning: %s\n", hook.text); /* runtime-spec, lifecycle 10: log and go on */
+                await_ready(notify, &s, beside);
+                r = run_hooks(dir, &s, HOOK_POSTSTART, "running", e);
         }
         state_free(&s);
+        /* runtime.md, "Lifecycle", 7 and 9: when a hook fails the container is stopped and destroyed. */
+        if (r < 0 && strcmp(e->stage, "hooks") == 0)
+                (void) container_delete(rt, id, true, NULL);
         return r;
+}
+
+int container_start(const struct runtime *rt, const char *id, spawn_error *e)
+{
+        return start(rt, id, false, e);
+}
+
+int container_start_attended(const struct runtime *rt, const char *id, spawn_error *e)
+{
+        return start(rt, id, true, e);
 }
 
 static int kill_all(const struct state *s, int signal)
@@ -147,12 +181,9 @@ static int delete_steps(const struct runtime *rt, int dir, const struct state *s
         r = kill_hard(s, e);
         if (r < 0)
                 return r;
-        if (s->cgroup != NULL) {
-                /* A container that shared its pid namespace leaves processes behind. */
-                r = cgroup_remove(s->cgroup);
-                if (r < 0)
-                        return fail_code(e, r, "delete", "remove cgroup `%s`", s->cgroup);
-        }
+        r = cgroup_destroy(rt, s, e);
+        if (r < 0)
+                return r;
         if (run_hooks(dir, s, HOOK_POSTSTOP, "stopped", &hook) < 0)
                 dprintf(2, "warning: %s\n", hook.text);
         return state_remove(rt, s->id, e);

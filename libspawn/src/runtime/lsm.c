@@ -1,4 +1,5 @@
-/* AppArmor and SELinux: labels of processes and mounts. A label is ignored where its module is not enabled. */
+/* AppArmor and SELinux: labels of processes and mounts. A process's label is refused where its module is not enabled:
+ * the container would run with less protection than was asked for. */
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -35,13 +36,21 @@ const char *lsm_mount_data(const char *label, const char *data, char *buf, size_
 
 int lsm_prepare(const char *apparmor, const char *selinux, struct lsm_label *ret, spawn_error *e)
 {
+        bool label = selinux != NULL && selinux[0] != '\0', profile = apparmor != NULL && apparmor[0] != '\0';
         int n = 0;
 
         ret->attr[0] = '\0';
-        if (selinux != NULL && selinux[0] != '\0' && lsm_selinux_enabled()) {
+        if (label && !lsm_selinux_enabled())
+                return spawn_err(e, EOPNOTSUPP, "label", "process.selinuxLabel: SELinux is not enabled on this system");
+        if (profile && strcmp(apparmor, "unconfined") == 0 && !lsm_apparmor_enabled())
+                profile = false;
+        if (profile && !lsm_apparmor_enabled())
+                return spawn_err(e, EOPNOTSUPP, "label",
+                                 "process.apparmorProfile: AppArmor is not enabled on this system");
+        if (label) {
                 (void) snprintf(ret->attr, sizeof(ret->attr), "thread-self/attr/exec");
                 n = snprintf(ret->text, sizeof(ret->text), "%s", selinux);
-        } else if (apparmor != NULL && apparmor[0] != '\0' && lsm_apparmor_enabled()) {
+        } else if (profile) {
                 /* The module's own directory since Linux 5.8; the shared one belongs to the first module. */
                 bool own = access("/proc/thread-self/attr/apparmor/exec", F_OK) == 0;
 
@@ -49,7 +58,8 @@ int lsm_prepare(const char *apparmor, const char *selinux, struct lsm_label *ret
                 n = snprintf(ret->text, sizeof(ret->text), "exec %s", apparmor);
         }
         if (n < 0 || (size_t) n >= sizeof(ret->text))
-                return spawn_err(e, ENAMETOOLONG, "label", "set the label of the process: it is too long");
+                return spawn_err(e, ENAMETOOLONG, "label", "process.%s: the label is too long",
+                                 label ? "selinuxLabel" : "apparmorProfile");
         return 0;
 }
 

@@ -13,7 +13,21 @@
 #define MS_NOSYMFOLLOW 256
 #endif
 
-enum kind { FLAG, CLEAR, PROPAGATION, BIND, RBIND, COPYUP, IDMAP, RIDMAP, IGNORED };
+enum kind {
+        FLAG,
+        CLEAR,
+        PROPAGATION,
+        BIND,
+        RBIND,
+        REMOUNT,
+        COPYUP,
+        IDMAP,
+        RIDMAP,
+        COPY_SYMLINK,
+        SRC_NOFOLLOW,
+        DEST_NOFOLLOW,
+        IGNORED
+};
 
 /* attr 0: a flag of the file system, which a bind mount does not have. */
 static const struct option {
@@ -26,7 +40,9 @@ static const struct option {
         {"async", CLEAR, MS_SYNCHRONOUS, 0},
         {"atime", CLEAR, MS_NOATIME, MOUNT_ATTR_NOATIME},
         {"bind", BIND, 0, 0},
+        {"copy-symlink", COPY_SYMLINK, 0, 0},
         {"defaults", IGNORED, 0, 0},
+        {"dest-nofollow", DEST_NOFOLLOW, 0, 0},
         {"dev", CLEAR, MS_NODEV, MOUNT_ATTR_NODEV},
         {"diratime", CLEAR, MS_NODIRATIME, MOUNT_ATTR_NODIRATIME},
         {"dirsync", FLAG, MS_DIRSYNC, 0},
@@ -49,18 +65,25 @@ static const struct option {
         {"nosuid", FLAG, MS_NOSUID, MOUNT_ATTR_NOSUID},
         {"nosymfollow", FLAG, MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW},
         {"private", PROPAGATION, MS_PRIVATE, 0},
+        {"rasync", IGNORED, 0, 0}, /* of a file system, not of a mount: nothing that could be set recursively */
         {"rbind", RBIND, 0, 0},
+        {"rdirsync", IGNORED, 0, 0},
         {"relatime", FLAG, MS_RELATIME, MOUNT_ATTR_RELATIME},
+        {"remount", REMOUNT, 0, 0},
         {"ridmap", RIDMAP, 0, 0},
+        {"rmand", IGNORED, 0, 0},
+        {"rnomand", IGNORED, 0, 0},
         {"ro", FLAG, MS_RDONLY, MOUNT_ATTR_RDONLY},
         {"rprivate", PROPAGATION, MS_PRIVATE | MS_REC, 0},
         {"rshared", PROPAGATION, MS_SHARED | MS_REC, 0},
         {"rslave", PROPAGATION, MS_SLAVE | MS_REC, 0},
+        {"rsync", IGNORED, 0, 0},
         {"runbindable", PROPAGATION, MS_UNBINDABLE | MS_REC, 0},
         {"rw", CLEAR, MS_RDONLY, MOUNT_ATTR_RDONLY},
         {"shared", PROPAGATION, MS_SHARED, 0},
         {"silent", FLAG, MS_SILENT, 0},
         {"slave", PROPAGATION, MS_SLAVE, 0},
+        {"src-nofollow", SRC_NOFOLLOW, 0, 0},
         {"strictatime", FLAG, MS_STRICTATIME, MOUNT_ATTR_STRICTATIME},
         {"suid", CLEAR, MS_NOSUID, MOUNT_ATTR_NOSUID},
         {"symfollow", CLEAR, MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW},
@@ -122,7 +145,20 @@ static void apply(struct mount_options *m, const struct option *o)
         case BIND:
         case RBIND:
                 m->bind = true;
-                m->recursive = o->kind == RBIND;
+                /* The flags are added up, as mount(8) does: a "bind" after "rbind" takes nothing away. */
+                m->recursive = m->recursive || o->kind == RBIND;
+                break;
+        case REMOUNT:
+                m->remount = true;
+                break;
+        case COPY_SYMLINK:
+                m->copy_symlink = true;
+                break;
+        case SRC_NOFOLLOW:
+                m->src_nofollow = true;
+                break;
+        case DEST_NOFOLLOW:
+                m->dest_nofollow = true;
                 break;
         case COPYUP:
                 m->tmpcopyup = true;
@@ -159,6 +195,13 @@ int mount_options_parse(const char *const *v, size_t n, struct arena *a, struct 
                 }
                 if (v[i][0] == '\0')
                         continue;
+                if (strncmp(v[i], "idmap=", 6) == 0 || strncmp(v[i], "ridmap=", 7) == 0) {
+                        ret->idmap = true;
+                        ret->idmap_recursive = v[i][0] == 'r';
+                        ret->idmap_text = strchr(v[i], '=') + 1;
+                        ret->idmap_index = i;
+                        continue;
+                }
                 if (data == NULL)
                         data = arena_alloc(a, room, 1);
                 if (data == NULL) {

@@ -10,8 +10,13 @@ struct arena;
 
 struct mount_options {
         bool bind, recursive; /* bind, rbind */
+        bool remount; /* change what is mounted there */
         bool tmpcopyup; /* tmpfs: start with what the image has there */
+        bool copy_symlink; /* a source that is a symbolic link is copied as one */
+        bool src_nofollow, dest_nofollow; /* a symbolic link is the thing itself */
         bool idmap, idmap_recursive;
+        const char *idmap_text; /* what comes after "idmap=" in option idmap_index */
+        size_t idmap_index;
         unsigned long ms_flags; /* MS_*: for a new file system */
         uint64_t attr_set, attr_clr; /* MOUNT_ATTR_*: for a bind mount; only what the options named */
         uint64_t rec_set, rec_clr; /* the same for it and everything below (rro ...) */

@@ -1,15 +1,10 @@
-/* Operations that mount: file systems, binds, masked and read-only paths.
- *
- * Binds use the mount API by file descriptors (open_tree, mount_setattr, move_mount; Linux 5.12): flags are added
- * to a copy before anyone can see it, and flags that a user namespace has locked are never touched by accident.
- */
+/* Operations that mount new file systems. */
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "copyup.h"
 #include "fail.h"
@@ -30,29 +25,14 @@ static const struct {
         {"proc", "/proc", CLONE_NEWPID},
 };
 
-static int attach_with_options(int tree, int target, const struct mount_options *o, bool recursive)
-{
-        int r = tree_setattr(tree, false, o->attr_set, o->attr_clr, 0);
-
-        /* Clearing a flag that the user namespace has locked is refused (mount_namespaces(7)); what was to be set
-         * must be. */
-        if (r == -EPERM && o->attr_clr != 0)
-                r = tree_setattr(tree, false, o->attr_set & ~(uint64_t) MOUNT_ATTR__ATIME, 0, 0);
-        if (r < 0)
-                return r;
-        r = tree_setattr(tree, true, o->rec_set, o->rec_clr, 0);
-        if (r == 0 && o->propagation != 0)
-                r = tree_setattr(tree, recursive && (o->propagation & MS_REC), 0, 0,
-                                 o->propagation & ~(unsigned long) MS_REC);
-        return r < 0 ? r : tree_attach(tree, target);
-}
-
-/* proc and sysfs are trusted by what runs later: their place must not be a link that the image chose. */
-static int open_target(const struct op *op, struct builder *b, const char *type, spawn_error *e)
+/* The place of the mount; *ret_made: it was missing. proc and sysfs are trusted by what runs later: their place must
+ * not be a link that the image chose. */
+static int open_target(const struct op *op, struct builder *b, const char *type, bool *ret_made, spawn_error *e)
 {
         bool strict = strcmp(type, "proc") == 0 || strcmp(type, "sysfs") == 0;
-        int fd = strict ? root_open_nolink(b->root_fd, op->target, O_PATH) : -ENOENT;
+        int fd = strict ? root_open_nolink(b->root_fd, op->target, O_PATH) : root_open(b->root_fd, op->target, O_PATH);
 
+        *ret_made = fd == -ENOENT;
         if (fd == -ENOENT)
                 fd = root_create(b->root_fd, op->target, true);
         if (fd == -ELOOP)
@@ -118,198 +98,190 @@ static int mount_type(const char *source, int target, const char *type, unsigned
         return -errno;
 }
 
-/* What must happen after mounting: copy the image's files up, then flags and propagation. */
-static int finish(const struct op *op, struct builder *b, int under, spawn_error *e)
+/* "size=64k,mode=755" one by one; a value in quotes may hold commas (context="..."). Changes data. */
+static int configure_data(int fs, char *data)
+{
+        while (data != NULL && *data != '\0') {
+                char *key = data, *value = strpbrk(data, "=,"), *end;
+
+                if (value == NULL || *value == ',') {
+                        end = value != NULL ? value : key + strlen(key);
+                        value = NULL;
+                } else {
+                        *value++ = '\0';
+                        if (*value == '"' && strchr(value + 1, '"') != NULL) {
+                                end = strchr(++value, '"');
+                                *end++ = '\0';
+                        } else {
+                                end = value + strcspn(value, ",");
+                        }
+                }
+                data = *end == ',' ? end + 1 : NULL;
+                *end = '\0';
+                if (fsconfig(fs, value != NULL ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, key, value, 0) < 0)
+                        return -errno;
+        }
+        return 0;
+}
+
+/* The same as a mount by descriptor: what is done to it before it is attached needs no path, and nobody sees it
+ * half-done. mount(2) is for the mounts that need nothing more: one system call, and any file system's option strings
+ * (fsconfig(2) takes 255 bytes). */
+static int detached_mount(const char *source, const char *type, const struct mount_options *o, const char *data)
+{
+        static const struct {
+                unsigned long flag;
+                const char *name;
+        } flags[] = {
+                {MS_SYNCHRONOUS, "sync"}, {MS_DIRSYNC, "dirsync"}, {MS_LAZYTIME, "lazytime"}, {MS_MANDLOCK, "mand"}};
+        uint64_t attr = o->attr_set;
+        char copy[4096 + 256];
+        int r;
+
+        _cleanup_close_ int fs = fsopen(type, FSOPEN_CLOEXEC);
+        if (fs < 0)
+                return -errno;
+        (void) snprintf(copy, sizeof(copy), "%s", data != NULL ? data : "");
+        if (fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0)
+                return -errno;
+        for (size_t i = 0; i < ELEMENTSOF(flags); i++)
+                if ((o->ms_flags & flags[i].flag) && fsconfig(fs, FSCONFIG_SET_FLAG, flags[i].name, NULL, 0) < 0)
+                        return -errno;
+        r = configure_data(fs, copy);
+        if (r < 0)
+                return r;
+        if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+                return -errno;
+        r = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned int) (attr & ~(uint64_t) MOUNT_ATTR_RDONLY));
+        return r < 0 ? -errno : r;
+}
+
+/* A tmpfs that must be filled before it is locked is found again by its descriptor. */
+static int keep_for_lock(struct builder *b, const struct oci_mount *m, int fd)
+{
+        if (b->late_fds == NULL)
+                b->late_fds = calloc(b->config->n_mounts, sizeof(*b->late_fds));
+        if (b->late_fds == NULL)
+                return -ENOMEM;
+        fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (fd < 0)
+                return -errno;
+        b->late_fds[m - b->config->mounts] = fd;
+        return 0;
+}
+
+static int attach_filesystem(const struct op *op, struct builder *b, int fd, int under, spawn_error *e)
 {
         const struct mount_options *o = &op->mount->options;
+        bool late = plan_locks_late(op->mount);
         int r = 0;
 
-        if (!o->tmpcopyup && o->propagation == 0 && o->rec_set == 0 && o->rec_clr == 0)
-                return 0;
-        _cleanup_close_ int fd = root_open(b->root_fd, op->target, O_PATH | O_DIRECTORY);
-        if (fd < 0)
-                return fail_code(e, fd, "mounts", "open `%s`", op->target);
-        if (o->tmpcopyup) {
-                r = copy_up(under, fd);
-                if (r < 0)
-                        return fail_code(e, r, "mounts", "copy the contents of `%s` into the new tmpfs", op->target);
+        if (o->tmpcopyup && (r = copy_up(under, fd)) < 0)
+                return fail_code(e, r, "mounts", "copy the contents of `%s` into the new tmpfs", op->target);
+        if (!late)
                 r = tree_setattr(fd, false, o->attr_set & MOUNT_ATTR_RDONLY, 0, 0);
-        }
         if (r == 0)
                 r = tree_setattr(fd, true, o->rec_set, o->rec_clr, 0);
         if (r == 0)
+                r = tree_idmap(fd, op->idmap_fd, o->idmap_recursive);
+        if (r == 0)
                 r = tree_setattr(fd, (o->propagation & MS_REC) != 0, 0, 0, o->propagation & ~(unsigned long) MS_REC);
-        return r < 0 ? fail_code(e, r, "mounts", "set the options of mount `%s`", op->target) : 0;
+        if (r == 0)
+                r = tree_attach(fd, under);
+        if (r == 0 && late)
+                r = keep_for_lock(b, op->mount, fd);
+        if (r < 0)
+                return fail_code(e, r, "mounts", "set the options of mount `%s`", op->target);
+        return path_is_root(op->target) ? builder_set_root(b, fd, e) : 0;
+}
+
+static bool has_mode(const char *data)
+{
+        const char *p = data;
+
+        while (p != NULL && strncmp(p, "mode=", 5) != 0) {
+                p = strchr(p, ',');
+                p += p != NULL;
+        }
+        return p != NULL;
+}
+
+/* A tmpfs looks like the directory that it covers. */
+static const char *mode_data(int under, const char *data, char *buf, size_t size)
+{
+        struct stat st;
+
+        if (has_mode(data) || fstat(under, &st) < 0)
+                return data;
+        (void) snprintf(buf, size, "%s%smode=%o", data != NULL ? data : "", data != NULL ? "," : "",
+                        (unsigned int) st.st_mode & 07777);
+        return buf;
+}
+
+static bool needs_descriptor(const struct op *op)
+{
+        const struct mount_options *o = &op->mount->options;
+
+        return o->tmpcopyup || o->propagation != 0 || o->rec_set != 0 || o->rec_clr != 0 || op->idmap_fd >= 0 ||
+               plan_locks_late(op->mount) || path_is_root(op->target);
 }
 
 int op_filesystem(const struct op *op, struct builder *b, spawn_error *e)
 {
         const struct oci_mount *m = op->mount;
         const char *type = strcmp(m->type, "cgroup") == 0 ? "cgroup2" : m->type;
-        unsigned long flags = m->options.ms_flags;
-        char labelled[4096];
-        const char *data = m->options.data;
+        const char *source = m->source != NULL ? m->source : type, *data = m->options.data;
+        bool tmpfs = strcmp(type, "tmpfs") == 0, made;
+        char labelled[4096], with_mode[4096 + 32];
         int r;
 
         if (strcmp(type, "cgroup2") == 0 && strcmp(m->type, "cgroup") == 0)
                 data = NULL; /* options of cgroup v1 (name=systemd) mean nothing to cgroup2 */
-        if (strcmp(type, "tmpfs") == 0 || strcmp(type, "devpts") == 0)
+        if (tmpfs || strcmp(type, "devpts") == 0)
                 data = lsm_mount_data(b->config->mount_label, data, labelled, sizeof(labelled));
-        if (m->options.tmpcopyup || plan_locks_late(m))
-                flags &= ~(unsigned long) MS_RDONLY;
-        _cleanup_close_ int target = open_target(op, b, type, e);
+        _cleanup_close_ int target = open_target(op, b, type, &made, e);
         if (target < 0)
                 return target;
-        r = mount_type(m->source != NULL ? m->source : type, target, type, flags, data);
+        if (tmpfs && !made)
+                data = mode_data(target, data, with_mode, sizeof(with_mode));
+        if (needs_descriptor(op)) {
+                _cleanup_close_ int fd = detached_mount(source, type, &m->options, data);
+
+                if (fd >= 0)
+                        return attach_filesystem(op, b, fd, target, e);
+                r = fd;
+        } else {
+                r = mount_type(source, target, type, m->options.ms_flags, data);
+        }
         if (r == -EPERM || r == -EBUSY || r == -EACCES) {
                 int again = mount_fallback(op, b, type, target);
 
                 r = again == -EPERM ? r : again;
-                if (r == 0)
-                        return 0;
         }
-        if (r < 0)
-                return fail_code(e, r, "mounts", "mount `%s` to `%s`", m->source != NULL ? m->source : type,
-                                 op->target);
-        return finish(op, b, target, e);
+        return r < 0 ? fail_code(e, r, "mounts", "mount `%s` to `%s`", source, op->target) : 0;
 }
 
-static int clone_source(const struct op *op, spawn_error *e)
+/* mount(8), "remount": the flags of what is there; with bind those of the mount alone, else of its file system too. */
+int op_remount(const struct op *op, struct builder *b, spawn_error *e)
 {
         const struct oci_mount *m = op->mount;
-        int tree = tree_clone(AT_FDCWD, m->source, m->options.recursive);
-
-        /* mount_namespaces(7): in a user namespace what is mounted below a directory must not be uncovered, so
-         * only the whole tree can be had. */
-        if (tree == -EINVAL && !m->options.recursive)
-                tree = tree_clone(AT_FDCWD, m->source, true);
-        if (tree == -ENOSYS)
-                return spawn_err(e, ENOSYS, "mounts", "bind `%s`: this kernel is too old, Linux 5.12 is needed",
-                                 m->source);
-        return tree < 0 ? fail_code(e, tree, "mounts", "mount `%s` to `%s`", m->source, m->destination) : tree;
-}
-
-int op_bind_preopen(struct op *op, spawn_error *e)
-{
-        int tree = clone_source(op, e);
-
-        if (tree < 0)
-                return tree;
-        op->tree_fd = tree;
-        return 0;
-}
-
-static int apply_idmap(int tree, const struct op *op)
-{
-        struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t) op->idmap_fd};
-
-        if (op->idmap_fd < 0)
-                return 0;
-        return mount_setattr(tree, "", AT_EMPTY_PATH | (op->mount->options.idmap_recursive ? AT_RECURSIVE : 0U), &attr,
-                             sizeof(attr)) < 0
-                       ? -errno
-                       : 0;
-}
-
-int op_bind(const struct op *op, struct builder *b, spawn_error *e)
-{
-        const struct oci_mount *m = op->mount;
-        struct stat st;
-        int r;
-
-        _cleanup_close_ int tree = op->tree_fd >= 0 ? fcntl(op->tree_fd, F_DUPFD_CLOEXEC, 3) : clone_source(op, e);
-        if (tree < 0)
-                return tree;
-        if (fstat(tree, &st) < 0)
-                return fail_errno(e, "mounts", "stat `%s`", m->source);
-        _cleanup_close_ int target = root_create(b->root_fd, op->target, S_ISDIR(st.st_mode));
-        if (target < 0)
-                return fail_code(e, target, "mounts", "create mount target `%s`", op->target);
-        r = apply_idmap(tree, op);
-        if (r < 0)
-                return fail_code(e, r, "mounts", "map the ids of `%s` for `%s`", m->source, op->target);
-        r = attach_with_options(tree, target, &m->options, m->options.recursive);
-        return r < 0 ? fail_code(e, r, "mounts", "mount `%s` to `%s`", m->source, op->target) : 0;
-}
-
-/* An empty directory that nothing can be put in, made once and copied. The copy is taken from the first place it
- * was attached to: a detached mount can only be cloned since Linux 6.15. */
-static int empty_directory(struct builder *b)
-{
-        static const uint64_t locked = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-
-        if (b->empty_fd >= 0)
-                return tree_clone(b->empty_fd, "", false);
-        _cleanup_close_ int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
-        if (fs < 0)
-                return -errno;
-        (void) fsconfig(fs, FSCONFIG_SET_STRING, "source", "tmpfs", 0);
-        (void) fsconfig(fs, FSCONFIG_SET_STRING, "mode", "755", 0);
-        if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-                return -errno;
-        b->empty_fd = fsmount(fs, FSMOUNT_CLOEXEC, locked);
-        return b->empty_fd < 0 ? -errno : fcntl(b->empty_fd, F_DUPFD_CLOEXEC, 3);
-}
-
-/* A mask made of anything but the real /dev/null could be read or written. */
-static int null_device(struct builder *b)
-{
-        if (b->null_fd < 0) {
-                struct stat st;
-                _cleanup_close_ int fd = open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
-
-                if (fd < 0 || fstat(fd, &st) < 0)
-                        return -errno;
-                if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
-                        return -ENXIO;
-                b->null_fd = steal_fd(&fd);
-        }
-        return tree_clone(b->null_fd, "", false);
-}
-
-int op_mask(const struct op *op, struct builder *b, spawn_error *e)
-{
-        struct stat st;
+        const struct mount_options *o = &m->options;
+        struct fd_path path;
         int r;
 
         _cleanup_close_ int target = root_open(b->root_fd, op->target, O_PATH);
-        /* ENOTDIR, EACCES: nothing that a process in the container could reach by this name either. */
-        if (target == -ENOENT || target == -ENOTDIR || target == -EACCES)
-                return 0;
-        if (target < 0 || fstat(target, &st) < 0)
-                return fail_code(e, target < 0 ? target : errno, "mounts", "mask `%s`", op->target);
-        _cleanup_close_ int tree = S_ISDIR(st.st_mode) ? empty_directory(b) : null_device(b);
-        r = tree < 0 ? tree : tree_attach(tree, target);
-        return r < 0 ? fail_code(e, r, "mounts", "mask `%s`", op->target) : 0;
-}
-
-int op_readonly(const struct op *op, struct builder *b, spawn_error *e)
-{
-        int r;
-
-        _cleanup_close_ int target = root_open(b->root_fd, op->target, O_PATH);
-        if (target == -ENOENT || target == -ENOTDIR || target == -EACCES)
-                return 0;
         if (target < 0)
-                return fail_code(e, target, "mounts", "make `%s` read-only", op->target);
-        _cleanup_close_ int tree = tree_clone(target, "", true);
-        r = tree < 0 ? tree : tree_setattr(tree, true, MOUNT_ATTR_RDONLY, 0, 0);
-        if (r >= 0)
-                r = tree_attach(tree, target);
-        return r < 0 ? fail_code(e, r, "mounts", "make `%s` read-only", op->target) : 0;
-}
-
-int op_lock(const struct op *op, struct builder *b, spawn_error *e)
-{
-        _cleanup_close_ int fd = root_open(b->root_fd, op->target, O_PATH | O_DIRECTORY);
-        int r = fd < 0 ? fd : tree_setattr(fd, false, MOUNT_ATTR_RDONLY, 0, 0);
-
-        return r < 0 ? fail_code(e, r, "mounts", "make `%s` read-only", op->target) : 0;
-}
-
-int op_root_readonly(const struct op *op, struct builder *b, spawn_error *e)
-{
-        int r = tree_setattr(b->root_fd, false, MOUNT_ATTR_RDONLY, 0, 0);
-
-        return r < 0 ? fail_code(e, r, "mounts", "make the root file system read-only") : 0;
+                return fail_code(e, target, "mounts", "remount `%s`", op->target);
+        if (o->bind) {
+                r = tree_setattr(target, o->recursive, o->attr_set, o->attr_clr, 0);
+        } else {
+                path = fd_path(target);
+                r = mount(m->source, path.s, m->type, o->ms_flags | MS_REMOUNT, o->data) < 0 ? -errno : 0;
+        }
+        if (r == 0)
+                r = tree_setattr(target, true, o->rec_set, o->rec_clr, 0);
+        if (r == 0)
+                r = tree_setattr(target, (o->propagation & MS_REC) != 0, 0, 0,
+                                 o->propagation & ~(unsigned long) MS_REC);
+        return r < 0 ? fail_code(e, r, "mounts", "remount `%s`", op->target) : 0;
 }

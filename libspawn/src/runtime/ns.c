@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "fail.h"
@@ -29,14 +30,44 @@ int ns_open(const struct config *c, struct ns_set *ret, spawn_error *e)
                 }
                 _cleanup_close_ int fd = open(ns->path, O_RDONLY | O_CLOEXEC);
                 if (fd < 0)
-                        return fail_errno(e, "namespaces", "open %s namespace `%s`", ns->type, ns->path);
+                        return fail_errno(e, "namespaces", "linux.namespaces[%zu].path: open %s namespace `%s`", i,
+                                          ns->type, ns->path);
                 int type = ioctl(fd, NS_GET_NSTYPE);
                 if (type < 0 || type != ns->flag)
-                        return fail_text(e, "namespaces", "join %s namespace: `%s` is not a %s namespace", ns->type,
+                        return fail_text(e, "namespaces", "linux.namespaces[%zu].path: `%s` is not a %s namespace", i,
                                          ns->path, ns->type);
                 ret->join[ret->n_join].ns = ns;
                 ret->join[ret->n_join++].fd = steal_fd(&fd);
         }
+        return 0;
+}
+
+static bool is_own(int fd, const char *file)
+{
+        char path[32];
+        struct stat a, b;
+
+        (void) snprintf(path, sizeof(path), "/proc/self/ns/%s", file);
+        return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
+int ns_check_sysctls(const struct config *c, const struct ns_set *s, spawn_error *e)
+{
+        static const struct {
+                int flag;
+                const char *file;
+        } files[] = {{CLONE_NEWNET, "net"}, {CLONE_NEWIPC, "ipc"}, {CLONE_NEWUTS, "uts"}, {CLONE_NEWUSER, "user"}};
+
+        for (size_t i = 0; c->sysctl.n > 0 && i < s->n_join; i++)
+                for (size_t f = 0; f < ELEMENTSOF(files); f++) {
+                        if (files[f].flag != s->join[i].ns->flag || !is_own(s->join[i].fd, files[f].file))
+                                continue;
+                        for (size_t k = 0; k < c->sysctl.n; k++)
+                                if (sysctl_namespace(c->sysctl.v[k].key) == files[f].flag)
+                                        return fail_text(e, "sysctl",
+                                                         "linux.sysctl.%s: the %s namespace `%s` is the host's",
+                                                         c->sysctl.v[k].key, s->join[i].ns->type, s->join[i].ns->path);
+                }
         return 0;
 }
 
@@ -109,6 +140,6 @@ int ns_time_offsets(const struct config *c, spawn_error *e)
                 return 0;
         (void) snprintf(text, sizeof(text), "boottime %lld %u\nmonotonic %lld %u\n", (long long) c->boottime.secs,
                         c->boottime.nanosecs, (long long) c->monotonic.secs, c->monotonic.nanosecs);
-        r = write_file_at(AT_FDCWD, "/proc/self/timens_offsets", text);
+        r = write_procfs("/proc/self/timens_offsets", text);
         return r < 0 ? fail_code(e, r, "namespaces", "write `/proc/self/timens_offsets`") : 0;
 }

@@ -17,6 +17,8 @@ struct ns_set {
 
 /* Open the paths of the configuration. */
 int ns_open(const struct config *c, struct ns_set *ret, spawn_error *e);
+/* A sysctl of a namespace that is joined must not be the host's own. */
+int ns_check_sysctls(const struct config *c, const struct ns_set *s, spawn_error *e);
 void ns_close(struct ns_set *s);
 /* Join those of `mask`. With postpone, namespaces that are not ours yet (EPERM) are left for later: *postpone gets
  * their flags. */

@@ -1,4 +1,6 @@
 /* From config.json to operations, and through them. */
+#include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,21 +11,23 @@
 #include "util.h"
 
 static const struct {
-        const char *verb;
+        const char *verb, *place; /* in the configuration, for errors of what is neither a mount nor a device */
         int (*run)(const struct op *op, struct builder *b, spawn_error *e);
 } kinds[] = {
-        [OP_FILESYSTEM] = {"mount", op_filesystem},
-        [OP_BIND] = {"bind", op_bind},
-        [OP_DEVICE] = {"create device", op_device},
-        [OP_SYMLINK] = {"link", op_symlink},
-        [OP_MASK] = {"mask", op_mask},
-        [OP_READONLY] = {"make read-only", op_readonly},
-        [OP_LOCK] = {"lock", op_lock},
-        [OP_WORKDIR] = {"create directory", op_workdir},
-        [OP_ROOT_READONLY] = {"make the root read-only", op_root_readonly},
-        [OP_HOSTNAME] = {"set hostname", op_hostname},
-        [OP_DOMAINNAME] = {"set domainname", op_domainname},
-        [OP_SYSCTL] = {"set sysctl", op_sysctl},
+        [OP_FILESYSTEM] = {"mount", NULL, op_filesystem},
+        [OP_BIND] = {"bind", NULL, op_bind},
+        [OP_REMOUNT] = {"remount", NULL, op_remount},
+        [OP_COPY_LINK] = {"copy link", NULL, op_copy_link},
+        [OP_DEVICE] = {"create device", NULL, op_device},
+        [OP_SYMLINK] = {"link", NULL, op_symlink},
+        [OP_MASK] = {"mask", "linux.maskedPaths", op_mask},
+        [OP_READONLY] = {"make read-only", "linux.readonlyPaths", op_readonly},
+        [OP_LOCK] = {"lock", NULL, op_lock},
+        [OP_WORKDIR] = {"create directory", NULL, op_workdir},
+        [OP_ROOT_READONLY] = {"make the root read-only", "root.readonly", op_root_readonly},
+        [OP_HOSTNAME] = {"set hostname", "hostname", op_hostname},
+        [OP_DOMAINNAME] = {"set domainname", "domainname", op_domainname},
+        [OP_SYSCTL] = {"set sysctl", NULL, op_sysctl},
 };
 
 static const struct {
@@ -71,7 +75,7 @@ static bool binds_dev(const struct config *c)
 
 bool plan_locks_late(const struct oci_mount *m)
 {
-        return !m->options.bind && !m->options.tmpcopyup && strcmp(m->type, "tmpfs") == 0 &&
+        return !m->options.bind && !m->options.remount && !m->options.tmpcopyup && strcmp(m->type, "tmpfs") == 0 &&
                (m->options.ms_flags & MS_RDONLY);
 }
 
@@ -91,8 +95,32 @@ static void add_devices(struct plan *p, const struct config *c)
                                            .text = default_links[i].text});
 }
 
+static int add_mount(struct config *c, struct plan *p, const struct oci_mount *m, spawn_error *e)
+{
+        struct op op = {
+                .kind = m->options.remount ? OP_REMOUNT
+                        : m->options.bind  ? OP_BIND
+                                           : OP_FILESYSTEM,
+                .target = m->destination,
+                .mount = m,
+        };
+        char link[PATH_MAX];
+        ssize_t n = op.kind == OP_BIND && m->options.copy_symlink ? readlink(m->source, link, sizeof(link)) : -1;
+
+        if (n > 0 && (size_t) n < sizeof(link)) {
+                op.kind = OP_COPY_LINK;
+                op.text = arena_printf(&c->arena, "%.*s", (int) n, link);
+                if (op.text == NULL)
+                        return spawn_err(e, ENOMEM, "plan", "out of memory");
+        }
+        add(p, op);
+        return 0;
+}
+
 int plan_make(struct config *c, struct plan *ret, spawn_error *e)
 {
+        int r;
+
         size_t room = 2 * c->n_mounts + c->n_devices + n_default_devices + ELEMENTSOF(default_links) +
                       c->masked_paths.n + c->readonly_paths.n + c->sysctl.n + 4;
 
@@ -109,9 +137,9 @@ int plan_make(struct config *c, struct plan *ret, spawn_error *e)
         for (size_t i = 0; i < c->n_mounts; i++) {
                 const struct oci_mount *m = &c->mounts[i];
 
-                add(ret, (struct op){.kind = m->options.bind ? OP_BIND : OP_FILESYSTEM,
-                                     .target = m->destination,
-                                     .mount = m});
+                r = add_mount(c, ret, m, e);
+                if (r < 0)
+                        return r;
         }
         if (!binds_dev(c))
                 add_devices(ret, c);
@@ -133,7 +161,7 @@ int plan_make(struct config *c, struct plan *ret, spawn_error *e)
 /* Does: clone sources whose mounts are to stay in touch with the host's; with all, those of every bind mount.
  * Must not: change a mount. Needs: with all, the rights of the caller; else the container's mount namespace, before
  * rootfs_open() cuts propagation. */
-int plan_preopen(struct plan *p, bool all, spawn_error *e)
+int plan_preopen(struct plan *p, const struct oci_mount *mounts, bool all, spawn_error *e)
 {
         for (size_t i = 0; i < p->n; i++) {
                 struct op *op = &p->ops[i];
@@ -142,11 +170,34 @@ int plan_preopen(struct plan *p, bool all, spawn_error *e)
                     (all || op->mount->options.propagation & (MS_SHARED | MS_SLAVE))) {
                         int r = op_bind_preopen(op, e);
 
+                        if (r == -EPERM && all && op->idmap_fd < 0)
+                                continue; /* an ordinary user: root of the new namespace may */
                         if (r < 0)
-                                return r;
+                                return fail_wrap(e, r, "mounts[%zu]", (size_t) (op->mount - mounts));
                 }
         }
         return 0;
+}
+
+int builder_set_root(struct builder *b, int fd, spawn_error *e)
+{
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+        if (copy < 0)
+                return fail_errno(e, "mounts", "keep the new root");
+        (void) close(b->root_fd);
+        b->root_fd = copy;
+        return 0;
+}
+
+/* The place in the configuration before the words. */
+static int blame(const struct op *op, const struct config *c, int r, spawn_error *e)
+{
+        if (op->mount != NULL)
+                return fail_wrap(e, r, "mounts[%zu]", (size_t) (op->mount - c->mounts));
+        if (op->device != NULL && !op->device->from_host)
+                return fail_wrap(e, r, "linux.devices[%zu]", (size_t) (op->device - c->devices));
+        return kinds[op->kind].place != NULL ? fail_wrap(e, r, "%s", kinds[op->kind].place) : r;
 }
 
 /* Does: everything beneath the root. Must not: need the container's ids or drop privileges.
@@ -157,7 +208,7 @@ int plan_execute(const struct plan *p, struct builder *b, spawn_error *e)
                 int r = kinds[p->ops[i].kind].run(&p->ops[i], b, e);
 
                 if (r < 0)
-                        return r;
+                        return blame(&p->ops[i], b->config, r, e);
         }
         return 0;
 }

@@ -1,9 +1,7 @@
 /* What a process is before it becomes the container's. */
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/ioprio.h>
 #include <linux/keyctl.h>
-#include <linux/sched/types.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,49 +25,10 @@ int process_oom_score(const struct oci_process *p, bool rootless, spawn_error *e
         if (!p->has_oom_score)
                 return 0;
         (void) snprintf(text, sizeof(text), "%d", (int) p->oom_score);
-        r = write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", text);
+        r = write_procfs("/proc/self/oom_score_adj", text);
         if ((r == -EACCES || r == -EPERM) && rootless)
                 return 0;
         return r < 0 ? fail_code(e, r, "limits", "write %s to `/proc/self/oom_score_adj`", text) : 0;
-}
-
-static int apply_scheduler(const struct oci_process *p, spawn_error *e)
-{
-        static const char *const policies[] = {"SCHED_OTHER", "SCHED_FIFO", "SCHED_RR",      "SCHED_BATCH",
-                                               "SCHED_ISO",   "SCHED_IDLE", "SCHED_DEADLINE"};
-        struct jv root = jv_root(NULL), proc = {.up = &root, .key = "process"};
-        struct jv v = {.up = &proc, .key = "scheduler", .obj = p->scheduler}, policy = jv_key(&v, "policy");
-        struct sched_attr attr = {.size = sizeof(attr), .sched_policy = UINT32_MAX};
-        const char *name = "";
-        int64_t nice = 0;
-        int r;
-
-        if (p->scheduler == NULL)
-                return 0;
-        if ((r = jv_as_str(&policy, &name, e)) < 0 || (r = jv_int(&v, "nice", -20, 19, &nice, e)) < 0 ||
-            (r = jv_u32(&v, "priority", &attr.sched_priority, e)) < 0)
-                return r;
-        if ((r = jv_u64(&v, "runtime", (uint64_t *) &attr.sched_runtime, e)) < 0 ||
-            (r = jv_u64(&v, "deadline", (uint64_t *) &attr.sched_deadline, e)) < 0 ||
-            (r = jv_u64(&v, "period", (uint64_t *) &attr.sched_period, e)) < 0)
-                return r;
-        for (size_t i = 0; i < ELEMENTSOF(policies); i++)
-                if (strcmp(policies[i], name) == 0)
-                        attr.sched_policy = (uint32_t) i;
-        if (attr.sched_policy == UINT32_MAX)
-                return jv_err(&policy, e, "unknown policy \"%s\"", name);
-        attr.sched_nice = (int32_t) nice;
-        if (syscall(SYS_sched_setattr, 0, &attr, 0) < 0)
-                return fail_errno(e, "limits", "set scheduler `%s`", name);
-        return 0;
-}
-
-int process_priority(const struct oci_process *p, spawn_error *e)
-{
-        if (p->io_class >= 0 && syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
-                                        IOPRIO_PRIO_VALUE((int) p->io_class, (int) p->io_priority)) < 0)
-                return fail_errno(e, "limits", "set the I/O priority");
-        return apply_scheduler(p, e);
 }
 
 int process_keyring(const char *id, spawn_error *e)
@@ -216,9 +175,12 @@ static void find_home(uint32_t uid, char *ret, size_t size)
 {
         _cleanup_free_ char *text = NULL;
         char *line, *save = NULL;
+        struct stat st;
 
         (void) snprintf(ret, size, "HOME=/");
-        if (read_file_at(AT_FDCWD, "/etc/passwd", 1024 * 1024, &text) < 0)
+        /* A FIFO would keep us waiting for ever. */
+        if (stat("/etc/passwd", &st) < 0 || !S_ISREG(st.st_mode) ||
+            read_file_at(AT_FDCWD, "/etc/passwd", 1024 * 1024, &text) < 0)
                 return;
         for (line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
                 char *field[7], *rest = line, *end;

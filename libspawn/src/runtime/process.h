@@ -8,7 +8,11 @@
 
 /* Needs the host's /proc. rootless: lowering the score may be refused, that is fine. */
 int process_oom_score(const struct oci_process *p, bool rootless, spawn_error *e);
+/* Scheduler and I/O priority. A task under SCHED_DEADLINE cannot fork. */
 int process_priority(const struct oci_process *p, spawn_error *e);
+/* key: "initial" or "final", for errors. */
+int process_affinity(const struct bit_list *cpus, const char *key, spawn_error *e);
+int process_memory_policy(const struct oci_memory_policy *m, spawn_error *e);
 /* A session keyring of its own, so that the container cannot read the caller's. */
 int process_keyring(const char *id, spawn_error *e);
 /* Supplementary groups, gid, uid; capabilities are kept. keep_groups: the caller's groups stay. */

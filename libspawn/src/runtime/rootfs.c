@@ -50,6 +50,11 @@ int root_open_nolink(int root_fd, const char *path, int flags)
         return open_how(root_fd, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
 }
 
+int root_open_same_mount(int root_fd, const char *path, int flags)
+{
+        return open_how(root_fd, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+}
+
 /* A walk: `done` is resolved (no links, no dots), `todo` is still to go. Both begin without a slash. */
 struct walk {
         char done[PATH_MAX], todo[PATH_MAX];
@@ -214,10 +219,22 @@ int root_parent(int root_fd, const char *path, char name[NAME_MAX + 1])
         return fd;
 }
 
+bool path_is_root(const char *path)
+{
+        while (*path == '/' || (*path == '.' && (path[1] == '/' || path[1] == '\0')))
+                path++;
+        return *path == '\0';
+}
+
 int tree_clone(int dirfd, const char *path, bool recursive)
 {
+        return tree_clone_link(dirfd, path, recursive, false);
+}
+
+int tree_clone_link(int dirfd, const char *path, bool recursive, bool link)
+{
         unsigned int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0U) |
-                             (path[0] == '\0' ? AT_EMPTY_PATH : 0U);
+                             (path[0] == '\0' ? AT_EMPTY_PATH : 0U) | (link ? AT_SYMLINK_NOFOLLOW : 0U);
         int fd = (int) syscall(SYS_open_tree, dirfd, path, flags);
 
         return fd < 0 ? -errno : fd;
@@ -234,6 +251,17 @@ int tree_setattr(int fd, bool recursive, uint64_t set, uint64_t clr, uint64_t pr
         return 0;
 }
 
+int tree_idmap(int fd, int userns_fd, bool recursive)
+{
+        struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t) userns_fd};
+
+        if (userns_fd < 0)
+                return 0;
+        if (syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr, sizeof(attr)) < 0)
+                return -errno;
+        return 0;
+}
+
 int tree_attach(int tree_fd, int target_fd)
 {
         if (syscall(SYS_move_mount, tree_fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
@@ -241,7 +269,16 @@ int tree_attach(int tree_fd, int target_fd)
         return 0;
 }
 
-int rootfs_open(const char *path, unsigned long propagation, spawn_error *e)
+/* Over the root of this mount namespace, where no path leads to it and pivot_root(2) takes it from. */
+static int attach_over_root(int tree, unsigned long propagation)
+{
+        _cleanup_close_ int target = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int r = target < 0 ? -errno : tree_setattr(tree, true, 0, 0, propagation);
+
+        return r < 0 ? r : tree_attach(tree, target);
+}
+
+int rootfs_open(const char *path, unsigned long propagation, int tree_fd, spawn_error *e)
 {
         /* With no wish all is private: nothing that the host mounts later shows up. With slave or shared, mounts
          * of the host reach the container; slave here, so that nothing mounted beneath the root travels back.
@@ -251,6 +288,12 @@ int rootfs_open(const char *path, unsigned long propagation, spawn_error *e)
         if (mount(NULL, "/", NULL, all | MS_REC, NULL) < 0)
                 return fail_errno(e, "rootfs", "change the propagation of `/`");
         _cleanup_close_ int tree = tree_clone(AT_FDCWD, path, true);
+        if (tree == -EACCES && tree_fd >= 0) {
+                int r = attach_over_root(tree_fd, all);
+
+                tree = fcntl(tree_fd, F_DUPFD_CLOEXEC, 3);
+                return r < 0 ? fail_code(e, r, "rootfs", "bind root file system `%s`", path) : steal_fd(&tree);
+        }
         if (tree < 0)
                 return fail_code(e, tree, "rootfs", "open root file system `%s`", path);
         _cleanup_close_ int target = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);

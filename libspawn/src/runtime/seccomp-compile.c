@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 
 #include "fail.h"
@@ -42,6 +43,8 @@ static const struct {
         {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ},
 };
 
+#define FLAG_WAIT_KILLABLE (1U << 5) /* SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, Linux 5.19 */
+
 static const struct {
         const char *name;
         uint32_t flag;
@@ -49,7 +52,7 @@ static const struct {
         {"SECCOMP_FILTER_FLAG_TSYNC", 0}, /* one thread: nothing to synchronise */
         {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
         {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
-        {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 1U << 5},
+        {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", FLAG_WAIT_KILLABLE},
 };
 
 static inline void cleanup_ctxp(scmp_filter_ctx *ctx)
@@ -64,7 +67,8 @@ void seccomp_compiler_id(char *buf, size_t size)
         struct utsname u;
 
         (void) uname(&u);
-        (void) snprintf(buf, size, "%u.%u.%u %s", v->major, v->minor, v->micro, u.machine);
+        /* libseccomp asks the kernel what it can do. */
+        (void) snprintf(buf, size, "%u.%u.%u %s %.64s", v->major, v->minor, v->micro, u.machine, u.release);
 }
 
 static int get_action(const struct jv *up, const char *key, const char *errno_key, uint32_t default_errno,
@@ -130,19 +134,23 @@ static int add_architectures(scmp_filter_ctx ctx, const struct jv *profile, spaw
 
 static int get_arg(const struct jv *v, struct scmp_arg_cmp *ret, spawn_error *e)
 {
-        struct jv op = jv_key(v, "op"), index = jv_key(v, "index");
+        struct jv op = jv_key(v, "op"), index = jv_key(v, "index"), number = jv_key(v, "value");
         const char *name = "";
         uint64_t value = 0, value_two = 0, n = 0;
         int r = jv_need_obj(v, e);
 
         if (r < 0 || (r = jv_as_u64(&index, &n, e)) < 0)
                 return r;
-        if (n > 5)
-                return jv_err(&index, e, "system calls have arguments 0 to 5");
-        if ((r = jv_u64(v, "value", &value, e)) < 0 || (r = jv_u64(v, "valueTwo", &value_two, e)) < 0)
+        if (r == 0 || n > 5)
+                return jv_err(&index, e, r == 0 ? "missing" : "system calls have arguments 0 to 5");
+        if ((r = jv_as_u64(&number, &value, e)) < 0)
                 return r;
-        if ((r = jv_as_str(&op, &name, e)) < 0)
+        if (r == 0)
+                return jv_err(&number, e, "missing");
+        if ((r = jv_u64(v, "valueTwo", &value_two, e)) < 0 || (r = jv_as_str(&op, &name, e)) < 0)
                 return r;
+        if (r == 0)
+                return jv_err(&op, e, "missing");
         for (size_t i = 0; i < ELEMENTSOF(compares); i++) {
                 if (strcmp(compares[i].name, name) != 0)
                         continue;
@@ -171,8 +179,21 @@ static int add_rules(scmp_filter_ctx ctx, uint32_t action, int nr, const struct 
         return r;
 }
 
-static int add_syscall(scmp_filter_ctx ctx, uint32_t default_action, uint32_t default_errno, const struct jv *v,
-                       spawn_error *e)
+/* The filter is loaded before its listener can be handed over, and this is the call that hands it over. */
+static int check_notify(const struct jv *names, size_t n, spawn_error *e)
+{
+        for (size_t i = 0; i < n; i++) {
+                struct jv item = jv_idx(names, i);
+
+                if (json_object_is_type(item.obj, json_type_string) &&
+                    strcmp(json_object_get_string(item.obj), "sendmsg") == 0)
+                        return jv_err(&item, e,
+                                      "SCMP_ACT_NOTIFY cannot be had for \"sendmsg\", which sends the listener");
+        }
+        return 0;
+}
+
+static int add_syscall(scmp_filter_ctx ctx, uint32_t default_action, const struct jv *v, bool strict, spawn_error *e)
 {
         struct scmp_arg_cmp args[32];
         struct jv names, list;
@@ -180,9 +201,13 @@ static int add_syscall(scmp_filter_ctx ctx, uint32_t default_action, uint32_t de
         uint32_t action = 0;
         int r = jv_need_obj(v, e);
 
-        if (r < 0 || (r = get_action(v, "action", "errnoRet", default_errno, &action, e)) < 0)
+        if (r < 0 || (r = get_action(v, "action", "errnoRet", EPERM, &action, e)) < 0)
                 return r;
         if ((r = jv_array(v, "names", &names, &n_names, e)) < 0 || (r = jv_array(v, "args", &list, &n_args, e)) < 0)
+                return r;
+        if (n_names == 0)
+                return jv_err(&names, e, "missing or empty");
+        if (action == SCMP_ACT_NOTIFY && (r = check_notify(&names, n_names, e)) < 0)
                 return r;
         if (n_args > ELEMENTSOF(args))
                 return jv_err(&list, e, "more than %zu conditions", ELEMENTSOF(args));
@@ -202,10 +227,12 @@ static int add_syscall(scmp_filter_ctx ctx, uint32_t default_action, uint32_t de
                 int nr;
 
                 r = jv_as_str(&item, &name, e);
-                if (r < 0)
-                        return r;
+                if (r <= 0)
+                        return r < 0 ? r : jv_err(&item, e, "expected a string, found null");
                 nr = seccomp_syscall_resolve_name(name);
                 /* Profiles name calls of all architectures and kernels: one that is unknown here cannot be made. */
+                if (nr == __NR_SCMP_ERROR && strict)
+                        return jv_err(&item, e, "unknown system call \"%s\"", name);
                 if (nr == __NR_SCMP_ERROR)
                         continue;
                 r = add_rules(ctx, action, nr, args, (unsigned int) n_args);
@@ -213,6 +240,15 @@ static int add_syscall(scmp_filter_ctx ctx, uint32_t default_action, uint32_t de
                         return jv_err(&item, e, "libseccomp refuses the rule for \"%s\": %s", name, strerror(-r));
         }
         return 0;
+}
+
+/* seccomp(2) looks at the flags before it reads the program: EFAULT for those that it knows. A listener goes along
+ * with the flag that is about one. */
+static bool kernel_knows(uint32_t flag)
+{
+        unsigned int with = flag == FLAG_WAIT_KILLABLE ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
+
+        return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flag | with, NULL) >= 0 || errno != EINVAL;
 }
 
 static int get_flags(const struct jv *profile, uint32_t *ret, spawn_error *e)
@@ -232,6 +268,8 @@ static int get_flags(const struct jv *profile, uint32_t *ret, spawn_error *e)
                                 break;
                 if (r >= 0 && k == ELEMENTSOF(flags))
                         return jv_err(&item, e, "unknown flag \"%s\"", name);
+                if (r >= 0 && !kernel_knows(flags[k].flag))
+                        return jv_err(&item, e, "this kernel does not know %s", name);
                 if (r >= 0)
                         *ret |= flags[k].flag;
         }
@@ -248,6 +286,10 @@ static int export_bpf(scmp_filter_ctx ctx, struct seccomp_filter *ret, spawn_err
                 r = -errno;
         if (r < 0)
                 return fail_code(e, r, "seccomp", "compile the seccomp profile");
+        if (st.st_size > SECCOMP_FILTER_MAX)
+                return spawn_err(e, E2BIG, "seccomp",
+                                 "linux.seccomp: it makes a filter of %lld instructions, the kernel takes %d",
+                                 (long long) st.st_size / 8, SECCOMP_FILTER_MAX / 8);
         ret->bpf = malloc((size_t) st.st_size);
         if (ret->bpf == NULL || pread(fd, ret->bpf, (size_t) st.st_size, 0) != (ssize_t) st.st_size)
                 return fail_code(e, ret->bpf == NULL ? ENOMEM : EIO, "seccomp", "compile the seccomp profile");
@@ -255,7 +297,7 @@ static int export_bpf(scmp_filter_ctx ctx, struct seccomp_filter *ret, spawn_err
         return 0;
 }
 
-int seccomp_compile(struct json_object *profile, struct seccomp_filter *ret, spawn_error *e)
+int seccomp_compile(struct json_object *profile, bool strict, struct seccomp_filter *ret, spawn_error *e)
 {
         struct jv root = jv_root(NULL), lin = {.up = &root, .key = "linux"};
         struct jv v = {.up = &lin, .key = "seccomp", .obj = profile}, list;
@@ -265,6 +307,10 @@ int seccomp_compile(struct json_object *profile, struct seccomp_filter *ret, spa
 
         if (r < 0)
                 return r;
+        if (action == SCMP_ACT_NOTIFY) {
+                list = jv_key(&v, "defaultAction");
+                return jv_err(&list, e, "SCMP_ACT_NOTIFY cannot be the default: the listener could not be handed over");
+        }
         __attribute__((cleanup(cleanup_ctxp))) scmp_filter_ctx ctx = seccomp_init(action);
         if (ctx == NULL)
                 return fail_text(e, "seccomp", "libseccomp refuses the default action of the profile");
@@ -275,7 +321,7 @@ int seccomp_compile(struct json_object *profile, struct seccomp_filter *ret, spa
         for (size_t i = 0; i < n; i++) {
                 struct jv item = jv_idx(&list, i);
 
-                r = add_syscall(ctx, action, EPERM, &item, e);
+                r = add_syscall(ctx, action, &item, strict, e);
                 if (r < 0)
                         return r;
         }

@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "fail.h"
@@ -18,21 +19,45 @@
 #include "terminal.h"
 #include "util.h"
 
-#define MAGIC "podlike1"
-
-/* BPF_MAXINSNS of the kernel: a longer program is refused anyway. */
-#define FILTER_MAX (4096 * sizeof(struct sock_filter))
+#define MAGIC "podlike2"
 
 struct cache_header {
         char magic[8];
         uint32_t flags, len;
+        uint64_t check;
 };
+
+/* FNV-1a by words: tells a file that a crash or a bad disk has changed. Whoever could forge it owns the directory. */
+static uint64_t checksum(uint32_t flags, const void *data, size_t len)
+{
+        uint64_t sum = UINT64_C(14695981039346656037) ^ flags, word;
+
+        for (size_t i = 0; i + sizeof(word) <= len; i += sizeof(word)) {
+                memcpy(&word, (const char *) data + i, sizeof(word));
+                sum = (sum ^ word) * UINT64_C(1099511628211);
+        }
+        return sum ^ len;
+}
+
+/* A plain file of our own that nobody else may write: a filter is taken from it unseen. */
+static int open_entry(int cache_fd, const char *digest)
+{
+        struct stat st;
+        _cleanup_close_ int fd = openat(cache_fd, digest, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 0022) != 0)
+                return -EPERM;
+        return steal_fd(&fd);
+}
 
 int seccomp_from_cache(int cache_fd, const char *digest, struct seccomp_filter *ret)
 {
         struct cache_header h;
         char *data = NULL;
-        ssize_t n = cache_fd < 0 ? -ENOENT : read_file_at(cache_fd, digest, FILTER_MAX + sizeof(h), &data);
+        _cleanup_close_ int fd = cache_fd < 0 ? -ENOENT : open_entry(cache_fd, digest);
+        ssize_t n = fd < 0 ? fd : read_fd(fd, SECCOMP_FILTER_MAX + sizeof(h), &data);
         _cleanup_free_ char *freed = data;
 
         if (n < 0)
@@ -41,7 +66,7 @@ int seccomp_from_cache(int cache_fd, const char *digest, struct seccomp_filter *
                 return -ENOENT;
         memcpy(&h, data, sizeof(h));
         if (memcmp(h.magic, MAGIC, sizeof(h.magic)) != 0 || h.len != (size_t) n - sizeof(h) || h.len == 0 ||
-            h.len % sizeof(struct sock_filter) != 0)
+            h.len % sizeof(struct sock_filter) != 0 || h.check != checksum(h.flags, data + sizeof(h), h.len))
                 return -ENOENT;
         ret->bpf = malloc(h.len);
         if (ret->bpf == NULL)
@@ -55,34 +80,68 @@ int seccomp_from_cache(int cache_fd, const char *digest, struct seccomp_filter *
 
 static void store(int cache_fd, const struct seccomp_filter *f)
 {
-        struct cache_header h = {
-                .magic = {'p', 'o', 'd', 'l', 'i', 'k', 'e', '1'}, .flags = f->flags, .len = (uint32_t) f->len};
+        struct cache_header h = {.flags = f->flags, .len = (uint32_t) f->len};
         _cleanup_free_ char *data = cache_fd < 0 ? NULL : malloc(sizeof(h) + f->len);
 
         if (data == NULL)
                 return;
+        memcpy(h.magic, MAGIC, sizeof(h.magic));
+        h.check = checksum(f->flags, f->bpf, f->len);
         memcpy(data, &h, sizeof(h));
         memcpy(data + sizeof(h), f->bpf, f->len);
         /* A cache that cannot be written is no cache. */
         (void) replace_file_at(cache_fd, f->digest, data, sizeof(h) + f->len, 0600);
 }
 
-static void digest_of(struct json_object *profile, char ret[65])
+static int digest_of(struct json_object *profile, bool strict, char ret[65])
 {
         struct sha256 s;
         size_t len;
-        char id[64];
+        char id[192];
         const char *text = json_object_to_json_string_length(profile, JSON_C_TO_STRING_PLAIN, &len);
 
+        if (text == NULL)
+                return -ENOMEM;
         seccomp_compiler_id(id, sizeof(id));
         sha256_init(&s);
         sha256_add(&s, MAGIC, 8);
         sha256_add(&s, id, strlen(id) + 1);
+        sha256_add(&s, strict ? "s" : "-", 1);
         sha256_add(&s, text, len);
         sha256_hex(&s, ret);
+        return 0;
 }
 
-int seccomp_prepare(struct json_object *profile, int cache_fd, struct seccomp_filter *ret, spawn_error *e)
+static bool uses_notify(const struct jv *profile)
+{
+        struct jv list = jv_key(profile, "syscalls");
+        size_t n = json_object_is_type(list.obj, json_type_array) ? json_object_array_length(list.obj) : 0;
+
+        for (size_t i = 0; i < n; i++) {
+                struct jv item = jv_idx(&list, i), action = jv_key(&item, "action");
+
+                if (json_object_is_type(action.obj, json_type_string) &&
+                    strcmp(json_object_get_string(action.obj), "SCMP_ACT_NOTIFY") == 0)
+                        return true;
+        }
+        return false;
+}
+
+static int get_listener(const struct jv *v, struct seccomp_filter *ret, spawn_error *e)
+{
+        struct jv path = jv_key(v, "listenerPath"), metadata = jv_key(v, "listenerMetadata");
+        int r = jv_as_str(&path, &ret->listener, e);
+
+        if (r < 0 || (r = jv_as_str(&metadata, &ret->metadata, e)) < 0)
+                return r;
+        if (ret->listener == NULL && ret->metadata != NULL)
+                return jv_err(&metadata, e, "there is no listenerPath to send it to");
+        if (ret->listener == NULL && uses_notify(v))
+                return jv_err(&path, e, "missing, SCMP_ACT_NOTIFY is used");
+        return 0;
+}
+
+int seccomp_prepare(struct json_object *profile, bool strict, int cache_fd, struct seccomp_filter *ret, spawn_error *e)
 {
         struct jv root = jv_root(NULL), lin = {.up = &root, .key = "linux"};
         struct jv v = {.up = &lin, .key = "seccomp", .obj = profile};
@@ -91,20 +150,27 @@ int seccomp_prepare(struct json_object *profile, int cache_fd, struct seccomp_fi
 
         if (profile == NULL)
                 return 0;
-        r = jv_str(&v, "listenerPath", &ret->listener, e);
-        if (r >= 0)
-                r = jv_str(&v, "listenerMetadata", &ret->metadata, e);
+        r = get_listener(&v, ret, e);
         if (r < 0)
                 return r;
-        digest_of(profile, digest);
+        r = digest_of(profile, strict, digest);
+        if (r < 0)
+                return fail_code(e, r, "seccomp", "read the seccomp profile");
         if (seccomp_from_cache(cache_fd, digest, ret) == 0)
                 return 0;
         memcpy(ret->digest, digest, sizeof(digest));
-        r = seccomp_compile(profile, ret, e);
+        r = seccomp_compile_bounded(profile, strict, ret, e);
         if (r < 0)
                 return r;
         store(cache_fd, ret);
         return 0;
+}
+
+bool seccomp_is_strict(const struct config *c)
+{
+        const char *value = config_annotation(c, "run.oci.seccomp_fail_unknown_syscall");
+
+        return value != NULL && strcmp(value, "0") != 0;
 }
 
 int seccomp_connect(struct seccomp_filter *f, spawn_error *e)
@@ -115,9 +181,10 @@ int seccomp_connect(struct seccomp_filter *f, spawn_error *e)
         if (f->listener == NULL)
                 return 0;
         fd = terminal_connect(f->listener, "seccomp listener", e);
-        if (fd >= 0)
-                f->listener_fd = fd;
-        return fd < 0 ? fd : 0;
+        if (fd < 0)
+                return fail_wrap(e, fd, "linux.seccomp.listenerPath");
+        f->listener_fd = fd;
+        return 0;
 }
 
 int seccomp_load_filter(const struct seccomp_filter *f, int *ret_listener, spawn_error *e)

@@ -8,6 +8,7 @@ enum sync_type {
         SYNC_ERROR = 1, /* child: err says why it ends */
         SYNC_MAP_IDS, /* middle: write the id maps of process `value`; answered by SYNC_GO */
         SYNC_PID, /* middle: the container's process is `value` */
+        SYNC_NETWORK, /* child: its network namespace is there, move interfaces into it; answered by SYNC_GO */
         SYNC_HOOKS, /* child: run the createRuntime hooks; answered by SYNC_GO */
         SYNC_READY, /* child: all is set up; answered by SYNC_GO once the state is on disk */
         SYNC_GO,

@@ -42,15 +42,15 @@ int op_sysctl(const struct op *op, struct builder *b, spawn_error *e)
         struct statfs fs;
 
         if (strlen(op->target) + 5 > sizeof(path))
-                return spawn_err(e, ENAMETOOLONG, "sysctl", "set sysctl `%s`: the name is too long", op->target);
+                return spawn_err(e, ENAMETOOLONG, "sysctl", "linux.sysctl.%s: the name is too long", op->target);
         sysctl_path(op->target, path, sizeof(path));
-        /* Beneath the host's /proc and without links; and really procfs, not a file that something mounted there. */
-        _cleanup_close_ int fd = root_open_nolink(b->proc_fd, path, O_WRONLY);
+        /* CVE-2025-52881: beneath the host's /proc, without links or other mounts; and really procfs. */
+        _cleanup_close_ int fd = root_open_same_mount(b->proc_fd, path, O_WRONLY);
         if (fd < 0)
-                return fail_code(e, fd, "sysctl", "open `/proc/%s`", path);
+                return fail_code(e, fd, "sysctl", "linux.sysctl.%s: open `/proc/%s`", op->target, path);
         if (fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
-                return spawn_err(e, EXDEV, "sysctl", "set sysctl `%s`: /proc/%s is not a file of procfs", op->target,
+                return spawn_err(e, EXDEV, "sysctl", "linux.sysctl.%s: /proc/%s is not a file of procfs", op->target,
                                  path);
         int r = write_all(fd, op->text, strlen(op->text));
-        return r < 0 ? fail_code(e, r, "sysctl", "write to `/proc/%s`", path) : 0;
+        return r < 0 ? fail_code(e, r, "sysctl", "linux.sysctl.%s: write to `/proc/%s`", op->target, path) : 0;
 }

@@ -92,12 +92,23 @@ static int open_master(int root_fd, spawn_error *e)
         return steal_fd(&fd);
 }
 
+/* CVE-2025-52565: neither what is bound (by descriptor) nor where (a plain file in /dev, no link) is the image's to
+ * choose. */
 static int bind_console(int root_fd, int slave, spawn_error *e)
 {
         _cleanup_close_ int tree = tree_clone(slave, "", false);
-        _cleanup_close_ int target = root_create(root_fd, "/dev/console", false);
-        int r = tree < 0 ? tree : target < 0 ? target : tree_attach(tree, target);
+        _cleanup_close_ int dev = root_open_nolink(root_fd, "/dev", O_PATH | O_DIRECTORY);
+        int r = tree < 0 ? tree : dev < 0 ? dev : 0;
 
+        if (r == 0)
+                cleanup_closep(
+                        &(int){openat(dev, "console", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)});
+        _cleanup_close_ int target = r < 0 ? -1 : root_open_nolink(dev, "console", O_PATH);
+        if (r == 0)
+                r = target < 0 ? target : tree_attach(tree, target);
+        if (r == -ELOOP)
+                return spawn_err(e, ELOOP, "terminal",
+                                 "bind the terminal on `/dev/console`: it must not be a symbolic link");
         return r < 0 ? fail_code(e, r, "terminal", "bind the terminal on `/dev/console`") : 0;
 }
 

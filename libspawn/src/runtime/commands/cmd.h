@@ -30,6 +30,7 @@ CMD(cmd_ps);
 CMD(cmd_pause);
 CMD(cmd_resume);
 CMD(cmd_update);
+CMD(cmd_events);
 CMD(cmd_spec);
 CMD(cmd_features);
 

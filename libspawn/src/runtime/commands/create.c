@@ -81,7 +81,7 @@ static int run_foreground(const struct runtime *rt, struct create_args *a, spawn
         }
         if (!a->detach)
                 wait_hold_signals();
-        r = container_start(rt, a->o.id, e);
+        r = a->detach ? container_start(rt, a->o.id, e) : container_start_attended(rt, a->o.id, e);
         if (r < 0) {
                 (void) container_delete(rt, a->o.id, true, NULL);
                 cleanup_killp(&pid);

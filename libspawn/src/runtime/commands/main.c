@@ -16,6 +16,7 @@
 const struct command commands[] = {
         {"create", "create [OPTION]... ID", "make a container from a bundle, up to its program", cmd_create, true},
         {"delete", "delete [--force] ID", "remove a stopped container", cmd_delete, false},
+        {"events", "events [OPTION]... ID", "print statistics and out-of-memory events, as JSON", cmd_events, false},
         {"exec", "exec [OPTION]... ID [COMMAND [ARGUMENT]...]", "run a further process in a container", cmd_exec, true},
         {"features", "features", "print what is supported, as JSON", cmd_features, false},
         {"kill", "kill [--all] ID [SIGNAL]", "send a signal (TERM) to a container", cmd_kill, false},
@@ -27,7 +28,7 @@ const struct command commands[] = {
         {"spec", "spec [OPTION]...", "write an example config.json", cmd_spec, false},
         {"start", "start ID", "let a created container run its program", cmd_start, false},
         {"state", "state ID", "print the state of a container, as JSON", cmd_state, false},
-        {"update", "update --resources FILE ID", "change the limits of a container", cmd_update, false},
+        {"update", "update [OPTION]... ID", "change the limits of a container", cmd_update, false},
         {NULL},
 };
 

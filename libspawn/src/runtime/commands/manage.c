@@ -1,4 +1,4 @@
-/* state, kill, delete, list, ps, pause, resume, update. */
+/* state, kill, delete, list, ps, pause, resume. */
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -238,31 +238,4 @@ CMD(cmd_pause)
 CMD(cmd_resume)
 {
         return freeze(rt, cmd, argc, argv, false, e);
-}
-
-CMD(cmd_update)
-{
-        _cleanup_json_ struct json_object *doc = NULL;
-        const char *file = NULL;
-        const struct option_def table[] = {
-                {"resources", 'r', OPT_STRING, &file, "file with linux.resources as JSON; - is stdin"},
-                {NULL},
-        };
-        enum status status;
-        struct state s = {0};
-        int n, r = cmd_parse(cmd, table, argc, argv, false, 1, 1, &n, e);
-
-        if (r != 0)
-                return r > 0 ? 0 : r;
-        if (file == NULL)
-                return fail_text(e, "usage", "update needs --resources");
-        if (strcmp(file, "-") == 0)
-                file = "/dev/stdin";
-        r = jv_parse_file(AT_FDCWD, file, file, &doc, NULL, NULL, e);
-        if (r == 0)
-                r = with_cgroup(rt, argv[1], &s, &status, e);
-        if (r == 0)
-                r = cgroup_update(s.cgroup, doc, e);
-        state_free(&s);
-        return r;
 }
