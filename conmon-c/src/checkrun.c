@@ -93,6 +93,7 @@ static void process_ended(struct child *child, int status)
 /* The runtime has started the process, or has said why not. */
 static void runtime_ended(struct child *child, int status)
 {
+        static const char lost[] = "the runtime gave the check another parent: how it ended is unknown\n";
         struct check *c = child->data;
         _cleanup_free_ char *path = pidfile_of(c);
         char why[256];
@@ -105,6 +106,10 @@ static void runtime_ended(struct child *child, int status)
         c->process.pid = c->session = pid;
         children_add(c->m, &c->process);
         settle(c);
+        if (c->process.pid > 0 && !children_is_own(c->process.pid)) {
+                keep(c, lost, strlen(lost));
+                complete(c, EXIT_FAILURE);
+        }
 }
 
 static void limit_fired(void *data)

@@ -158,7 +158,7 @@ int children_watch(struct monitor *m)
         return r;
 }
 
-static bool is_own_child(pid_t pid)
+bool children_is_own(pid_t pid)
 {
         siginfo_t info;
 
@@ -192,7 +192,7 @@ void children_set_container(struct monitor *m, pid_t pid)
         m->container_pid = pid;
         if (was_stray(m, pid, &status))
                 container_reaped(m, status);
-        else if (!is_own_child(pid))
+        else if (!children_is_own(pid))
                 watch_foreign(m);
 }
 

@@ -2,6 +2,7 @@
 #ifndef CONMON_CHILDREN_H
 #define CONMON_CHILDREN_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct monitor;
@@ -19,6 +20,9 @@ void children_add(struct monitor *m, struct child *child);
 
 /* Nobody waits for it any more. */
 void children_forget(struct monitor *m, struct child *child);
+
+/* Whether a process, running or a zombie, is our child: only then its end comes to us. */
+bool children_is_own(pid_t pid);
 
 /* A process is about to appear whose pid is not known yet: remember who ends from now on. Paired with settle. */
 void children_expect(struct monitor *m);
