@@ -53,7 +53,8 @@ static void request_hold(struct control_client *c)
         struct monitor *m = c->control->m;
 
         m->held = true;
-        if (m->record.phase == PHASE_RUNNING && !m->ended)
+        /* Made, but not started yet: if it ever is, that is its last run. */
+        if (!m->ended && (m->record.phase == PHASE_RUNNING || (m->record.phase == PHASE_CREATED && !m->was_started)))
                 say(c, "ok");
         else
                 c->waits = REQUEST_HOLD;
@@ -206,6 +207,13 @@ void control_settle(struct control *control)
                 c->answer = NULL;
         }
         control_answer(control, REQUEST_HOLD, "ok", false);
+}
+
+void control_finish(struct control *control)
+{
+        control_poll(control);
+        control_settle(control);
+        control_done(control);
 }
 
 void control_done(struct control *control)

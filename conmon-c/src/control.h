@@ -34,6 +34,9 @@ void control_answer(struct control *control, enum request kind, const char *text
 
 /* What was asked for has come about: the container runs, or its end can be seen by everybody. */
 void control_settle(struct control *control);
+
+/* The last of it: nobody is answered any more. */
+void control_finish(struct control *control);
 void control_done(struct control *control);
 
 #endif

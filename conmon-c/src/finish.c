@@ -162,7 +162,7 @@ int finish(struct monitor *m)
         tend_told(m);
         /* Before the clients' end of file: whoever sees that finds the code at once. Nor does it wait for slow ones. */
         r = write_exit_files(m);
-        control_settle(&m->control);
+        control_finish(&m->control);
         while (!killed && !m->relay.drained && loop_step(&m->loop, -1) >= 0)
                 ;
         attach_finish(&m->attach);

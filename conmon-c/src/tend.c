@@ -69,6 +69,7 @@ void tend_first_start(struct monitor *m)
         m->record.phase = PHASE_CREATED;
         m->record.pid = m->container_pid;
         save(m);
+        control_settle(&m->control);
         while (!m->ended && !m->start_wanted && monitor_step(m) >= 0)
                 ;
         if (!m->start_wanted)

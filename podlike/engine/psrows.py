@@ -198,7 +198,12 @@ def docker_status_words(row: Row) -> str:
     s = row.status
     if s.state == "paused":
         return f"Up {human_duration(time.time() - s.started_at)} (Paused)"
-    return "Removal In Progress" if s.state == "removing" else status_words(row)
+    if s.state == "removing":
+        return "Removal In Progress"
+    words = status_words(row)
+    if s.health == "starting":
+        return words.replace(" (starting)", " (health: starting)")
+    return words if s.state == "running" else words.removesuffix(f" ({s.health})")
 
 
 def port_words(c: Container) -> str:

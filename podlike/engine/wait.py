@@ -59,7 +59,9 @@ def _need_health_check(container: Container, conditions: "list[str]") -> None:
 def _wait_for_change(engine: Engine, container: Container, now: query.Status, timeout: float | None) -> None:
     """Sleep until the container's process ends, or timeout seconds (None: for as long as it takes)."""
     pid, started = query.process_of(engine, container)
-    if pid:
+    if now.state == "restarting":
+        time.sleep(timeout or 0.05)
+    elif pid:
         procs.wait_gone(pid, started, timeout)
     else:
         await_exit_file(engine, container.id, container.state.conmon_pid, container.state.conmon_start_time)
