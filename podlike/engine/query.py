@@ -130,11 +130,15 @@ def status(engine: Engine, container: Container) -> Status:
     if pid:
         return _alive(s, pid, told)
     ended = exit_file(engine, container.id) if s.boot_id == this_boot() else None
-    if ended:
-        return _ended(engine, container, *ended)
+    last = read_state(engine.roots.bundle(container.id)) if ended else None
+    if ended and last:
+        return _ended(s, last)
     now = engine.containers.get(container.id) if s.phase == "started" else None
     if now and now.state.phase not in ("starting", "started"):
-        return status(engine, now)  # cleaned up since the record was read: the code went from the file to the database
+        return status(engine, now)  # cleaned up since the record was read: what files told is in the database
+    if ended:  # by conmon
+        return Status("exited", exit_code=ended[0], started_at=s.started_at, finished_at=ended[1],
+                      oom_killed=os.path.exists(f"{engine.roots.bundle(container.id)}/oom"))
     if s.boot_id == this_boot() and _watched(s):
         if told and told.phase in ("waiting", "creating", "created"):
             return _restarting(s, told)
@@ -142,7 +146,7 @@ def status(engine: Engine, container: Container) -> Status:
     if s.phase == "starting":
         return Status("created", error=s.error)
     if told and told.phase in ("waiting", "creating", "created", "ended"):
-        return _ended(engine, container, told.exit_code, told.finished_at)
+        return _ended(s, told)
     return Status("exited", exit_code=UNWATCHED_EXIT, started_at=s.started_at, finished_at=s.started_at,
                   error="the monitor was killed or the machine was rebooted: the exit code is unknown")
 
@@ -165,16 +169,11 @@ def _restarting(s: RunState, told: "Told") -> Status:
                   streak=told.streak, restarts=told.restarts, end=told.end)
 
 
-def _ended(engine: Engine, container: Container, code: int, at: float) -> Status:
+def _ended(s: RunState, told: "Told") -> Status:
     """Of a container whose monitor has told how it ended."""
-    s, bundle = container.state, engine.roots.bundle(container.id)
-    told = read_state(bundle)
-    if told is None:  # conmon's
-        return Status("exited", exit_code=code, started_at=s.started_at, finished_at=at,
-                      oom_killed=os.path.exists(f"{bundle}/oom"))
-    return Status("exited", exit_code=code, started_at=told.started_at or s.started_at, finished_at=told.finished_at or at,
-                  oom_killed=told.oom_killed, error=told.error, health=told.health, streak=told.streak,
-                  restarts=told.restarts, end=told.end)
+    return Status("exited", exit_code=told.exit_code, started_at=told.started_at or s.started_at,
+                  finished_at=told.finished_at, oom_killed=told.oom_killed, error=told.error, health=told.health,
+                  streak=told.streak, restarts=told.restarts, end=told.end)
 
 
 def _running_or_stopping(state: RunState) -> str:

@@ -354,10 +354,9 @@ def test_action_restart(podlike: Engine, image: str, name: str) -> None:
           "--health-on-failure=restart", "--stop-timeout", "0")
     await_health(podlike, name, "healthy")
     podlike("exec", name, "touch", "/dev/shm/bad")
-    podlike("wait", "--condition=stopped", name)
-    podlike("wait", "--condition=running", name)
-    assert inspect(podlike, name)["RestartCount"] == 1
+    wait_for(lambda: inspect(podlike, name)["RestartCount"] == 1, "the restart", timeout=30)
     await_health(podlike, name, "healthy")
+    assert inspect(podlike, name)["RestartCount"] == 1
     assert health(podlike, name)["FailingStreak"] == 0
 
 

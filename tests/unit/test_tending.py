@@ -58,8 +58,9 @@ def test_times_of_flags() -> None:
 @pytest.mark.parametrize("bad", [{"interval": "x"}, {"interval": "-1s"}, {"timeout": "0"}, {"retries": 0},
                          {"start_period": "-1s"}])
 def test_flags_that_are_refused(bad: "dict[str, Any]") -> None:
+    given: dict[str, Any] = {"interval": "30s", "timeout": "30s", "retries": 3} | bad
     with pytest.raises(UsageError, match="healthcheck-"):
-        check_from_flags("x", **({"interval": "30s", "timeout": "30s", "retries": 3} | bad))
+        check_from_flags("x", **given)
 
 
 def test_image_check_gets_defaults_and_changes() -> None:
