@@ -37,7 +37,7 @@ esac
 class Tended:
     """One monitor that was started; kill() ends it and what it started."""
 
-    def __init__(self, top: Path, cid: str, orders: str, program: str = "sleep 1000") -> None:
+    def __init__(self, top: Path, cid: str, orders: str, program: str = "exec sleep 1000") -> None:
         self.top = top
         self.cid = cid
         self.bundle = top / cid
