@@ -48,6 +48,7 @@ TEST(cgroup_memory)
         check("{\"memory\":{\"limit\":1.5}}", "linux.resources.memory.limit: expected a whole number, found double");
         check("{\"memory\":{\"kernel\":5}}",
               "linux.resources.memory.kernel: cgroup v2 has no such setting, leave it out");
+        check("{\"memory\":{\"limit\":0,\"reservation\":0,\"kernel\":0,\"kernelTCP\":0}}", "");
         check("{\"memory\":{\"swappiness\":0}}",
               "linux.resources.memory.swappiness: cgroup v2 has no such setting, leave it out");
         check("{\"memory\":{\"disableOOMKiller\":true}}",

@@ -100,7 +100,7 @@ TEST(arguments_in_order)
         CHECK(args_parse(table, 2, bad, true, &n, &e) == -EINVAL);
         CHECK_STR(e.text, "unknown option --nope");
         CHECK(args_parse(table, 2, cut, true, &n, &e) == -EINVAL);
-        CHECK_STR(e.text, "option --text needs a value");
+        CHECK_STR(e.text, "option --text requires an argument");
 }
 
 static void check_digest(const char *text, size_t times, const char *hex)
@@ -295,17 +295,17 @@ TEST(executable_lookup)
         CHECK(find("sh", "PATH=/nowhere:/bin", exe, &e) == 0);
         CHECK_STR(exe, "/bin/sh");
         CHECK(find("nope", "PATH=/bin", exe, &e) == -ENOENT);
-        CHECK_STR(e.text, "executable file `nope` not found in $PATH: No such file or directory");
+        CHECK_STR(e.text, "executable file `nope` not found in $PATH: no such file or directory");
         CHECK(find("/nope", "PATH=/bin", exe, &e) == -ENOENT);
-        CHECK_STR(e.text, "executable file `/nope` not found in $PATH: No such file or directory");
+        CHECK_STR(e.text, "executable file `/nope` not found in $PATH: no such file or directory");
         CHECK(find("", "PATH=/bin", exe, &e) == -ENOENT);
         CHECK(find("/etc", "PATH=/bin", exe, &e) == -EACCES);
-        CHECK(strstr(e.text, "open executable: Permission denied") != NULL);
+        CHECK(strstr(e.text, "open executable: permission denied") != NULL);
         (void) snprintf(env, sizeof(env), "PATH=%s", scratch_dir());
         (void) snprintf(file, sizeof(file), "%s/tool", scratch_dir());
         (void) close(open(file, O_CREAT | O_WRONLY, 0644));
         CHECK(find("tool", env, exe, &e) == -EACCES);
-        CHECK(strstr(e.text, "open executable: Permission denied") != NULL);
+        CHECK(strstr(e.text, "open executable: permission denied") != NULL);
 }
 
 static const char *dir_args[] = {"sh", "-c", "cat > got; exit $CODE", NULL};
@@ -318,18 +318,19 @@ TEST(hooks)
         spawn_error e = {0};
         char path[PATH_MAX], *text = NULL;
 
+        CHECK(chdir(scratch_dir()) == 0);
         hooks.v[HOOK_POSTSTART] = &h;
         hooks.n[HOOK_POSTSTART] = 1;
-        CHECK(hooks_run(&hooks, HOOK_POSTSTART, "{\"id\":\"x\"}", scratch_dir(), &e) == 0);
+        CHECK(hooks_run(&hooks, HOOK_POSTSTART, "{\"id\":\"x\"}", NULL, &e) == 0);
         (void) snprintf(path, sizeof(path), "%s/got", scratch_dir());
         CHECK(read_file_at(AT_FDCWD, path, 100, &text) == 10);
         CHECK_STR(text, "{\"id\":\"x\"}");
         free(text);
         env[0] = "CODE=3";
-        CHECK(hooks_run(&hooks, HOOK_POSTSTART, "{}", scratch_dir(), &e) < 0);
+        CHECK(hooks_run(&hooks, HOOK_POSTSTART, "{}", NULL, &e) < 0);
         CHECK_STR(e.text, "error executing hook `/bin/sh` (poststart, exit code: 3)");
         dir_args[2] = "exec sleep 60";
         h.timeout = 1;
-        CHECK(hooks_run(&hooks, HOOK_POSTSTART, "{}", scratch_dir(), &e) == -ETIMEDOUT);
+        CHECK(hooks_run(&hooks, HOOK_POSTSTART, "{}", NULL, &e) == -ETIMEDOUT);
         CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
 }

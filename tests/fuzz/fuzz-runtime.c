@@ -130,17 +130,17 @@ static void check_filter(const struct seccomp_filter *f)
                 abort();
 }
 
-static void use_seccomp(struct json_object *profile, bool prepare)
+static void use_seccomp(struct json_object *profile, bool strict, bool prepare)
 {
         struct seccomp_filter f = {.listener_fd = -1}, again = {.listener_fd = -1};
         spawn_error e = {0};
 
         if (!is_tame(profile))
                 return;
-        if (judge("seccomp_compile", seccomp_compile(profile, false, &f, &e), &e) >= 0)
+        if (judge("seccomp_compile", seccomp_compile(profile, strict, &f, &e), &e) >= 0)
                 check_filter(&f);
         /* This forks, with all of the sanitizer's memory: now and then. */
-        if (prepare && judge("seccomp_prepare", seccomp_prepare(profile, false, scratch, &again, &e), &e) >= 0) {
+        if (prepare && judge("seccomp_prepare", seccomp_prepare(profile, strict, scratch, &again, &e), &e) >= 0) {
                 check_filter(&again);
                 if (again.len != f.len || again.flags != f.flags || memcmp(again.bpf, f.bpf, f.len) != 0)
                         abort();
@@ -157,13 +157,35 @@ static void use_seccomp(struct json_object *profile, bool prepare)
 static void use_resources(struct json_object *resources)
 {
         struct cgroup_settings s = {0};
+        struct bpf_insn *program = NULL;
         spawn_error e = {0};
 
-        (void) judge("cgroup_settings", cgroup_settings(resources, &s, &e), &e);
+        if (judge("cgroup_settings", cgroup_settings(resources, &s, &e), &e) >= 0) {
+                (void) cgroup_settings_empty(&s);
+                (void) judge("cgroup_complete_cpu_max", cgroup_complete_cpu_max(-1, &s, &e), &e);
+                if (cgroup_device_program(s.devices, s.n_devices, &program) < 0)
+                        abort();
+                free(program);
+        }
         for (size_t i = 0; i < s.n; i++)
                 if (s.v[i].file[0] == '\0' || strchr(s.v[i].file, '/') != NULL)
                         finding(s.v[i].file, 0, &e);
-        free(s.v);
+        cgroup_settings_free(&s);
+}
+
+/* Never outside of the tree. */
+static void use_cgroups_path(const char *wish)
+{
+        const struct runtime rt = {.cgroups = CGROUPS_FILES, .rootless = true};
+        char path[PATH_MAX], slice[256], scope[256];
+        spawn_error e = {0};
+
+        if (judge("cgroup_choose_path", cgroup_choose_path(&rt, "c", wish, path, &e), &e) >= 0 && path[0] != '\0' &&
+            (strncmp(path, CGROUP_ROOT "/", strlen(CGROUP_ROOT) + 1) != 0 || strstr(path, "/../") != NULL))
+                finding(path, 0, &e);
+        if (wish != NULL && cgroup_split_systemd(wish, slice, scope) &&
+            cgroup_slice_path(slice, path, sizeof(path)) == 0 && strstr(path, "/../") != NULL)
+                finding(path, 0, &e);
 }
 
 static void use_state_json(const struct state *s)
@@ -193,9 +215,10 @@ static void fuzz_config(const char *text, size_t size)
                 if (c.has_process)
                         check_process(&c.process);
                 if (c.seccomp != NULL)
-                        use_seccomp(c.seccomp, size % 64 == 0);
+                        use_seccomp(c.seccomp, seccomp_is_strict(&c), size % 512 == 0);
                 if (c.resources != NULL)
                         use_resources(c.resources);
+                use_cgroups_path(c.cgroups_path);
                 (void) json_object_object_get_ex(c.json, "annotations", &s.annotations);
                 s.rootfs = c.root_path;
                 use_state_json(&s);
@@ -272,7 +295,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 else if (has_key(json, "args") || has_key(json, "cwd"))
                         fuzz_process(json);
                 else if (has_key(json, "defaultAction"))
-                        use_seccomp(json, size % 64 == 0);
+                        use_seccomp(json, size % 2 == 0, size % 512 == 0);
                 else if (!has_key(json, "ociVersion"))
                         use_resources(json);
                 else

@@ -17,15 +17,16 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from podlike import paths
-from tests.integration.test_spawn_runtime import APPLETS, BUSYBOX, Box, reap
+from tests.support.box import APPLETS, BUSYBOX, Box, reap
 from tests.support.need import need
 
 ROOT = os.geteuid() == 0
 TOP = "/sys/fs/cgroup"
 MB = 1 << 20
+PATIENCE = int(os.environ.get("PODLIKE_TEST_SECONDS", "60")) / 3  # for one state to come true
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:
+def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"still not so: {what}"
@@ -59,7 +60,7 @@ def controllers(*names: str) -> None:
 
 def systemctl(*args: str) -> str:
     argv = ["systemctl", *([] if ROOT else ["--user"]), *args]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
 
 
 def systemd() -> None:
@@ -83,6 +84,16 @@ class CgroupBox(Box):
 
     def argv(self, *args: str) -> list[str]:
         return [*self.enter, self.runtime, "--root", self.root, "--cgroup-manager", self.manager, *args]
+
+    def __call__(self, *args: str, pass_fds: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.argv(*args),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            stdin=subprocess.DEVNULL,
+            pass_fds=pass_fds,
+        )
 
     def use(self, manager: str, name: str = "c") -> None:
         """Put the next container where this manager can make cgroups."""
@@ -182,7 +193,7 @@ def test_place_and_end(managed: CgroupBox) -> None:
     until(lambda: len(json.loads(managed.ok("ps", "--format", "json", "c"))) == 2, "two processes")
     assert managed.ok("ps", "c").split()[1:] == [str(p) for p in json.loads(managed.ok("ps", "-f", "json", "c"))]
     managed.ok("kill", "--all", "c", "KILL")
-    assert reap(pid) == -9
+    assert reap(pid, PATIENCE) == -9
     managed.ok("delete", "c")
     assert not os.path.exists(f"{TOP}{path}")
     managed.nothing_left()
@@ -194,7 +205,7 @@ def test_a_user_gets_a_cgroup_beside_its_own(box: CgroupBox) -> None:
     pid = box.start("sleep", "100")
     assert cgroup_of(pid) == f"{parent}/c"
     box.ok("delete", "--force", "c")
-    assert reap(pid) == -9
+    assert reap(pid, PATIENCE) == -9
     assert not os.path.exists(f"{TOP}{parent}/c")
 
 
@@ -217,10 +228,10 @@ def test_processes_left_behind_and_nested_cgroups(box: CgroupBox) -> None:
     with open(f"{nested}/cgroup.procs", "w") as f:
         f.write(str(other))
     box.ok("kill", "c", "KILL")
-    assert reap(pid) == -9
+    assert reap(pid, PATIENCE) == -9
     assert cgroup_of(other) == f"{box.where}/a/b"
     box.ok("delete", "c")
-    assert reap(other) == -9
+    assert reap(other, PATIENCE) == -9
     box.nothing_left()
 
 
@@ -243,7 +254,7 @@ def test_exec_where_the_container_has_moved_down(box: CgroupBox) -> None:
         assert places == ({f"{box.where}/init"} if names else {f"{box.where}/init", box.where})
     finally:
         box("kill", "--all", "c", "KILL")
-        assert second.communicate(timeout=20)[1] == b""
+        assert second.communicate(timeout=PATIENCE)[1] == b""
     assert second.returncode == 137
 
 
@@ -260,7 +271,7 @@ def test_threaded_parent(box: CgroupBox) -> None:
         with open(f"{TOP}{parent}/second/cgroup.type") as f:
             assert f.read() == "threaded\n"
         box.ok("delete", "--force", "c")
-        assert reap(pid) == -9
+        assert reap(pid, PATIENCE) == -9
     finally:
         os.rmdir(f"{TOP}{parent}/first")
         os.rmdir(f"{TOP}{parent}")
@@ -293,7 +304,7 @@ def test_systemd_subgroup(box: CgroupBox) -> None:
     pid = box.start("sleep", "100")
     assert cgroup_of(pid).endswith(f"/{box.scope}/payload")
     box.ok("delete", "--force", "c")
-    assert reap(pid) == -9
+    assert reap(pid, PATIENCE) == -9
     box.spec["annotations"] = {"run.oci.systemd.subgroup": ""}
     pid = box.start("sleep", "100")
     assert cgroup_of(pid).endswith(f"/{box.scope}")
@@ -306,7 +317,7 @@ def test_nested_slice_and_default_scope(box: CgroupBox) -> None:
     pid = box.start("sleep", "100")
     assert f"/podlike.slice/podlike-testing.slice/{box.scope}/" in cgroup_of(pid)
     box.ok("delete", "--force", "c")
-    assert reap(pid) == -9
+    assert reap(pid, PATIENCE) == -9
     box.nothing_left()
     del box.spec["linux"]["cgroupsPath"]
     pid = box.start("sleep", "100")
@@ -344,7 +355,7 @@ def test_pause_and_resume(managed: CgroupBox) -> None:
     until(lambda: managed.output() != before, "it runs on")
     managed.ok("pause", "c")
     managed.ok("delete", "--force", "c")
-    assert reap(pid) == -9
+    assert reap(pid, PATIENCE) == -9
 
 
 def test_update_words(box: CgroupBox) -> None:
@@ -367,7 +378,7 @@ def test_update_words(box: CgroupBox) -> None:
     assert p.returncode == 1 and "parse `stdin`: document ends too early" in p.stderr
     box.ok("update", "--memory", "-1", "--pids-limit", "-1", "c")  # no limit is always to be had
     box.ok("kill", "c", "KILL")
-    assert reap(pid) == -9
+    assert reap(pid, PATIENCE) == -9
     p = box("update", "--pids-limit", "5", "c")
     assert (p.returncode, p.stderr) == (1, "cannot update container `c`: it is stopped\n")
 
@@ -406,7 +417,7 @@ def test_parent_with_processes(box: CgroupBox) -> None:
         pid = box.start("sleep", "100")
         assert box.file(pid, "cgroup.type") == "domain"
         box.ok("delete", "--force", "c")
-        assert reap(pid) == -9
+        assert reap(pid, PATIENCE) == -9
         box.limit(pids={"limit": 20})
         pid = box.start("sh", "-c", "sleep 100 & sleep 100")
         assert (box.file(pid, "cgroup.type"), box.file(pid, "pids.max")) == ("threaded", "20")
@@ -414,7 +425,7 @@ def test_parent_with_processes(box: CgroupBox) -> None:
         box.ok("pause", "c")
         box.ok("resume", "c")
         box.ok("kill", "--all", "c", "KILL")
-        assert reap(pid) == -9
+        assert reap(pid, PATIENCE) == -9
         box.ok("delete", "c")
     finally:
         sleeper.kill()
@@ -491,7 +502,7 @@ def test_no_bus(box: CgroupBox) -> None:
         (["XDG_RUNTIME_DIR=/nowhere"], "enable lingering (loginctl enable-linger)"),
     ]:
         argv = ["env", "-u", "DBUS_SESSION_BUS_ADDRESS", "-u", "XDG_RUNTIME_DIR", *setting]
-        p = subprocess.run([*argv, *box.argv("run", "-b", box.bundle, "c")], capture_output=True, text=True, timeout=20)
+        p = subprocess.run([*argv, *box.argv("run", "-b", box.bundle, "c")], capture_output=True, text=True, timeout=PATIENCE)
         assert p.returncode == 1
         assert "connect to the user bus for the systemd cgroup manager" in p.stderr or "needs libsystemd" in p.stderr
         assert words in p.stderr or "needs libsystemd" in p.stderr
@@ -506,7 +517,7 @@ def test_no_libsystemd(box: CgroupBox) -> None:
     with open(f"{box.dir}/libsystemd.so.0", "w"):
         pass
     argv = ["env", f"LD_LIBRARY_PATH={box.dir}", *box.argv("run", "-b", box.bundle, "c")]
-    p = subprocess.run(argv, capture_output=True, text=True, timeout=20)
+    p = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE)
     assert p.returncode == 1 and p.stderr.count("\n") == 1
     assert p.stderr.startswith("the systemd cgroup manager needs libsystemd, which cannot be loaded (")
     assert box.ids() == []
@@ -548,14 +559,14 @@ def test_creator_that_was_killed(managed: CgroupBox) -> None:
     p = subprocess.Popen(
         managed.argv("create", "-b", managed.bundle, "c"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    until(lambda: os.path.exists(f"{managed.dir}/hooked"), "the hook runs", 60)
+    until(lambda: os.path.exists(f"{managed.dir}/hooked"), "the hook runs")
     managed.spec.pop("hooks")
     p.kill()
     p.wait()
     with open(f"{managed.dir}/hooked") as f:
         hook = int(f.read())
     os.kill(hook, signal.SIGKILL)
-    assert reap(hook) == -9
+    assert reap(hook, PATIENCE) == -9
     managed.ok("delete", "--force", "c")
     managed.nothing_left()
 
@@ -569,7 +580,7 @@ def test_disabled(box: CgroupBox) -> None:
     p = box("events", "--stats", "c")
     assert p.returncode == 1 and "has no cgroup of its own" in p.stderr
     box.ok("delete", "--force", "c")
-    assert reap(pid) == -9
+    assert reap(pid, PATIENCE) == -9
 
 
 # --- limits ---------------------------------------------------------------------------------------------------------
@@ -617,7 +628,7 @@ def test_limits_are_in_the_files(managed: CgroupBox) -> None:
         managed.argv("update", "--resources", "-", "--pids-limit", "9", "c"),
         input=json.dumps({"pids": {"limit": 8}, "memory": {"limit": 100 * MB}}),
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
     )
     assert p.returncode == 0
     assert (managed.file(pid, "pids.max"), managed.file(pid, "memory.max")) == ("9", str(100 * MB))
@@ -630,7 +641,7 @@ def test_memory_in_use_is_checked(box: CgroupBox) -> None:
     until(lambda: "written" in box.output(), "memory is used")
     current = int(box.file(pid, "memory.current"))
     doc = json.dumps({"memory": {"limit": current // 2, "checkBeforeUpdate": True}})
-    p = subprocess.run(box.argv("update", "-r", "-", "c"), input=doc, capture_output=True, text=True, timeout=20)
+    p = subprocess.run(box.argv("update", "-r", "-", "c"), input=doc, capture_output=True, text=True, timeout=PATIENCE)
     assert p.returncode == 1 and p.stderr.startswith("linux.resources.memory.limit: ") and "checkBeforeUpdate" in p.stderr
     assert box.file(pid, "memory.max") == "max"
 
@@ -675,7 +686,7 @@ def test_io(managed: CgroupBox) -> None:
         input=json.dumps({"blockIO": {"throttleReadBpsDevice": [{"major": 99, "minor": 99, "rate": 1}]}}),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
     )
     assert p.returncode == 1 and "linux.resources.blockIO.throttleReadBpsDevice[0]: no such block device" in p.stderr
 
@@ -697,7 +708,7 @@ def test_rdma(box: CgroupBox) -> None:
         input='{"rdma":{"nodevice":{"hcaHandles":2}}}',
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
     )
     assert p.returncode == 1 and p.stderr.startswith("linux.resources.rdma.nodevice: write `nodevice hca_handle=2` to ")
 
@@ -709,17 +720,17 @@ def test_out_of_memory(managed: CgroupBox) -> None:
     with open(f"{managed.dir}/events", "w+") as out:
         events = subprocess.Popen(managed.argv("events", "--interval", "200ms", "c"), stdout=out)
         managed.ok("start", "c")
-        until(lambda: "code 137" in managed.output(), "dd was killed", 60)
+        until(lambda: "code 137" in managed.output(), "dd was killed")
 
         def seen() -> list[dict[str, object]]:
             with open(f"{managed.dir}/events") as f:
                 return [json.loads(line) for line in f.read().splitlines()]
 
-        until(lambda: {"type": "oom", "id": "c"} in seen(), "the event", 60)
-        until(lambda: any(e["type"] == "stats" for e in seen()), "statistics", 60)
+        until(lambda: {"type": "oom", "id": "c"} in seen(), "the event")
+        until(lambda: any(e["type"] == "stats" for e in seen()), "statistics")
         managed.ok("kill", "c", "KILL")
-        assert reap(pid) == -9
-        assert events.wait(30) == 0
+        assert reap(pid, PATIENCE) == -9
+        assert events.wait(PATIENCE) == 0
 
 
 def test_number_of_processes(managed: CgroupBox) -> None:
@@ -731,7 +742,7 @@ def test_number_of_processes(managed: CgroupBox) -> None:
 
 def test_statistics(managed: CgroupBox) -> None:
     managed.start("sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo done; exec sleep 100")
-    until(lambda: "done" in managed.output(), "work is done", 60)
+    until(lambda: "done" in managed.output(), "work is done")
     line = json.loads(managed.ok("events", "--stats", "c"))
     assert (line["type"], line["id"]) == ("stats", "c")
     data = line["data"]
@@ -798,7 +809,7 @@ def test_devices(managed: CgroupBox) -> None:
 
     def update(*more: dict[str, object]) -> str:
         doc = json.dumps({"devices": [*rules, *more]})
-        p = subprocess.run(managed.argv("update", "-r", "-", "c"), input=doc, capture_output=True, text=True, timeout=20)
+        p = subprocess.run(managed.argv("update", "-r", "-", "c"), input=doc, capture_output=True, text=True, timeout=PATIENCE)
         assert (p.returncode, p.stderr) == (0, "")
         return managed("exec", "c", "sh", "-c", read).stdout
 
@@ -903,7 +914,7 @@ def test_systemd_scope_of_that_name_lives(box: CgroupBox) -> None:
     argv = ["systemd-run", *([] if ROOT else ["--user"]), "--scope", f"--unit={box.scope}", "sleep", "1000"]
     other = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
     try:
-        until(lambda: show(box.scope, "ActiveState")["ActiveState"] == "active", "the other scope runs", 60)
+        until(lambda: show(box.scope, "ActiveState")["ActiveState"] == "active", "the other scope runs")
         p = box.run("true")
         assert p.returncode == 1 and p.stderr.startswith(f"systemd: start unit `{box.scope}`: ")
         assert box.ids() == [] and show(box.scope, "ActiveState")["ActiveState"] == "active"
@@ -917,7 +928,7 @@ def test_systemd_scope_that_was_stopped_from_outside(box: CgroupBox) -> None:
     box.use("systemd")
     pid = box.start("sleep", "1000")
     systemctl("kill", "-s", "KILL", box.scope)
-    assert reap(pid) == -9
+    assert reap(pid, PATIENCE) == -9
     until(lambda: show(box.scope, "LoadState")["LoadState"] == "not-found", "systemd has dropped it")
     assert box.state()["status"] == "stopped"
     box.ok("delete", "c")
@@ -961,7 +972,7 @@ def test_podman_with_limits(namespaces: list[str]) -> None:
         scope = f"libpod-{call('inspect', '-f', '{{.Id}}', name)}.scope"
         assert show(scope, "MemoryMax", "TasksMax") == {"MemoryMax": str(48 * MB), "TasksMax": "20"}
         call("stop", "-t", "0", name)
-        until(lambda: show(scope, "LoadState")["LoadState"] == "not-found", "the scope is gone", 60)
+        until(lambda: show(scope, "LoadState")["LoadState"] == "not-found", "the scope is gone")
     finally:
         subprocess.run([podman, "--runtime", runtime, "rm", "-f", "-t", "0", name], capture_output=True)
         subprocess.run([podman, "rmi", "-f", name], capture_output=True)

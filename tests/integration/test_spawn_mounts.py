@@ -11,12 +11,6 @@ from tests.support.box import Box
 from tests.support.need import need
 
 
-@pytest.fixture
-def any_box(request: pytest.FixtureRequest) -> Box:
-    box: Box = request.getfixturevalue("root_box" if os.geteuid() == 0 else "box")
-    return box
-
-
 class Mount(NamedTuple):
     flags: set[str]  # of the mount
     tags: set[str]  # shared:N, master:N, unbindable
@@ -440,3 +434,14 @@ def test_idmap_is_refused_to_an_ordinary_user(box: Box) -> None:
     box.spec["mounts"][-1].update(uidMappings=ids(0, 1), gidMappings=ids(0, 1))
     p = box.run("true")
     assert p.returncode == 1 and p.stderr.startswith("mounts[4]: map the ids of `") and p.stderr.count("\n") == 1
+
+
+def test_options_of_a_cgroup_mount(any_box: Box) -> None:
+    """Those of cgroup v1 are left out, all others are for the kernel to take or refuse."""
+    any_box.spec["mounts"].append(
+        {"destination": "/cg", "type": "cgroup", "source": "cgroup", "options": ["ro", "name=systemd", "cpu", "memory"]}
+    )
+    assert "ro" in mounts(any_box)["/cg"].flags
+    any_box.spec["mounts"][-1]["options"].append("no_such_option")
+    p = any_box.run("true")
+    assert p.returncode == 1 and "mount `cgroup` to `/cg`: Invalid argument" in p.stderr

@@ -1,217 +1,18 @@
 """podlike-spawn alone, as an ordinary user: one user and mount namespace, bundles around busybox, no engine."""
 
 import array
-import ctypes
 import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from podlike import paths
+from tests.support.box import Box, Config, Console, read_all, reap
 from tests.support.need import need
-
-BUSYBOX = shutil.which("busybox", path="/bin:/usr/bin")
-APPLETS = (
-    "sh cat ls sleep true false id echo mkdir touch pwd readlink tty stty kill hostname "
-    "grep env head ln stat mount wc cut sort"
-).split()
-CAPS = ["CAP_CHOWN", "CAP_KILL", "CAP_SETUID", "CAP_SETGID", "CAP_DAC_OVERRIDE"]
-Config = dict[str, Any]
-
-
-def base_config() -> Config:
-    return {
-        "ociVersion": "1.2.0",
-        "process": {
-            "args": ["true"],
-            "cwd": "/",
-            "env": ["PATH=/bin:/usr/bin", "A=base"],
-            "user": {"uid": 0, "gid": 0},
-            "capabilities": {"bounding": CAPS, "effective": CAPS, "permitted": CAPS},
-        },
-        "root": {"path": "rootfs"},
-        "hostname": "boxed",
-        "mounts": [
-            {
-                "destination": "/proc",
-                "type": "proc",
-                "source": "proc",
-                "options": ["nosuid", "noexec", "nodev"],
-            },
-            {
-                "destination": "/dev",
-                "type": "tmpfs",
-                "source": "tmpfs",
-                "options": ["nosuid", "strictatime", "mode=755", "size=64k"],
-            },
-            {
-                "destination": "/dev/pts",
-                "type": "devpts",
-                "source": "devpts",
-                "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"],
-            },
-            {
-                "destination": "/sys",
-                "type": "sysfs",
-                "source": "sysfs",
-                "options": ["nosuid", "noexec", "nodev", "ro"],
-            },
-        ],
-        "linux": {"namespaces": [{"type": t} for t in ("pid", "network", "ipc", "uts", "mount", "cgroup")]},
-    }
-
-
-class Box:
-    """A user and mount namespace with a directory in it, and podlike-spawn called there."""
-
-    def __init__(self, holder: int, directory: str, runtime: str) -> None:
-        self.enter = ["nsenter", "-t", str(holder), "-U", "-m", "--preserve-credentials"]
-        self.dir = directory
-        self.root = f"{directory}/state"
-        self.bundle = f"{directory}/bundle"
-        self.rootfs = f"{self.bundle}/rootfs"
-        self.runtime = runtime
-        self.spec = base_config()
-
-    def inside(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        """Run a program of the host in the namespaces."""
-        return subprocess.run([*self.enter, *argv], capture_output=True, text=True, timeout=30)
-
-    def write(self, *args: str) -> None:
-        """config.json with these arguments (none: as they are)."""
-        if args:
-            self.spec["process"]["args"] = list(args)
-        with open(f"{self.bundle}/config.json", "w") as f:
-            json.dump(self.spec, f)
-
-    def argv(self, *args: str) -> list[str]:
-        return [*self.enter, self.runtime, "--root", self.root, *args]
-
-    def __call__(self, *args: str, pass_fds: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
-        """Call the runtime; whoever inherits its output must have ended too."""
-        return subprocess.run(
-            self.argv(*args),
-            capture_output=True,
-            text=True,
-            timeout=10,
-            stdin=subprocess.DEVNULL,
-            pass_fds=pass_fds,
-        )
-
-    def ok(self, *args: str) -> str:
-        p = self(*args)
-        assert p.returncode == 0, (args, p.returncode, p.stderr)
-        return p.stdout
-
-    def run(self, *args: str) -> subprocess.CompletedProcess[str]:
-        self.write(*args)
-        return self("run", "-b", self.bundle, "c")
-
-    def sh(self, script: str) -> str:
-        """Output of a shell in a new container; it must succeed in silence."""
-        p = self.run("sh", "-c", script)
-        assert (p.returncode, p.stderr) == (0, "")
-        return p.stdout
-
-    def create(self, *args: str, name: str = "c", options: tuple[str, ...] = ()) -> int:
-        """Create; the container's output goes to DIR/out. Returns its pid."""
-        self.write(*args)
-        pid_file = f"{self.dir}/{name}.pid"
-        with (
-            open(f"{self.dir}/out", "a") as out,
-            open(f"{self.dir}/err", "w+") as err,
-        ):  # no pipes: it keeps them open
-            p = subprocess.run(
-                self.argv("create", "-b", self.bundle, "--pid-file", pid_file, *options, name),
-                stdout=out,
-                stderr=err,
-                stdin=subprocess.DEVNULL,
-                timeout=30,
-            )
-            err.seek(0)
-            assert p.returncode == 0, err.read()
-        with open(pid_file) as f:
-            return int(f.read())
-
-    def start(self, *args: str, name: str = "c") -> int:
-        pid = self.create(*args, name=name)
-        self.ok("start", name)
-        return pid
-
-    def output(self) -> str:
-        with open(f"{self.dir}/out") as f:
-            return f.read()
-
-    def state(self, name: str = "c") -> Config:
-        result: Config = json.loads(self.ok("state", name))
-        return result
-
-    def ids(self) -> list[str]:
-        return self.ok("list", "-q").split()
-
-
-def reap(pid: int, seconds: float = 10) -> int:
-    """Exit code of a container's process, which is ours since the runtime has ended (we are a subreaper)."""
-    deadline = time.monotonic() + seconds
-    while True:
-        got, status = os.waitpid(pid, os.WNOHANG)
-        if got:
-            return os.waitstatus_to_exitcode(status)
-        assert time.monotonic() < deadline, f"process {pid} did not end"
-        time.sleep(0.005)
-
-
-@pytest.fixture(scope="module")
-def holder() -> Iterator[int]:
-    """A process that holds the namespaces; containers become children of this one."""
-    need(BUSYBOX, "no busybox: install busybox-static")
-    need(os.geteuid() != 0, "run as an ordinary user with subordinate ids")
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
-    p = subprocess.Popen(
-        ["unshare", "-Urm", "--map-auto", "sh", "-c", "echo ready; exec sleep 100000"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert p.stdout is not None
-    need(p.stdout.readline() == "ready\n", "unshare -Urm --map-auto fails: no subordinate ids for this user")
-    yield p.pid
-    p.kill()
-    p.wait()
-    p.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def runtime() -> str:
-    path = paths.libexec("podlike-spawn")
-    need(os.access(path, os.X_OK), f"{path} is missing: build it")
-    return path
-
-
-@pytest.fixture
-def box(holder: int, runtime: str) -> Iterator[Box]:
-    directory = tempfile.mkdtemp(prefix="podlike-spawn-")
-    b = Box(holder, directory, runtime)
-    for d in ("bin", "proc", "dev", "sys", "tmp", "etc", "secret"):
-        os.makedirs(f"{b.rootfs}/{d}")
-    assert BUSYBOX is not None
-    shutil.copy(BUSYBOX, f"{b.rootfs}/bin/busybox")
-    for a in APPLETS:
-        os.symlink("busybox", f"{b.rootfs}/bin/{a}")
-    try:
-        yield b
-        left = [i for i in b.ids() if b("delete", "--force", i).returncode != 0]
-        assert left == []
-        assert not os.path.exists(b.root) or [n for n in os.listdir(b.root) if n != ".cache"] == []
-    finally:
-        b.inside("rm", "-rf", directory)
 
 
 def test_lifecycle(box: Box) -> None:
@@ -266,16 +67,16 @@ def test_bad_ids(box: Box, bad: str) -> None:
     box.write("true")
     for command in (["create", "-b", box.bundle], ["state"], ["delete", "--force"]):
         p = box(*command, bad)
-        assert p.returncode == 1 and "invalid container id" in p.stderr
+        assert p.returncode == 1 and "container ID" in p.stderr
 
 
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        (["nope"], 127, "executable file `nope` not found in $PATH: No such file or directory"),
-        (["/no/such"], 127, "executable file `/no/such` not found in $PATH: No such file or directory"),
-        (["/etc"], 126, "open executable: Permission denied"),
-        (["/plain"], 126, "open executable: Permission denied"),
+        (["nope"], 127, "executable file `nope` not found in $PATH: no such file or directory"),
+        (["/no/such"], 127, "executable file `/no/such` not found in $PATH: no such file or directory"),
+        (["/etc"], 126, "open executable: permission denied"),
+        (["/plain"], 126, "open executable: permission denied"),
     ],
 )
 def test_command_that_cannot_run(box: Box, args: list[str], code: int, words: str) -> None:
@@ -308,7 +109,7 @@ def test_missing_interpreter_is_told_by_start(box: Box) -> None:
     p = box("start", "c")
     assert p.returncode == 127
     assert (
-        p.stderr == "exec container process (missing dynamic library?) `/script`: No such file or directory\n"
+        p.stderr == "exec container process (missing dynamic library?) `/script`: no such file or directory\n"
     )
     assert reap(pid) == 127
 
@@ -648,39 +449,6 @@ def test_seccomp_listener(box: Box) -> None:
     assert p.returncode == 1 and p.stderr == words
 
 
-class Console:
-    """A console socket, as a monitor has one."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.bind(path)
-        self.socket.listen()
-        self.socket.settimeout(10)
-
-    def master(self) -> int:
-        peer, _ = self.socket.accept()
-        with peer:
-            fds = array.array("i")
-            _, anc, _, _ = peer.recvmsg(100, socket.CMSG_SPACE(4))
-            fds.frombytes(anc[0][2][:4])
-        self.socket.close()
-        return fds[0]
-
-
-def read_all(master: int) -> str:
-    out = b""
-    while True:
-        try:
-            data = os.read(master, 4096)
-        except OSError:  # EIO: nobody has the terminal open any more
-            data = b""
-        if not data:
-            os.close(master)
-            return out.decode().replace("\r\n", "\n")
-        out += data
-
-
 def test_terminal(box: Box) -> None:
     box.spec["process"].update(terminal=True, consoleSize={"height": 33, "width": 99})
     box.spec["process"]["user"] = {"uid": 5, "gid": 5}
@@ -880,8 +648,8 @@ def test_exec_process_file(box: Box) -> None:
 @pytest.mark.parametrize(
     ("command", "code", "words"),
     [
-        ("nope", 127, "executable file `nope` not found in $PATH: No such file or directory"),
-        ("/etc", 126, "open executable: Permission denied"),
+        ("nope", 127, "executable file `nope` not found in $PATH: no such file or directory"),
+        ("/etc", 126, "open executable: permission denied"),
     ],
 )
 def test_exec_of_what_cannot_run(box: Box, command: str, code: int, words: str) -> None:
@@ -1022,7 +790,7 @@ def test_missing_container(box: Box) -> None:
         (["create"], "usage: podlike-spawn create"),
         (["create", "--nope", "c"], "unknown option --nope"),
         (["--cgroup-manager", "x", "list"], "unknown cgroup manager `x`"),
-        (["--root"], "option --root needs a value"),
+        (["--root"], "option --root requires an argument"),
         (["create", "-b", "/no/such", "c"], "open bundle `/no/such`: No such file or directory"),
     ],
 )

@@ -2,8 +2,8 @@
 
 Settings: `root` (contrib/rig's view of cgroup v2, as root), `session` (a user namespace with subordinate ids, made
 once, as podman and podlike keep it) and `user` (an ordinary user; each container gets a user namespace of its own).
-A container lives as under a monitor: create, start, the reaping of its process by us, delete. Rounds are interleaved;
-ratios of medians are what to look at. Needs root, and busybox-static.
+A container lives as under a monitor: create, start, the reaping of its process by us, delete. Rounds are interleaved,
+and all of it has real-time priority; ratios of medians are what to look at. Needs root, and busybox-static.
 """
 
 import argparse
@@ -27,7 +27,8 @@ from podlike.spec.seccomp import default_profile
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SETTINGS = ("root", "session", "user")
 CONFIGS = ("podman", "minimal")
-CASES = ("lifecycle", "run", "exec", "memory")
+CASES = ("lifecycle", "cold", "run", "exec", "memory", "many")
+MANY, AT_ONCE = 200, 8
 PARTS = ("create", "start", "delete", "create+start+delete", "whole life")
 VOLUMES = 8  # beside podman's own 12 mounts
 PR_SET_CHILD_SUBREAPER = 36
@@ -176,7 +177,7 @@ def fail(what: str, code: int, log: str) -> SystemExit:
 class Runtime:
     """One program, with a bundle and state of its own in directory."""
 
-    def __init__(self, path: str, label: str, directory: str, setting: str, config: str) -> None:
+    def __init__(self, path: str, label: str, directory: str, state: str, setting: str, config: str) -> None:
         self.path, self.label = path, label
         self.bundle = f"{directory}/{label.replace(' ', '-')}"
         self.log = f"{self.bundle}.log"
@@ -185,12 +186,13 @@ class Runtime:
             own = next(line[3:].strip() for line in f if line.startswith("0::"))
         # Beside the cgroup that we are in: contrib/rig's session.
         self.cgroup = f"{os.path.dirname(own)}/bench-{os.path.basename(self.bundle)}"
-        self.argv = [path, "--root", f"{self.bundle}.state"]
+        self.state = f"{state}/{os.path.basename(self.bundle)}"
+        self.argv = [path, "--root", self.state]
         if "runc" not in os.path.basename(path):
             self.argv += ["--cgroup-manager", "cgroupfs"]
         make_bundle(self.bundle, config, setting, self.cgroup)
 
-    def spawn(self, argv: list[str]) -> int:
+    def spawn(self, argv: list[str], log: str = "") -> int:
         return os.posix_spawn(
             argv[0],
             argv,
@@ -198,7 +200,7 @@ class Runtime:
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 2, self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+                (os.POSIX_SPAWN_OPEN, 2, self.log + log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
             ],
         )
 
@@ -223,8 +225,7 @@ class Runtime:
         return ["--config", f"{self.bundle}/{config}"]
 
     def pid(self) -> int:
-        with open(self.pid_file) as f:
-            return int(f.read())
+        return read_pid(self.pid_file)
 
     def peak(self, *args: str) -> int:
         """ru_maxrss in KiB of one command. A shell starts it and ends: execve(2) hands the peak of the caller's memory
@@ -243,6 +244,11 @@ class Runtime:
         return used.ru_maxrss
 
 
+def read_pid(path: str) -> int:
+    with open(path) as f:
+        return int(f.read())
+
+
 def reap(pid: int) -> None:
     os.waitpid(pid, 0)
 
@@ -257,6 +263,15 @@ def lifecycle(r: Runtime) -> dict[str, float]:
     return dict(zip(PARTS, (created, started, deleted, created + started + deleted, whole), strict=True))
 
 
+def cold(r: Runtime) -> dict[str, float]:
+    """The first container with this seccomp profile: podlike-spawn and newer crun keep filters in .cache."""
+    shutil.rmtree(f"{r.state}/.cache", ignore_errors=True)
+    created = r.create()
+    r("delete", "--force", "c")
+    reap(r.pid())
+    return {"create, no filter cached": created}
+
+
 def run(r: Runtime) -> dict[str, float]:
     return {"run": r("run", "--bundle", r.bundle, "c")}
 
@@ -267,6 +282,7 @@ def exec_(r: Runtime) -> dict[str, float]:
 
 def memory(r: Runtime) -> dict[str, float]:
     peak = r.peak("create", "--bundle", r.bundle, "--pid-file", r.pid_file, "c")
+    time.sleep(0.1)  # let it settle
     waiting = pss(r.pid())
     r("start", "c")
     reap(r.pid())
@@ -277,6 +293,33 @@ def memory(r: Runtime) -> dict[str, float]:
 def pss(pid: int) -> int:
     with open(f"/proc/{pid}/smaps_rollup") as f:
         return next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+
+
+def many(r: Runtime) -> dict[str, float]:
+    """A crowd of containers that wait to be started, made side by side."""
+    running: set[int] = set()
+    started = time.perf_counter()
+    for i in range(MANY):
+        while len(running) >= AT_ONCE:
+            running.discard(finished(r))
+        running.add(r.spawn([*r.argv, "create", "--bundle", r.bundle, "--pid-file", f"{r.pid_file}.{i}", f"c{i}"], f".{i}"))
+    while running:
+        running.discard(finished(r))
+    wall = time.perf_counter() - started
+    time.sleep(0.1)
+    inits = [read_pid(f"{r.pid_file}.{i}") for i in range(MANY)]
+    shares = sum(pss(pid) for pid in inits)
+    for i, pid in enumerate(inits):
+        r("delete", "--force", f"c{i}")
+        reap(pid)
+    return {f"{MANY} creates, {AT_ONCE} at once": wall * 1000, f"memory of {MANY} waiting inits": shares}
+
+
+def finished(r: Runtime) -> int:
+    pid, status = os.wait()
+    if status:
+        raise SystemExit(f"{r.label}: one of {MANY} ended with {os.waitstatus_to_exitcode(status)}")
+    return pid
 
 
 class Bubblewrap(Runtime):
@@ -328,20 +371,27 @@ def inside(args: argparse.Namespace) -> int:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     setting, config = args.inside.split(",")
     found: list[tuple[str, str, float]] = []
-    with tempfile.TemporaryDirectory(prefix="podlike-bench-", dir="/var/tmp") as d:
+    # State lies in memory, as it does in /run.
+    with (
+        tempfile.TemporaryDirectory(prefix="podlike-bench-", dir="/var/tmp") as d,
+        tempfile.TemporaryDirectory(prefix="podlike-bench-", dir="/dev/shm") as state,
+    ):
         pairs = [pair.split("=", 1) for pair in args.runtime]
-        every = [
-            (Bubblewrap if label == "bwrap" else Runtime)(path, label, d, setting, config) for label, path in pairs
-        ]
+        every = [(Bubblewrap if label == "bwrap" else Runtime)(path, label, d, state, setting, config) for label, path in pairs]
         real = [r for r in every if r.label != "bwrap"]
+        lean = [r for r in real if "runc" not in r.label]  # a program in Go plays in another league
         for case in args.cases.split(","):
             print(f"{setting}, {config}: {case} ...", file=sys.stderr, flush=True)
             if case == "lifecycle":
                 found += interleave(real, args.rounds, lifecycle)
+            elif case == "cold" and config == "podman":
+                found += interleave(lean, args.rounds, cold)
             elif case == "run":
                 found += interleave(every, args.rounds, run)
             elif case == "memory" and setting != "user":  # the kernel lets nobody else read that init's
-                found += interleave(real, 3, memory)
+                found += interleave(lean, 3, memory)
+            elif case == "many" and setting != "user":
+                found += [(kind, r.label, value) for r in lean for kind, value in many(r).items()]
             elif case == "exec":
                 found += measure_exec(real, args.rounds)
         subprocess.run(["find", d, "-mindepth", "1", "-delete"], check=False)
@@ -365,9 +415,7 @@ def in_setting(args: argparse.Namespace, setting: str, config: str, runtimes: li
         if setting == "session":
             argv = ["unshare", "--user", "--map-root-user", "--map-auto", "--mount", *argv]
         user = "root" if setting == "root" else args.user
-        done = subprocess.run(
-            [f"{REPO}/contrib/rig", "-u", user, "-c", "/", "--", *argv], check=False, stdout=subprocess.PIPE
-        )
+        done = subprocess.run([f"{REPO}/contrib/rig", "-u", user, "-c", "/", "--", *argv], check=False, stdout=subprocess.PIPE)
     if done.returncode:
         raise SystemExit(f"the setting {setting} ended with {done.returncode}")
     return [Sample(setting, config, *found) for found in json.loads(done.stdout)]
@@ -427,9 +475,7 @@ def labelled(paths: list[str]) -> list[tuple[str, str]]:
 
 
 def main(argv: list[str]) -> int:
-    p = argparse.ArgumentParser(
-        prog="bench runtime", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = argparse.ArgumentParser(prog="bench runtime", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument(
         "--runtime",
         action="append",
@@ -452,6 +498,8 @@ def main(argv: list[str]) -> int:
         return inside(args)
     if os.geteuid() != 0:
         p.error("the settings are made by root")
+    # Everything below inherits this: other work of the machine waits, instead of being measured.
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     runtimes = labelled(args.runtime or default_runtimes())
     samples: list[Sample] = []
     for setting in args.settings.split(","):

@@ -72,6 +72,7 @@ class Box:
         self.bundle = f"{directory}/bundle"
         self.rootfs = f"{self.bundle}/rootfs"
         self.runtime = runtime
+        self.runtime_options: list[str] = []  # before the command
         self.spec = base_config()
 
     def make(self) -> None:
@@ -102,7 +103,7 @@ class Box:
             json.dump(self.spec, f)
 
     def argv(self, *args: str) -> list[str]:
-        return [*self.enter, self.runtime, "--root", self.root, *args]
+        return [*self.enter, self.runtime, "--root", self.root, *self.runtime_options, *args]
 
     def __call__(self, *args: str, pass_fds: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
         """Call the runtime; whoever inherits its output must have ended too."""

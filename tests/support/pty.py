@@ -27,12 +27,12 @@ class Terminal:
         self.output = b""  # everything read so far
         self._seen = 0  # up to where expect() has consumed it
         self._code: int | None = None
-        self._master, slave = os.openpty()
+        self.master, slave = os.openpty()
         self.resize(rows, cols)
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                os.close(self._master)
+                os.close(self.master)
                 os.login_tty(slave)
                 os.execvpe(argv[0], list(argv), dict(os.environ if env is None else env))
             finally:
@@ -48,18 +48,18 @@ class Terminal:
         if self._code is None:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
-        os.close(self._master)
+        os.close(self.master)
 
     def send(self, text: str | bytes) -> None:
-        os.write(self._master, text.encode() if isinstance(text, str) else text)
+        os.write(self.master, text.encode() if isinstance(text, str) else text)
 
     def resize(self, rows: int, cols: int) -> None:
         """Change the window; the kernel sends SIGWINCH to the foreground group."""
-        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
 
     def is_raw(self) -> bool:
         """Whether echo and line editing are switched off, as a client that relays keys does."""
-        local = termios.tcgetattr(self._master)[3]
+        local = termios.tcgetattr(self.master)[3]
         return not local & (termios.ECHO | termios.ICANON)
 
     def expect(self, text: str | bytes, timeout: float = 20) -> bytes:
@@ -94,10 +94,10 @@ class Terminal:
 
     def _read(self, timeout: float) -> bool:
         """False: nothing came in time, or the other side is closed."""
-        if timeout <= 0 or not select.select([self._master], [], [], timeout)[0]:
+        if timeout <= 0 or not select.select([self.master], [], [], timeout)[0]:
             return False
         try:
-            data = os.read(self._master, 65536)
+            data = os.read(self.master, 65536)
         except OSError:  # EIO: nobody has the slave open any more
             return False
         self.output += data

@@ -112,6 +112,13 @@ static int set(const struct __user_cap_data_struct data[2])
         return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
+bool caps_any(void)
+{
+        struct __user_cap_data_struct data[2];
+
+        return get(data) < 0 || (data[0].permitted | data[1].permitted) != 0;
+}
+
 int caps_raise_all(spawn_error *e)
 {
         struct __user_cap_data_struct data[2];

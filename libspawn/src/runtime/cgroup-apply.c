@@ -9,16 +9,6 @@
 #include "io.h"
 #include "util.h"
 
-static bool has_word(const char *list, const char *word)
-{
-        size_t len = strlen(word);
-
-        for (const char *p = list; (p = strstr(p, word)) != NULL; p += len)
-                if ((p == list || p[-1] == ' ') && (p[len] == '\0' || p[len] == ' ' || p[len] == '\n'))
-                        return true;
-        return false;
-}
-
 /* Whether a file of a cgroup ("cgroup.controllers") lists a controller. */
 static bool lists(const char *cgroup, const char *file, const char *controller)
 {
@@ -26,7 +16,7 @@ static bool lists(const char *cgroup, const char *file, const char *controller)
         char path[PATH_MAX + 32];
 
         (void) snprintf(path, sizeof(path), "%s/%s", cgroup, file);
-        return read_file_at(AT_FDCWD, path, 4096, &text) > 0 && has_word(text, controller);
+        return read_file_at(AT_FDCWD, path, 4096, &text) > 0 && cgroup_has_word(text, controller);
 }
 
 /* Why `parent` does not hand the controller down, as the kernel says it when asked again. */
@@ -105,7 +95,7 @@ static int write_setting(int fd, const struct cgroup_setting *s)
 static int setting_failed(int fd, const char *path, const struct cgroup_setting *s, int r, spawn_error *e)
 {
         _cleanup_free_ char *have = NULL;
-        bool enabled = read_file_at(fd, "cgroup.controllers", 4096, &have) > 0 && has_word(have, s->controller);
+        bool enabled = read_file_at(fd, "cgroup.controllers", 4096, &have) > 0 && cgroup_has_word(have, s->controller);
 
         if (r == -ENOENT && !enabled && strcmp(s->controller, "cgroup") != 0)
                 return cgroup_explain_missing(path, s, e);

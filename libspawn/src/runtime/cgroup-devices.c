@@ -94,7 +94,7 @@ int cgroup_device_rules(const struct jv *res, struct cgroup_settings *s, spawn_e
                 return jv_err(&list, e, "%zu rules, at most %d are possible", n, RULES_MAX);
         s->devices = arena_alloc(&s->arena, n, sizeof(*s->devices));
         if (s->devices == NULL)
-                return jv_err(&list, e, "out of memory");
+                return jv_no_memory(&list, e);
         for (size_t i = 0; i < n; i++) {
                 struct jv item = jv_idx(&list, i);
 

@@ -5,12 +5,6 @@
 #include "cgroup.h"
 #include "util.h"
 
-unsigned int cgroup_io_weight(unsigned int weight)
-{
-        /* Both scales are linear: 10 is 1, 1000 is 10000. */
-        return 1 + (weight - 10) * 9999 / 990;
-}
-
 static int device_number(const struct jv *item, int64_t *ret_major, int64_t *ret_minor, spawn_error *e)
 {
         struct jv major = jv_key(item, "major"), minor = jv_key(item, "minor");

@@ -1,4 +1,4 @@
-/* linux.resources as files of cgroup v2: memory, cpu, pids, hugetlb, rdma, unified. */
+/* linux.resources as files of cgroup v2: memory, cpu, pids, hugetlb, rdma. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -26,7 +26,7 @@ int cgroup_settings_add(struct cgroup_settings *s, const struct jv *where, const
                 struct cgroup_setting *v = reallocarray(s->v, room, sizeof(*v));
 
                 if (v == NULL)
-                        return jv_err(where, e, "out of memory");
+                        return jv_no_memory(where, e);
                 s->v = v;
                 s->room = room;
         }
@@ -44,7 +44,7 @@ int cgroup_settings_add(struct cgroup_settings *s, const struct jv *where, const
         };
         if (s->v[s->n].controller == NULL || s->v[s->n].file == NULL || s->v[s->n].value == NULL ||
             s->v[s->n].what == NULL)
-                return jv_err(where, e, "out of memory");
+                return jv_no_memory(where, e);
         s->n++;
         return 0;
 }
@@ -62,7 +62,12 @@ static int refuse(const struct jv *up, const char *key, spawn_error *e)
 {
         struct jv v = jv_key(up, key);
 
-        if (v.obj == NULL || (json_object_is_type(v.obj, json_type_boolean) && !json_object_get_boolean(v.obj)))
+        /* docker's update sends all that it knows, with 0 for what is not set. */
+        bool unset = strncmp(key, "kernel", 6) == 0 && v.obj != NULL && json_object_is_type(v.obj, json_type_int) &&
+                     json_object_get_int64(v.obj) == 0;
+
+        if (v.obj == NULL || unset ||
+            (json_object_is_type(v.obj, json_type_boolean) && !json_object_get_boolean(v.obj)))
                 return 0;
         return jv_err(&v, e, "cgroup v2 has no such setting, leave it out");
 }
@@ -107,58 +112,13 @@ static int memory(const struct jv *res, struct cgroup_settings *s, spawn_error *
         }
         if (r >= 0)
                 r = memory_swap(&m, s, has_limit, limit, e);
-        if (r >= 0 && (r = jv_int(&m, "reservation", -1, INT64_MAX, &low, e)) > 0) {
+        if (r >= 0 && (r = jv_int(&m, "reservation", -1, INT64_MAX, &low, e)) > 0 && low != 0) {
                 at = jv_key(&m, "reservation");
                 r = add_limit(s, &at, "memory", "memory.low", low, e);
         }
         s->check_memory = check && limit > 0 ? limit : 0;
         s->check_total = check ? s->check_total : 0;
         return r;
-}
-
-/* log2(x) for x >= 1 and 10^y for 0 <= y < 5 to some 14 digits: libm would be one more library on each start. */
-static double log2_of(uint64_t x)
-{
-        int whole = 63 - __builtin_clzll(x);
-        double m = (double) x / (double) (UINT64_C(1) << whole), bit = 0.5, log = whole;
-
-        for (int i = 0; i < 50; i++, bit /= 2) {
-                m *= m;
-                if (m >= 2) {
-                        m /= 2;
-                        log += bit;
-                }
-        }
-        return log;
-}
-
-static double power_of_10(double y)
-{
-        const double ln10 = 2.302585092994046;
-        int whole = (int) y;
-        double x = (y - whole) * ln10, term = 1, sum = 1;
-
-        for (int i = 1; i < 30; i++)
-                sum += term *= x / i;
-        for (; whole > 0; whole--)
-                sum *= 10;
-        return sum;
-}
-
-unsigned int cgroup_weight_of_shares(uint64_t shares)
-{
-        double l, w;
-        unsigned int whole;
-
-        if (shares <= 2)
-                return 1;
-        if (shares >= 262144)
-                return 10000;
-        /* The quadratic through minimum, default and maximum of both scales (1024 is 100), as in crun and runc. */
-        l = log2_of(shares);
-        w = power_of_10((l * l + 125 * l) / 612.0 - 7.0 / 34.0);
-        whole = (unsigned int) w;
-        return w - whole > 1e-9 ? whole + 1 : whole;
 }
 
 static int cpu_max(const struct jv *m, struct cgroup_settings *s, spawn_error *e)
@@ -309,51 +269,6 @@ static int rdma(const struct jv *res, struct cgroup_settings *s, spawn_error *e)
         return 0;
 }
 
-static int check_unified_key(const struct jv *v, const char *key, spawn_error *e)
-{
-        const char *dot = strchr(key, '.');
-
-        if (strchr(key, '/') != NULL || strlen(key) >= 64)
-                return jv_err(v, e, "is not the name of a cgroup file");
-        /* These words are an interface: crun's tests look for them. */
-        if (dot == NULL || dot == key || dot[1] == '\0')
-                return jv_err(v, e, "the specified key has not the form CONTROLLER.VALUE `%s`", key);
-        /* cgroup.procs, cgroup.kill, cgroup.type and the like are how the runtime itself works. */
-        if (strncmp(key, "cgroup.", 7) == 0 && strcmp(key, "cgroup.max.depth") != 0 &&
-            strcmp(key, "cgroup.max.descendants") != 0 && strcmp(key, "cgroup.pressure") != 0)
-                return jv_err(v, e, "is the runtime's own, only limits can be set");
-        return 0;
-}
-
-/* A map of files and their texts, which goes over everything else. Each line is a write of its own. */
-static int unified(const struct jv *res, struct cgroup_settings *s, spawn_error *e)
-{
-        struct jv m;
-        int r = jv_obj(res, "unified", &m, e);
-
-        if (r <= 0)
-                return r;
-        json_object_object_foreach(m.obj, key, val)
-        {
-                struct jv v = {.up = &m, .key = key, .obj = val};
-                const char *text = "";
-                char controller[64];
-
-                if ((r = jv_as_str(&v, &text, e)) < 0 || (r = check_unified_key(&v, key, e)) < 0)
-                        return r;
-                (void) snprintf(controller, sizeof(controller), "%.*s", (int) strcspn(key, "."), key);
-                while (*text != '\0') {
-                        size_t len = strcspn(text, "\n");
-
-                        if (len > 0 && (r = cgroup_settings_add(s, &v, controller, key, e, "%.*s",
-                                                                len > 300 ? 300 : (int) len, text)) < 0)
-                                return r;
-                        text += len + (text[len] == '\n');
-                }
-        }
-        return 0;
-}
-
 static int network(const struct jv *res, spawn_error *e)
 {
         struct jv m;
@@ -382,7 +297,7 @@ int cgroup_settings(struct json_object *resources, struct cgroup_settings *ret, 
             (r = cgroup_io_settings(&res, ret, e)) < 0 || (r = hugepages(&res, ret, e)) < 0 ||
             (r = rdma(&res, ret, e)) < 0)
                 return r;
-        r = unified(&res, ret, e);
+        r = cgroup_unified_settings(&res, ret, e);
         return r < 0 ? r : 0;
 }
 

@@ -15,11 +15,13 @@ int cgroup_systemd_update(const struct runtime *rt, const char *scope, struct cg
 /* Stop it, if it is there, and forget how it ended. */
 int cgroup_systemd_stop(const struct runtime *rt, const char *scope, spawn_error *e);
 void cgroup_systemd_free(struct cgroup_systemd *s);
+/* In a child: close the connection, which is the parent's and would be held open by a container that is not started. */
+void cgroup_systemd_drop(const struct cgroup_systemd *s);
 
 /* A process that joins a running container may not move itself there when its own cgroup is not its user's (that of a
- * login session): then systemd does it. *ret stays NULL when it may, or when there is no scope. */
-int cgroup_systemd_join_prepare(const struct runtime *rt, const struct state *state, struct cgroup_systemd **ret,
-                                spawn_error *e);
+ * login session): then systemd does it. sub: a cgroup below the container's, or NULL. *ret stays NULL when it may, or when there is no scope. */
+int cgroup_systemd_join_prepare(const struct runtime *rt, const struct state *state, const char *sub,
+                                struct cgroup_systemd **ret, spawn_error *e);
 /* The connection was made before; any namespaces may have been joined since. */
 int cgroup_systemd_join(struct cgroup_systemd *s, const struct state *state, pid_t pid, spawn_error *e);
 
@@ -35,7 +37,7 @@ struct systemd_missing {
 /* Append what systemd should know of the limits, "(sv)" by "(sv)". */
 int systemd_append_limits(const struct sdbus *lib, sd_bus_message *m, const struct cgroup_settings *s,
                           const struct systemd_missing *missing, spawn_error *e);
-/* org.systemd.property.NAME: VALUE, in GVariant's text form as crun takes it. */
+/* cgroup-systemd-annotations.c: org.systemd.property.NAME: VALUE, in GVariant's text form as crun takes it. */
 int systemd_append_annotations(const struct sdbus *lib, sd_bus_message *m, const struct kvs *annotations,
                                spawn_error *e);
 /* The property's name as a pointer that lasts, if it is one of the limits'. */

@@ -2,7 +2,6 @@
  * On hosts with v1 or a hybrid tree containers run without a cgroup of their own. */
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/vfs.h>
@@ -12,24 +11,14 @@
 #include "fail.h"
 #include "util.h"
 
-static void runtime_warn(const struct runtime *rt, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void runtime_warn(const struct runtime *rt, const char *fmt, ...)
-{
-        va_list ap;
-
-        va_start(ap, fmt);
-        (void) dprintf(2, "warning: ");
-        (void) vdprintf(2, fmt, ap);
-        (void) dprintf(2, "\n");
-        va_end(ap);
-}
-
-static bool is_v2(void)
+/* 1, 0, or -errno when the kernel does not tell. */
+static int is_v2(void)
 {
         struct statfs fs;
 
-        return statfs(CGROUP_ROOT, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+        if (statfs(CGROUP_ROOT, &fs) < 0)
+                return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -errno;
+        return fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
 bool cgroup_split_systemd(const char *path, char slice[256], char scope[256])
@@ -150,10 +139,13 @@ static int make_dir(struct cgroup *g, spawn_error *e)
 /* A rootless container without delegation: it goes on in our cgroup. */
 static int go_without(const struct runtime *rt, struct cgroup *g, const char *why)
 {
+        if (g->created)
+                (void) unlinkat(AT_FDCWD, g->path, AT_REMOVEDIR);
+        g->created = false;
         g->path[0] = '\0';
         if (!cgroup_settings_empty(&g->settings))
-                runtime_warn(rt, "no cgroup of its own, so no limits, %s and %zu more are not set: %s",
-                             g->settings.v[0].what, g->settings.n - 1, why);
+                log_warning(rt->log, "no cgroup of its own, so no limits, %s and %zu more are not set: %s",
+                            g->settings.v[0].what, g->settings.n - 1, why);
         return 0;
 }
 
@@ -167,6 +159,8 @@ static int make_by_files(const struct runtime *rt, const char *id, const struct 
         if (r < 0)
                 return r;
         r = g->path[0] != '\0' ? make_dir(g, &why) : -EACCES;
+        if (r < 0 && g->created)
+                (void) unlinkat(AT_FDCWD, g->path, AT_REMOVEDIR);
         if (r < 0 && !asked && sibling_path(id, g->path))
                 r = make_dir(g, &why);
         if (r < 0 && rt->rootless && (!asked || cgroup_settings_empty(&g->settings)))
@@ -195,12 +189,15 @@ int cgroup_make(const struct runtime *rt, const char *id, const struct config *c
                 ret->settings.n_devices = 0; /* bpf(2) is root's; which nodes there are decides, as with crun */
         if (rt->cgroups == CGROUPS_DISABLED)
                 return cgroup_settings_empty(&ret->settings) ? 0 : go_without(rt, ret, "--cgroup-manager is disabled");
-        if (!is_v2()) {
+        r = is_v2();
+        if (r < 0)
+                return fail_code(e, r, "cgroup", "look at `%s`", CGROUP_ROOT);
+        if (r == 0) {
                 if (!cgroup_settings_empty(&ret->settings))
-                        runtime_warn(rt,
-                                     "%s: no limits are set, as `%s` is not a cgroup v2 tree (boot with"
-                                     " systemd.unified_cgroup_hierarchy=1)",
-                                     ret->settings.v[0].what, CGROUP_ROOT);
+                        log_warning(rt->log,
+                                    "%s: no limits are set, as `%s` is not a cgroup v2 tree (boot with"
+                                    " systemd.unified_cgroup_hierarchy=1)",
+                                    ret->settings.v[0].what, CGROUP_ROOT);
                 return 0;
         }
         if (rt->cgroups == CGROUPS_SYSTEMD)
@@ -232,6 +229,14 @@ int cgroup_enter(struct cgroup *g, const struct config *c, pid_t pid, spawn_erro
         return cgroup_apply(g->fd, g->path, &g->settings, e);
 }
 
+int cgroup_entered(struct cgroup *g, spawn_error *e)
+{
+        int r = cgroup_of_pid(getpid(), g->path);
+
+        cgroup_systemd_drop(g->systemd);
+        return r < 0 ? fail_code(e, r, "cgroup", "find the cgroup of scope `%s`", g->scope) : 0;
+}
+
 int cgroup_delegate(const struct cgroup *g, const struct config *c, pid_t pid, spawn_error *e)
 {
         const char *sub = config_annotation(c, "run.oci.delegate-cgroup");
@@ -245,6 +250,17 @@ int cgroup_delegate(const struct cgroup *g, const struct config *c, pid_t pid, s
                                  sub);
         r = cgroup_move_down(g->path, sub, pid);
         return r < 0 ? fail_code(e, r, "cgroup", "move the container to cgroup `%s`", path) : cgroup_chown(path, c, e);
+}
+
+void cgroup_forget(const struct runtime *rt, const char *id, const struct config *c)
+{
+        bool asked = c->cgroups_path != NULL && c->cgroups_path[0] != '\0';
+        char path[PATH_MAX] = "";
+
+        if (cgroup_choose_path(rt, id, c->cgroups_path, path, NULL) == 0 && path[0] != '\0')
+                (void) unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
+        if (!asked && sibling_path(id, path))
+                (void) unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
 }
 
 void cgroup_undo(const struct runtime *rt, struct cgroup *g)

@@ -54,6 +54,8 @@ int cgroup_make(const struct runtime *rt, const char *id, const struct config *c
 /* The cgroup is made around a process that exists: cgroup_enter() must be called with it before it goes on. */
 bool cgroup_wants_process(const struct cgroup *g);
 int cgroup_enter(struct cgroup *g, const struct config *c, pid_t pid, spawn_error *e);
+/* In that process, once it has been entered: find out where, let go of what is the parent's. */
+int cgroup_entered(struct cgroup *g, spawn_error *e);
 /* Annotation run.oci.delegate-cgroup: move the process, which has its cgroup namespace, one level down. */
 int cgroup_delegate(const struct cgroup *g, const struct config *c, pid_t pid, spawn_error *e);
 /* Creation failed: kill what is in it and remove it. */
@@ -65,6 +67,9 @@ int cgroup_update(const struct runtime *rt, const struct state *s, struct json_o
 /* Remove all that the container has; its processes have been killed. */
 int cgroup_destroy(const struct runtime *rt, const struct state *s, spawn_error *e);
 
+/* Remove the cgroup that a creator which was killed may have left: an empty one in a place that it would choose. */
+void cgroup_forget(const struct runtime *rt, const char *id, const struct config *c);
+
 /* Absolute path of a cgroup for linux.cgroupsPath; "" when none was asked for and none is due. */
 int cgroup_choose_path(const struct runtime *rt, const char *id, const char *wish, char ret[PATH_MAX], spawn_error *e);
 /* "slice:prefix:name", systemd's form of linux.cgroupsPath, as unit names. */
@@ -72,7 +77,10 @@ bool cgroup_split_systemd(const char *path, char slice[256], char scope[256]);
 /* "a-b.slice" to "/a.slice/a-b.slice" (systemd.slice(5)). Returns 0 or -EINVAL. */
 int cgroup_slice_path(const char *slice, char *ret, size_t size);
 
-/* cgroup-tree.c: directories and what is in them */
+/* cgroup-tree.c: directories */
+
+/* A word of "cpu memory pids\n". */
+bool cgroup_has_word(const char *list, const char *word);
 
 /* mkdir -p below CGROUP_ROOT, with controllers handed down on the way. beside: past cgroups with processes too, for
  * those limits that can be had there. */
@@ -86,20 +94,23 @@ int cgroup_move_down(const char *top, const char *sub, pid_t pid);
 int cgroup_of_pid(pid_t pid, char ret[PATH_MAX]);
 /* Give it to the root of the container's user namespace, if that is one of its own. */
 int cgroup_chown(const char *path, const struct config *c, spawn_error *e);
+
+/* cgroup-processes.c: what is in them */
+
 /* SIGKILL to all in it and below. */
 int cgroup_kill(const char *path);
 /* Any signal to all in it and below; returns how many were reached or -errno. */
 int cgroup_signal(const char *path, int signal);
 /* Remove it with what is below, killing what is left in it. Waits for that, at most some seconds. */
 int cgroup_remove(const char *path);
-/* The file holds `key 1`: wait until cgroup.events says so. Returns 0 or -errno (-ETIMEDOUT). */
+/* Wait until cgroup.events has this line ("frozen 1"). Returns 0 or -errno (-ETIMEDOUT). */
 int cgroup_await_event(const char *path, const char *event, int ms);
 int cgroup_freeze(const char *path, bool freeze, spawn_error *e);
 bool cgroup_is_frozen(const char *path);
 /* All pids in it and below: calls each(pid, arg). Returns 0 or -errno. */
 int cgroup_each_pid(const char *path, int (*each)(pid_t pid, void *arg), void *arg);
 
-/* cgroup-resources.c, cgroup-io.c, cgroup-devices.c: reading linux.resources */
+/* cgroup-resources.c, cgroup-io.c, cgroup-unified.c, cgroup-devices.c: reading linux.resources */
 
 int cgroup_settings(struct json_object *resources, struct cgroup_settings *ret, spawn_error *e);
 void cgroup_settings_free(struct cgroup_settings *s);
@@ -108,7 +119,11 @@ bool cgroup_settings_empty(const struct cgroup_settings *s);
 int cgroup_settings_add(struct cgroup_settings *s, const struct jv *where, const char *controller, const char *file,
                         spawn_error *e, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 int cgroup_io_settings(const struct jv *res, struct cgroup_settings *s, spawn_error *e);
+int cgroup_unified_settings(const struct jv *res, struct cgroup_settings *s, spawn_error *e);
 int cgroup_device_rules(const struct jv *res, struct cgroup_settings *s, spawn_error *e);
+
+/* cgroup-weights.c */
+
 /* cpu.shares of v1, 2..262144, as cpu.weight, 1..10000. */
 unsigned int cgroup_weight_of_shares(uint64_t shares);
 /* 10..1000 of blkio (and BFQ) as io.weight, 1..10000. */

@@ -114,6 +114,19 @@ static int check_mounts(const struct jv *root, const struct config *c, spawn_err
         return 0;
 }
 
+/* It becomes the name of a mount option. */
+static int check_context_type(const struct jv *root, const struct config *c, spawn_error *e)
+{
+        static const char *const names[] = {"context", "fscontext", "defcontext", "rootcontext"};
+        const char *kind = config_annotation(c, "run.oci.mount_context_type");
+        struct jv notes = jv_key(root, "annotations"), v = jv_key(&notes, "run.oci.mount_context_type");
+
+        for (size_t i = 0; kind != NULL && i < ELEMENTSOF(names); i++)
+                if (strcmp(kind, names[i]) == 0)
+                        return 0;
+        return kind == NULL ? 0 : jv_err(&v, e, "must be one of context, fscontext, defcontext, rootcontext");
+}
+
 static int check_paths(const struct jv *lin, const char *key, const struct strv *paths, spawn_error *e)
 {
         struct jv list = jv_key(lin, key);
@@ -137,7 +150,8 @@ int config_check(const struct jv *root, const struct config *c, spawn_error *e)
         if ((r = check_name(root, c, "hostname", c->hostname, e)) < 0 ||
             (r = check_name(root, c, "domainname", c->domainname, e)) < 0)
                 return r;
-        if ((r = check_user_namespace(&lin, c, e)) < 0 || (r = check_mounts(root, c, e)) < 0)
+        if ((r = check_user_namespace(&lin, c, e)) < 0 || (r = check_mounts(root, c, e)) < 0 ||
+            (r = check_context_type(root, c, e)) < 0)
                 return r;
         v = jv_key(&lin, "timeOffsets");
         if ((c->boottime.given || c->monotonic.given) && (r = need_namespace(&v, c, CLONE_NEWTIME, "time", e)) < 0)

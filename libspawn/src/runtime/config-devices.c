@@ -52,7 +52,7 @@ int config_devices(const struct jv *lin, struct config *c, spawn_error *e)
                 return r;
         c->devices = arena_alloc(&c->arena, n + 1, sizeof(*c->devices));
         if (c->devices == NULL)
-                return jv_err(&list, e, "out of memory");
+                return jv_no_memory(&list, e);
         for (size_t i = 0; i < n; i++) {
                 struct jv item = jv_idx(&list, i), path = jv_key(&item, "path");
 
@@ -90,7 +90,7 @@ int config_net_devices(const struct jv *lin, struct config *c, spawn_error *e)
         c->net_devices =
                 arena_alloc(&c->arena, (size_t) json_object_object_length(map.obj) + 1, sizeof(*c->net_devices));
         if (c->net_devices == NULL)
-                return jv_err(&map, e, "out of memory");
+                return jv_no_memory(&map, e);
         json_object_object_foreach(map.obj, key, value)
         {
                 struct jv v = {.up = &map, .key = key, .obj = value}, name = jv_key(&v, "name");

@@ -1,5 +1,6 @@
 /* config.json: the "linux" object. */
 #include <linux/sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
@@ -24,6 +25,22 @@ int namespace_flag(const char *type)
         return 0;
 }
 
+const char *namespace_name(size_t i)
+{
+        return i < ELEMENTSOF(namespace_types) ? namespace_types[i].type : NULL;
+}
+
+const char *namespace_words(int flags, char *buf, size_t size)
+{
+        size_t n = 0;
+
+        (void) snprintf(buf, size, "none");
+        for (size_t i = 0; i < ELEMENTSOF(namespace_types) && n < size; i++)
+                if (flags & namespace_types[i].flag)
+                        n += (size_t) snprintf(buf + n, size - n, "%s%s", n > 0 ? ", " : "", namespace_types[i].type);
+        return buf;
+}
+
 static int parse_namespaces(const struct jv *lin, struct config *c, spawn_error *e)
 {
         struct jv list;
@@ -34,7 +51,7 @@ static int parse_namespaces(const struct jv *lin, struct config *c, spawn_error 
                 return r;
         c->namespaces = arena_alloc(&c->arena, n + 1, sizeof(*c->namespaces));
         if (c->namespaces == NULL)
-                return jv_err(&list, e, "out of memory");
+                return jv_no_memory(&list, e);
         for (size_t i = 0; i < n; i++) {
                 struct jv item = jv_idx(&list, i), type = jv_key(&item, "type"), path = jv_key(&item, "path");
                 struct oci_namespace *ns = &c->namespaces[i];
@@ -94,7 +111,7 @@ int config_idmaps(const struct jv *up, const char *key, struct arena *a, struct 
                 return jv_err(&list, e, "%zu mappings, the kernel takes %d", n, IDMAP_MAX);
         ret->v = arena_alloc(a, n + 1, sizeof(*ret->v));
         if (ret->v == NULL)
-                return jv_err(&list, e, "out of memory");
+                return jv_no_memory(&list, e);
         for (size_t i = 0; i < n; i++) {
                 struct jv item = jv_idx(&list, i), size = jv_key(&item, "size");
                 spawn_idmap *m = &ret->v[i];

@@ -131,7 +131,7 @@ static int parse_mount(const struct jv *v, struct config *c, struct oci_mount *m
         if (r < 0) {
                 struct jv item = jv_idx(&opts, bad);
 
-                return jv_err(&item, e, "out of memory");
+                return jv_no_memory(&item, e);
         }
         if (m->options.data != NULL && strlen(m->options.data) > DATA_MAX)
                 return jv_err(&opts, e, "longer than %d bytes, which is all that mount(2) reads", DATA_MAX);
@@ -161,7 +161,7 @@ int config_mounts(const struct jv *root, struct config *c, spawn_error *e)
                 return r;
         c->mounts = arena_alloc(&c->arena, n + 1, sizeof(*c->mounts));
         if (c->mounts == NULL)
-                return jv_err(&list, e, "out of memory");
+                return jv_no_memory(&list, e);
         for (size_t i = 0; i < n; i++) {
                 struct jv item = jv_idx(&list, i);
 

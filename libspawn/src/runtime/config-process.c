@@ -67,7 +67,7 @@ static int parse_rlimits(const struct jv *p, struct arena *a, struct oci_process
                 return r;
         ret->rlimits = arena_alloc(a, n + 1, sizeof(*ret->rlimits));
         if (ret->rlimits == NULL)
-                return jv_err(&list, e, "out of memory");
+                return jv_no_memory(&list, e);
         for (size_t i = 0; i < n; i++) {
                 struct jv item = jv_idx(&list, i);
 
@@ -138,7 +138,7 @@ static int parse_user(const struct jv *p, struct arena *a, struct oci_process *r
                 return r;
         ret->groups = arena_alloc(a, n + 1, sizeof(*ret->groups));
         if (ret->groups == NULL)
-                return jv_err(&list, e, "out of memory");
+                return jv_no_memory(&list, e);
         for (size_t i = 0; i < n; i++) {
                 struct jv item = jv_idx(&list, i);
                 uint64_t gid = 0;

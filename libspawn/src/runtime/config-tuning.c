@@ -185,7 +185,7 @@ static int parse_list(const struct jv *v, const char *text, unsigned long max, s
         ret->bytes = (max + word - 1) / word * sizeof(unsigned long);
         ret->v = arena_alloc(a, ret->bytes / sizeof(unsigned long), sizeof(unsigned long));
         if (ret->v == NULL)
-                return jv_err(v, e, "out of memory");
+                return jv_no_memory(v, e);
         while (*p != '\0') {
                 unsigned long first, last;
 
@@ -228,14 +228,25 @@ int config_affinity(const struct jv *process, struct arena *a, struct oci_proces
         return r < 0 ? r : 0;
 }
 
+/* Numbers of the kernel: linux/mempolicy.h, MPOL_*; the flags are bits from 13 on. */
+static const char *const modes[] = {
+        "MPOL_DEFAULT",        "MPOL_PREFERRED",           "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_LOCAL",
+        "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE",
+};
+static const char *const flags[] = {"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"};
+
+const char *memory_mode_name(size_t i)
+{
+        return i < ELEMENTSOF(modes) ? modes[i] : NULL;
+}
+
+const char *memory_flag_name(size_t i)
+{
+        return i < ELEMENTSOF(flags) ? flags[i] : NULL;
+}
+
 int config_memory_policy(const struct jv *lin, struct arena *a, struct oci_memory_policy *ret, spawn_error *e)
 {
-        /* Numbers of the kernel: linux/mempolicy.h, MPOL_*. */
-        static const char *const modes[] = {
-                "MPOL_DEFAULT",        "MPOL_PREFERRED",           "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_LOCAL",
-                "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE",
-        };
-        static const char *const flags[] = {"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"};
         static const unsigned long nodes_max = 1024; /* MAX_NUMNODES at its largest */
         struct jv v, mode, nodes, list;
         const char *text = "";

@@ -23,7 +23,7 @@ int config_kvs(const struct jv *up, const char *key, struct arena *a, struct kvs
                 return r;
         ret->v = arena_alloc(a, (size_t) json_object_object_length(obj.obj) + 1, sizeof(*ret->v));
         if (ret->v == NULL)
-                return jv_err(&obj, e, "out of memory");
+                return jv_no_memory(&obj, e);
         json_object_object_foreach(obj.obj, k, val)
         {
                 struct jv v = {.up = &obj, .key = k, .obj = val};
@@ -105,7 +105,7 @@ int config_hooks(const struct jv *root, struct arena *a, struct oci_hooks *ret, 
                         return r;
                 ret->v[kind] = arena_alloc(a, n + 1, sizeof(*ret->v[kind]));
                 if (ret->v[kind] == NULL)
-                        return jv_err(&list, e, "out of memory");
+                        return jv_no_memory(&list, e);
                 for (size_t i = 0; i < n; i++) {
                         struct jv item = jv_idx(&list, i);
 
@@ -188,4 +188,12 @@ const char *config_annotation(const struct config *c, const char *key)
                 if (strcmp(c->annotations.v[i].key, key) == 0)
                         return c->annotations.v[i].value;
         return NULL;
+}
+
+const char *config_known_annotation(size_t i)
+{
+        /* With a dot at the end it stands for all that begin so. */
+        static const char *const names[] = {"run.oci.", "org.criu.config"};
+
+        return i < ELEMENTSOF(names) ? names[i] : NULL;
 }

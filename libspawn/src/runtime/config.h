@@ -173,6 +173,9 @@ int config_mounts(const struct jv *root, struct config *c, spawn_error *e);
 int config_scheduler(const struct jv *process, struct oci_scheduler *ret, spawn_error *e);
 int config_io_priority(const struct jv *process, struct oci_process *ret, spawn_error *e);
 int config_affinity(const struct jv *process, struct arena *a, struct oci_process *ret, spawn_error *e);
+/* Names of the i-th mode and flag of a memory policy, NULL after the last (podlike-spawn features). */
+const char *memory_mode_name(size_t i);
+const char *memory_flag_name(size_t i);
 int config_memory_policy(const struct jv *lin, struct arena *a, struct oci_memory_policy *ret, spawn_error *e);
 /* config-devices.c */
 int config_devices(const struct jv *lin, struct config *c, spawn_error *e);
@@ -197,5 +200,10 @@ const struct oci_namespace *config_namespace(const struct config *c, int flag);
 const char *config_annotation(const struct config *c, const char *key);
 /* CLONE_NEW* of an OCI namespace type, 0 when unknown. */
 int namespace_flag(const char *type);
+/* Name of the i-th type, NULL after the last; the flags of a set of them as words, for the log. */
+const char *namespace_name(size_t i);
+const char *namespace_words(int flags, char *buf, size_t size);
+/* The i-th annotation that changes what is done here, NULL after the last (podlike-spawn features). */
+const char *config_known_annotation(size_t i);
 
 #endif

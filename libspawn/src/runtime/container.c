@@ -12,6 +12,7 @@
 
 #include "cgroup.h"
 #include "container.h"
+#include "criu.h"
 #include "fail.h"
 #include "hooks.h"
 #include "init.h"
@@ -36,6 +37,7 @@ struct creation {
         struct cgroup cgroup;
         struct state state;
         char bundle[PATH_MAX], created[40], owner[64];
+        struct json_object *streams;
         int dir_fd, listen_fd, console_fd, root_tree, devices_fd, sync[2];
         pid_t middle, pid;
 };
@@ -108,6 +110,21 @@ static int check_config(struct creation *c, spawn_error *e)
         return 0;
 }
 
+/* What the standard streams are: a checkpoint must know which pipes to replace. */
+static void describe_streams(struct creation *c)
+{
+        c->streams = json_object_new_array();
+        for (int fd = 0; fd < 3; fd++) {
+                char text[PATH_MAX] = "/dev/null";
+                ssize_t n = readlink(fd_path(fd).s, text, sizeof(text) - 1);
+
+                if (n > 0)
+                        text[n] = '\0';
+                json_object_array_add(c->streams, json_object_new_string(text));
+        }
+        c->state.descriptors = c->streams;
+}
+
 static void fill_state(struct creation *c)
 {
         struct timespec now;
@@ -137,6 +154,7 @@ static void fill_state(struct creation *c)
         for (int kind = 0; kind < HOOK_KINDS; kind++)
                 c->state.hooks = c->state.hooks || c->config.hooks.n[kind] > 0;
         (void) json_object_object_get_ex(c->config.json, "annotations", &c->state.annotations);
+        describe_streams(c);
 }
 
 /* The user namespace that says how the ids of a mount are mapped: the container's where it does not say. */
@@ -198,7 +216,7 @@ static int prepare(struct creation *c, spawn_error *e)
                 if (r < 0 || (r = seccomp_connect(&c->seccomp, e)) < 0)
                         return r;
         }
-        r = prepare_mounts(c, e);
+        r = c->o->restore == NULL ? prepare_mounts(c, e) : 0; /* restored mounts are CRIU's */
         if (r < 0)
                 return r;
         if (c->o->console_socket != NULL) {
@@ -210,8 +228,7 @@ static int prepare(struct creation *c, spawn_error *e)
         copy = replace_file_at(c->dir_fd, "config.json", c->config.text, c->config.text_len, 0600);
         if (copy < 0)
                 return fail_code(e, copy, "state", "copy the configuration of container `%s`", c->o->id);
-        c->listen_fd = start_listen(c->dir_fd, e);
-        if (c->listen_fd < 0)
+        if (c->o->restore == NULL && (c->listen_fd = start_listen(c->dir_fd, e)) < 0)
                 return c->listen_fd;
         return cgroup_make(c->rt, c->o->id, &c->config, &c->cgroup, e);
 }
@@ -223,6 +240,7 @@ static _Noreturn void run_init(struct creation *c, int postponed, bool move)
         (void) close(c->sync[0]);
         init = (struct init){
                 .id = c->o->id,
+                .log = c->rt->log,
                 .config = &c->config,
                 .plan = &c->plan,
                 .ns = &c->ns,
@@ -271,10 +289,11 @@ static int middle_work(struct creation *c, bool move, spawn_error *e)
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (cgroup_wants_process(&c->cgroup)) {
                 r = sync_wait_go(c->sync[1]);
-                if (r == 0)
-                        r = cgroup_of_pid(getpid(), c->cgroup.path); /* the parent has put us there */
                 if (r < 0)
                         return fail_code(e, r, "cgroup", "wait for scope `%s`", c->cgroup.scope);
+                r = cgroup_entered(&c->cgroup, e);
+                if (r < 0)
+                        return r;
                 c->state.cgroup = c->cgroup.path;
         }
         /* While we still have the ids that may: in the new user namespace the cgroup belongs to somebody else. */
@@ -350,6 +369,14 @@ static int fork_child(struct creation *c, spawn_error *e)
         return r < 0 ? fail_code(e, r, "cgroup", "put the container into scope `%s`", c->cgroup.scope) : 0;
 }
 
+/* Let the child go on. If it is gone its last words are still to be read, and say more than EPIPE. */
+static int answer(struct creation *c, spawn_error *e)
+{
+        int r = sync_send(c->sync[0], SYNC_GO, 0, NULL);
+
+        return r < 0 && r != -EPIPE ? fail_code(e, r, "create", "answer the container's process") : 0;
+}
+
 /* The middle process sends its child's pid after the fork, the child may be faster. */
 static int await_pid(struct creation *c, spawn_error *e)
 {
@@ -367,9 +394,9 @@ static int run_host_hooks(struct creation *c, spawn_error *e)
         int r = json == NULL ? spawn_err(e, ENOMEM, "hooks", "out of memory") : hooks_open(&c->config.hooks, e);
 
         if (r == 0)
-                r = hooks_run(&c->config.hooks, HOOK_PRESTART, json, NULL, e);
+                r = hooks_run(&c->config.hooks, HOOK_PRESTART, json, c->rt->log, e);
         if (r == 0)
-                r = hooks_run(&c->config.hooks, HOOK_CREATE_RUNTIME, json, NULL, e);
+                r = hooks_run(&c->config.hooks, HOOK_CREATE_RUNTIME, json, c->rt->log, e);
         hooks_close(&c->config.hooks);
         return r;
 }
@@ -382,9 +409,9 @@ static int serve_child(struct creation *c, spawn_error *e)
         for (;;) {
                 int r = sync_receive(c->sync[0], &m);
 
-                if (r < 0)
+                if (r < 0 && r != -ECONNRESET)
                         return fail_code(e, r, "create", "read from the container's process");
-                if (r == 0)
+                if (r <= 0)
                         return spawn_err(e, EIO, "create", "the container's process died while it was being set up");
                 switch (m.type) {
                 case SYNC_ERROR:
@@ -396,7 +423,7 @@ static int serve_child(struct creation *c, spawn_error *e)
                 case SYNC_MAP_IDS:
                         r = spawn_idmap_write(c->middle, c->config.uids.v, c->config.uids.n, c->config.gids.v,
                                               c->config.gids.n, "newuidmap", "newgidmap", e);
-                        if (r < 0 || (r = sync_send(c->sync[0], SYNC_GO, 0, NULL)) < 0)
+                        if (r < 0 || (r = answer(c, e)) < 0)
                                 return r;
                         break;
                 case SYNC_NETWORK:
@@ -406,7 +433,7 @@ static int serve_child(struct creation *c, spawn_error *e)
                                 r = run_host_hooks(c, e);
                         else if (r == 0)
                                 r = net_devices_move(c->config.net_devices, c->config.n_net_devices, c->pid, e);
-                        if (r < 0 || (r = sync_send(c->sync[0], SYNC_GO, 0, NULL)) < 0)
+                        if (r < 0 || (r = answer(c, e)) < 0)
                                 return r;
                         break;
                 case SYNC_READY:
@@ -415,6 +442,50 @@ static int serve_child(struct creation *c, spawn_error *e)
                         return spawn_err(e, EBADMSG, "create", "the container's process sent nonsense");
                 }
         }
+}
+
+static int hooks_at_restore(void *arg, pid_t pid, spawn_error *e)
+{
+        struct creation *c = arg;
+
+        c->pid = pid;
+        return run_host_hooks(c, e);
+}
+
+static int place_criu(void *arg, pid_t pid, spawn_error *e)
+{
+        struct creation *c = arg;
+        int r = cgroup_enter(&c->cgroup, &c->config, pid, e);
+
+        c->state.cgroup = r < 0 ? NULL : c->cgroup.path;
+        return r;
+}
+
+static int restore_child(struct creation *c, spawn_error *e)
+{
+        const struct criu_restore r = {
+                .rt = c->rt,
+                .args = c->o->restore,
+                .id = c->o->id,
+                .config = &c->config,
+                .dir_fd = c->dir_fd,
+                .cgroup = c->state.cgroup,
+                .cgroup_fd = c->cgroup.fd,
+                .place = cgroup_wants_process(&c->cgroup) ? place_criu : NULL,
+                .console_fd = c->console_fd >= 0 ? c->console_fd : c->o->console_fd,
+                .on_namespaces = hooks_at_restore,
+                .arg = c,
+        };
+
+        struct stat own, other;
+        char path[40];
+        int k = criu_restore(&r, &c->pid, e);
+
+        /* CRIU adds a time namespace, so that clocks go on where they were. */
+        (void) snprintf(path, sizeof(path), "/proc/%d/ns/time", (int) c->pid);
+        if (k == 0 && stat(path, &other) == 0 && stat("/proc/self/ns/time", &own) == 0 && own.st_ino != other.st_ino)
+                c->state.namespaces |= CLONE_NEWTIME;
+        return k;
 }
 
 /* Ready: make it known, then let the child wait for start. */
@@ -433,15 +504,29 @@ static int publish(struct creation *c, spawn_error *e)
                 return fail_code(e, r, "create", "read the start time of the container's process");
         c->state.pid = c->pid;
         c->state.start_time = start;
+        log_debug(c->rt->log, "container `%s` is created, its process is %d", c->o->id, (int) c->pid);
         r = cgroup_delegate(&c->cgroup, &c->config, c->pid, e);
         if (r < 0)
                 return r;
         r = write_pid_file(c->o->pid_file, c->pid, e);
         if (r == 0)
                 r = state_write(c->dir_fd, &c->state, e);
-        if (r == 0 && (r = sync_send(c->sync[0], SYNC_GO, 0, NULL)) < 0)
+        if (r == 0 && c->o->restore == NULL && (r = sync_send(c->sync[0], SYNC_GO, 0, NULL)) < 0)
                 (void) fail_code(e, r, "create", "the container's process died");
         return r;
+}
+
+static void tell_plan(const struct creation *c)
+{
+        char words[96], joined[96];
+        int join = 0;
+
+        for (size_t i = 0; i < c->ns.n_join; i++)
+                join |= c->ns.join[i].ns->flag;
+        log_debug(c->rt->log, "namespaces: new %s; joined %s", namespace_words(c->ns.create, words, sizeof(words)),
+                  namespace_words(join, joined, sizeof(joined)));
+        log_debug(c->rt->log, "cgroup: %s", c->cgroup.path[0] != '\0' ? c->cgroup.path : "the caller's");
+        log_debug(c->rt->log, "seccomp: %s", c->seccomp.digest[0] != '\0' ? c->seccomp.digest : "no filter");
 }
 
 static int create_steps(struct creation *c, spawn_error *e)
@@ -451,10 +536,15 @@ static int create_steps(struct creation *c, spawn_error *e)
         if (r < 0 || (r = check_config(c, e)) < 0 || (r = prepare(c, e)) < 0)
                 return r;
         fill_state(c);
+        tell_plan(c);
         /* Without a pid: if we are killed from here on, delete finds the cgroup. */
         r = state_write(c->dir_fd, &c->state, e);
         if (r < 0)
                 return r;
+        if (c->o->restore != NULL) {
+                r = restore_child(c, e);
+                return r < 0 ? r : publish(c, e);
+        }
         r = sync_pair(c->sync);
         if (r < 0)
                 return fail_code(e, r, "create", "prepare to fork");
@@ -518,6 +608,8 @@ int container_create(const struct runtime *rt, const struct create_options *o, p
         close_if_open(c.dir_fd);
         ns_close(&c.ns);
         seccomp_filter_free(&c.seccomp);
+        if (c.streams != NULL)
+                json_object_put(c.streams);
         config_free(&c.config);
         return r;
 }

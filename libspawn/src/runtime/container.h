@@ -4,12 +4,16 @@
 
 #include "state.h"
 
+struct config;
+struct criu_args;
+
 struct create_options {
         const char *id, *bundle, *pid_file, *console_socket;
         const char *config; /* file instead of config.json, beneath the bundle or absolute; NULL: none */
         int preserve_fds;
         bool no_pivot, no_new_keyring;
         int console_fd; /* connected socket instead of console_socket; -1: none */
+        const struct criu_args *restore; /* not a new process but that of a checkpoint; NULL: a new one */
 };
 
 /* Returns 0; *ret_pid is the container's first process, which waits to be started. On failure nothing is left. */
@@ -26,9 +30,11 @@ int container_delete(const struct runtime *rt, const char *id, bool force, spawn
 struct exec_options {
         const char *id, *process_file; /* JSON of a process; NULL: the container's own with what follows */
         const char *cwd, *user, *pid_file, *console_socket;
-        const char **env, **caps, **args;
-        size_t n_env, n_caps, n_args;
-        bool tty, detach, no_new_privs;
+        const char *cgroup; /* below the container's */
+        const char *apparmor, *process_label;
+        const char **env, **caps, **gids, **args;
+        size_t n_env, n_caps, n_gids, n_args;
+        bool tty, detach, no_new_privs, ignore_paused;
         int preserve_fds;
 };
 
@@ -37,8 +43,18 @@ struct exec_options {
 int container_exec(const struct runtime *rt, const struct exec_options *o, pid_t *ret_pid, int *ret_master,
                    spawn_error *e);
 
+/* exec-process.c: the process of these options; c->process is filled. c must be zero, and be freed in any case. */
+int exec_process(const struct exec_options *o, int dir_fd, struct config *c, spawn_error *e);
+
+/* Mount, or unmount, what a file says (JSON as config.json's mounts) in a running container. What cannot be
+ * added whole is not added. */
+int container_mounts(const struct runtime *rt, const char *id, const char *file, bool add, spawn_error *e);
+
 /* Write a pid as decimal. */
 int write_pid_file(const char *path, pid_t pid, spawn_error *e);
+
+/* LISTEN_FDS of the environment: descriptors of systemd's socket activation, meant for the container. */
+int listen_fds(void);
 
 /* lifecycle.c: wait for a child as its shell would: signals are passed on, exit code or 128 + signal is returned. */
 /* Keep signals for wait_child() from before the program runs: none may kill us and leave it alone. */

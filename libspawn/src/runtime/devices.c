@@ -71,8 +71,10 @@ static int attach_device(const struct oci_device *d, int tree, int parent, const
         _cleanup_close_ int target = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         if (target < 0)
                 return fail_errno(e, "devices", "create device `%s`", d->path);
-        /* A device is neither run nor set-user-ID. Where a flag is refused, the host's flags are as tight as can be. */
-        (void) tree_setattr(tree, false, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, 0);
+        /* A device is neither run nor set-user-ID. */
+        r = tree_setattr(tree, false, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, 0);
+        if (r < 0)
+                return fail_code(e, r, "devices", "set the flags of device `%s`", d->path);
         r = tree_attach(tree, target);
         return r < 0 ? fail_code(e, r, "devices", "bind device `%s`", d->path) : 0;
 }

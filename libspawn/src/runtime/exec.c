@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "caps.h"
 #include "cgroup.h"
 #include "cgroup-systemd.h"
 #include "config.h"
@@ -18,6 +17,7 @@
 #include "io.h"
 #include "lsm.h"
 #include "process.h"
+#include "rootfs.h"
 #include "terminal.h"
 #include "util.h"
 
@@ -35,116 +35,6 @@ struct joining {
         int dir_fd, pidfd, cgroup_fd, init_cgroup_fd, cgroup_ns_fd, console_fd, sync[2];
 };
 
-static int parse_number(const char *text, char end, uint32_t *ret, const char **ret_rest)
-{
-        char *stop;
-        unsigned long n;
-
-        if (text[0] < '0' || text[0] > '9')
-                return -EINVAL;
-        n = strtoul(text, &stop, 10);
-        if (n >= UINT32_MAX || (*stop != '\0' && *stop != end))
-                return -EINVAL;
-        *ret = (uint32_t) n;
-        *ret_rest = *stop != '\0' ? stop + 1 : NULL;
-        return 0;
-}
-
-static int set_user(struct oci_process *p, const char *user, spawn_error *e)
-{
-        const char *rest = NULL;
-
-        if (user == NULL)
-                return 0;
-        p->gid = 0;
-        p->n_groups = 0;
-        if (parse_number(user, ':', &p->uid, &rest) < 0 ||
-            (rest != NULL && parse_number(rest, '\0', &p->gid, &rest) < 0))
-                return fail_text(e, "join", "invalid user `%s`: give numbers, UID[:GID]", user);
-        return 0;
-}
-
-/* The environment with what the command line adds; same names are replaced. */
-static int set_env(struct joining *j, spawn_error *e)
-{
-        struct oci_process *p = j->process;
-        const char **env = arena_alloc(&j->config.arena, p->env.n + j->o->n_env + 1, sizeof(*env));
-
-        if (env == NULL)
-                return spawn_err(e, ENOMEM, "join", "out of memory");
-        if (p->env.n > 0)
-                memcpy(env, p->env.v, p->env.n * sizeof(*env));
-        for (size_t i = 0; i < j->o->n_env; i++) {
-                const char *add = j->o->env[i];
-                size_t len = strcspn(add, "="), k;
-
-                if (add[len] != '=' || len == 0)
-                        return fail_text(e, "join", "invalid environment `%s`: give NAME=VALUE", add);
-                for (k = 0; k < p->env.n; k++)
-                        if (strncmp(env[k], add, len + 1) == 0)
-                                break;
-                env[k] = add;
-                if (k == p->env.n)
-                        p->env.n++;
-        }
-        p->env.v = env;
-        return 0;
-}
-
-static int set_options(struct joining *j, spawn_error *e)
-{
-        const struct exec_options *o = j->o;
-        struct oci_process *p = j->process;
-        int r;
-
-        if (o->n_args > 0) {
-                p->args = (struct strv){.v = o->args, .n = o->n_args};
-                p->terminal = o->tty;
-        }
-        if (o->tty)
-                p->terminal = true;
-        if (o->cwd != NULL)
-                p->cwd = o->cwd;
-        if (o->no_new_privs)
-                p->no_new_privileges = true;
-        for (size_t i = 0; i < o->n_caps; i++) {
-                int cap = cap_from_name(o->caps[i]);
-
-                if (cap < 0)
-                        return fail_text(e, "join", "unknown capability `%s`", o->caps[i]);
-                /* Not inheritable nor ambient: it is for this process, not for what it runs. */
-                p->caps[CAPS_BOUNDING] |= UINT64_C(1) << cap;
-                p->caps[CAPS_EFFECTIVE] |= UINT64_C(1) << cap;
-                p->caps[CAPS_PERMITTED] |= UINT64_C(1) << cap;
-                p->has_caps = true;
-        }
-        r = set_user(p, o->user, e);
-        return r < 0 ? r : set_env(j, e);
-}
-
-/* From --process, else the container's own process with what the command line changes. */
-static int read_process(struct joining *j, spawn_error *e)
-{
-        struct jv root;
-        int r;
-
-        if (j->o->process_file == NULL) {
-                r = config_read(j->dir_fd, "config.json", "config.json", &j->config, e);
-        } else {
-                j->config.personality = -1;
-                r = jv_parse_file(AT_FDCWD, j->o->process_file, j->o->process_file, &j->config.json, NULL, NULL, e);
-                root = jv_root(j->config.json);
-                if (r == 0)
-                        r = config_process(&root, &j->config.arena, &j->config.process, e);
-        }
-        j->process = &j->config.process;
-        if (r < 0 || (r = set_options(j, e)) < 0)
-                return r;
-        if (j->process->args.n == 0)
-                return fail_text(e, "join", "there is nothing to run: give a command");
-        return 0;
-}
-
 /* The same filter as the container's, from the cache; compiled again from the configuration if that has lost it. */
 static int get_filter(struct joining *j, spawn_error *e)
 {
@@ -161,6 +51,8 @@ static int get_filter(struct joining *j, spawn_error *e)
                 return 0;
         }
         r = config_read(j->dir_fd, "config.json", "config.json", &c, e);
+        if (r == 0 && c.seccomp == NULL)
+                r = spawn_err(e, EBADMSG, "state", "the configuration of container `%s` is damaged", j->o->id);
         if (r == 0)
                 r = seccomp_prepare(c.seccomp, seccomp_is_strict(&c), cache, &j->filter, e);
         j->filter.listener = j->state.listener;
@@ -179,14 +71,40 @@ static bool same_namespace(pid_t pid, const char *name)
         return stat(path, &a) == 0 && stat(own, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
+/* --cgroup: one below the container's, which must be there already. */
+static int open_sub_cgroup(struct joining *j, spawn_error *e)
+{
+        if (j->state.cgroup == NULL)
+                return fail_text(e, "cgroup", "--cgroup `%s`: container `%s` has no cgroup of its own", j->o->cgroup,
+                                 j->o->id);
+        /* They could not lead out, but `foo/..` is not what somebody means who gives a place to be put in. */
+        for (const char *c = j->o->cgroup; *c != '\0'; c += strcspn(c, "/"), c += strspn(c, "/"))
+                if (strcspn(c, "/") == 2 && strncmp(c, "..", 2) == 0)
+                        return fail_text(e, "cgroup", "--cgroup `%s`: `..` components are not allowed", j->o->cgroup);
+        _cleanup_close_ int top = open(j->state.cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (top < 0)
+                return fail_errno(e, "cgroup", "open cgroup `%s`", j->state.cgroup);
+        j->cgroup_fd = root_open(top, j->o->cgroup, O_RDONLY | O_DIRECTORY);
+        return j->cgroup_fd < 0 ? fail_code(e, j->cgroup_fd, "cgroup", "open cgroup `%s` below that of container `%s`",
+                                            j->o->cgroup, j->o->id)
+                                : 0;
+}
+
 static int open_cgroups(struct joining *j, spawn_error *e)
 {
         char path[PATH_MAX];
+        int r = j->o->cgroup != NULL ? open_sub_cgroup(j, e) : 0;
 
-        if (j->state.cgroup != NULL)
+        if (r < 0)
+                return r;
+        if (j->state.cgroup != NULL && j->o->cgroup == NULL)
                 j->cgroup_fd = open(j->state.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        /* Outside of it there would be no limits, and kill --all would miss the process. */
+        if (j->state.cgroup != NULL && j->cgroup_fd < 0)
+                return fail_errno(e, "join", "open cgroup `%s`", j->state.cgroup);
         /* systemd in a container moves itself into a cgroup below, and then nothing may be in the one above. */
-        if (j->cgroup_fd >= 0 && cgroup_of_pid(j->state.pid, path) == 0 && strcmp(path, j->state.cgroup) != 0)
+        if (j->cgroup_fd >= 0 && j->o->cgroup == NULL && cgroup_of_pid(j->state.pid, path) == 0 &&
+            strcmp(path, j->state.cgroup) != 0)
                 j->init_cgroup_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (j->state.namespaces & CLONE_NEWCGROUP) {
                 (void) snprintf(path, sizeof(path), "/proc/%d/ns/cgroup", (int) j->state.pid);
@@ -194,7 +112,7 @@ static int open_cgroups(struct joining *j, spawn_error *e)
                 if (j->cgroup_ns_fd < 0)
                         return fail_errno(e, "join", "open the cgroup namespace of container `%s`", j->state.id);
         }
-        return cgroup_systemd_join_prepare(j->rt, &j->state, &j->systemd, e);
+        return cgroup_systemd_join_prepare(j->rt, &j->state, NULL, &j->systemd, e);
 }
 
 /* Everything that needs paths of the host. */
@@ -206,15 +124,16 @@ static int prepare(struct joining *j, spawn_error *e)
         if (j->dir_fd < 0)
                 return j->dir_fd;
         enum status status = state_status(j->dir_fd, &j->state);
-        if (status == STATUS_PAUSED)
+        if (status == STATUS_PAUSED && !j->o->ignore_paused)
                 return spawn_err(e, EBUSY, "join", "the container `%s` is paused", j->o->id);
-        if (status != STATUS_RUNNING)
+        if (status != STATUS_RUNNING && status != STATUS_PAUSED)
                 return spawn_err(e, ESRCH, "join", "the container `%s` is not running", j->o->id);
+        j->process = &j->config.process;
         j->pidfd = state_pidfd(&j->state);
         if (j->pidfd < 0)
                 return spawn_err(e, ESRCH, "join", "the container `%s` is not running", j->o->id);
-        if ((r = read_process(j, e)) < 0 || (r = get_filter(j, e)) < 0 || (r = seccomp_connect(&j->filter, e)) < 0 ||
-            (r = open_cgroups(j, e)) < 0)
+        if ((r = exec_process(j->o, j->dir_fd, &j->config, e)) < 0 || (r = get_filter(j, e)) < 0 ||
+            (r = seccomp_connect(&j->filter, e)) < 0 || (r = open_cgroups(j, e)) < 0)
                 return r;
         if (j->process->terminal && j->o->console_socket != NULL) {
                 j->console_fd = terminal_connect(j->o->console_socket, "console socket", e);
@@ -231,12 +150,15 @@ static int prepare(struct joining *j, spawn_error *e)
 static int join_namespaces(struct joining *j, spawn_error *e)
 {
         int flags = j->state.namespaces & ~CLONE_NEWCGROUP;
+        char words[96];
 
         if ((flags & CLONE_NEWUSER) && same_namespace(j->state.pid, "user"))
                 flags &= ~CLONE_NEWUSER;
         /* Before any of our memory can be seen from inside: ptrace(2), "Ptrace access mode checking". */
         if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
                 return fail_errno(e, "join", "protect this process");
+        log_debug(j->rt->log, "exec: joining the namespaces %s of process %d",
+                  namespace_words(j->state.namespaces, words, sizeof(words)), (int) j->state.pid);
         if (flags != 0 && setns(j->pidfd, flags) < 0)
                 return errno == ESRCH ? spawn_err(e, ESRCH, "join", "the container `%s` is not running", j->o->id)
                                       : fail_errno(e, "join", "join the namespaces of container `%s`", j->o->id);
@@ -273,7 +195,9 @@ static int child_work(struct joining *j, spawn_error *e)
                 (void) !setresgid(0, 0, 0);
                 (void) !setresuid(0, 0, 0);
         }
-        (void) process_keyring(j->o->id, NULL);
+        r = process_keyring(j->o->id, e);
+        if (r < 0)
+                return r;
         if (j->process->terminal)
                 r = child_terminal(j, j->console_fd, e);
         else
@@ -303,6 +227,9 @@ static pid_t fork_into(struct joining *j, spawn_error *e)
 
         if (pid < 0 && j->init_cgroup_fd >= 0)
                 pid = ns_fork(0, j->init_cgroup_fd, false);
+        if (pid < 0 && j->o->cgroup != NULL)
+                return fail_code(e, pid, "join", "make a process in cgroup `%s` of container `%s`", j->o->cgroup,
+                                 j->o->id);
         return pid < 0 ? fail_code(e, pid, "join", "make a process in container `%s`", j->o->id) : pid;
 }
 
@@ -364,6 +291,8 @@ static int exec_steps(struct joining *j, pid_t *ret_pid, int *ret_master, spawn_
                 (void) sync_send(j->sync[0], SYNC_GO, 0, NULL); /* a failure shows in what it answers */
         if (r == 0)
                 r = await_exec(j, &pid, e);
+        if (r == 0)
+                log_debug(j->rt->log, "exec: `%s` runs as process %d", j->process->args.v[0], (int) pid);
         if (r == 0 && relay[0] >= 0) {
                 *ret_master = terminal_receive_fd(relay[0]);
                 r = *ret_master < 0 ? fail_code(e, *ret_master, "terminal", "receive the terminal") : 0;

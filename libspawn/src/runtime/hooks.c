@@ -55,19 +55,27 @@ void hooks_close(struct oci_hooks *h)
         h->out_fd = h->err_fd = 0;
 }
 
-static _Noreturn void hook_child(const struct oci_hooks *all, const struct oci_hook *h, int state_fd, const char *cwd)
+/* Why the hook's program could not be run, to whoever waits; the pipe closes when it can. */
+static _Noreturn void hook_failed(int report_fd, int code)
+{
+        int why = errno;
+
+        (void) !write(report_fd, &why, sizeof(why));
+        _exit(code);
+}
+
+static _Noreturn void hook_child(const struct oci_hooks *all, const struct oci_hook *h, int state_fd, int report_fd)
 {
         char *fallback[] = {(char *) (uintptr_t) h->path, NULL};
         char *const *argv = h->args.n > 0 ? (char *const *) h->args.v : fallback;
 
         process_reset_signals();
         if ((all->out_fd > 0 && dup2(all->out_fd, 1) < 0) || (all->err_fd > 0 && dup2(all->err_fd, 2) < 0))
-                _exit(126);
-        if (dup2(state_fd, 0) < 0 || cloexec_from(3) < 0 || (cwd != NULL && chdir(cwd) < 0))
-                _exit(126);
+                hook_failed(report_fd, 126);
+        if (dup2(state_fd, 0) < 0 || cloexec_from(3) < 0)
+                hook_failed(report_fd, 126);
         (void) execve(h->path, argv, h->env.v != NULL ? (char *const *) h->env.v : environ);
-        dprintf(2, "hook `%s`: %s\n", h->path, strerror(errno));
-        _exit(127);
+        hook_failed(report_fd, 127);
 }
 
 static int wait_hook(const struct oci_hook *h, pid_t *pid, int *ret_status, spawn_error *e)
@@ -83,6 +91,8 @@ static int wait_hook(const struct oci_hook *h, pid_t *pid, int *ret_status, spaw
                 do
                         r = poll(&p, 1, ms);
                 while (r < 0 && errno == EINTR);
+                if (r < 0)
+                        return fail_errno(e, "hooks", "watch hook `%s`", h->path);
                 if (r == 0)
                         return spawn_err(e, ETIMEDOUT, "hooks", "hook `%s` did not end within %lld seconds", h->path,
                                          (long long) h->timeout);
@@ -95,21 +105,27 @@ static int wait_hook(const struct oci_hook *h, pid_t *pid, int *ret_status, spaw
 }
 
 static int run_one(const struct oci_hooks *all, const struct oci_hook *h, const char *kind, const char *state_json,
-                   const char *cwd, spawn_error *e)
+                   spawn_error *e)
 {
-        int status, r;
+        int status, r, why = 0, pair[2];
 
         _cleanup_close_ int state = state_file(state_json);
         if (state < 0)
                 return fail_code(e, state, "hooks", "write the state for hook `%s`", h->path);
+        if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0)
+                return fail_errno(e, "hooks", "make a pipe for hook `%s`", h->path);
+        _cleanup_close_ int report = pair[0], report_in = pair[1];
         _cleanup_kill_ pid_t pid = fork();
         if (pid < 0)
                 return fail_errno(e, "hooks", "fork for hook `%s`", h->path);
         if (pid == 0)
-                hook_child(all, h, state, cwd);
+                hook_child(all, h, state, report_in);
         r = wait_hook(h, &pid, &status, e);
         if (r < 0)
                 return r;
+        if (read(report, &why, sizeof(why)) == (ssize_t) sizeof(why) && WIFEXITED(status))
+                return fail_code(e, why, "hooks", "error executing hook `%s` (%s, exit code: %d)", h->path, kind,
+                                 WEXITSTATUS(status));
         if (WIFSIGNALED(status))
                 return spawn_err(e, EIO, "hooks", "error executing hook `%s` (%s): killed by signal %d", h->path, kind,
                                  WTERMSIG(status));
@@ -122,18 +138,19 @@ static int run_one(const struct oci_hooks *all, const struct oci_hook *h, const 
         return 0;
 }
 
-int hooks_run(const struct oci_hooks *h, int kind, const char *state_json, const char *cwd, spawn_error *e)
+int hooks_run(const struct oci_hooks *h, int kind, const char *state_json, const struct log *log, spawn_error *e)
 {
         for (size_t i = 0; i < h->n[kind]; i++) {
                 spawn_error local = {0};
-                int r = run_one(h, &h->v[kind][i], hook_names[kind], state_json, cwd,
-                                kind == HOOK_POSTSTOP ? &local : e);
+
+                log_debug(log, "hook: %s `%s`", hook_names[kind], h->v[kind][i].path);
+                int r = run_one(h, &h->v[kind][i], hook_names[kind], state_json, kind == HOOK_POSTSTOP ? &local : e);
 
                 if (r < 0 && kind != HOOK_POSTSTOP)
                         return r;
                 /* runtime.md, "Lifecycle", 13: the others and the deletion go on as if it had succeeded. */
                 if (r < 0)
-                        dprintf(2, "warning: %s\n", local.text);
+                        log_warning(log, "%s", local.text);
         }
         return 0;
 }

@@ -1,6 +1,8 @@
 /* The container's first process: stages in order, each with what it does, must not do yet, and needs. */
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +25,8 @@
 #include "rootfs.h"
 #include "terminal.h"
 #include "util.h"
+
+#define SOON_MS 20 /* engines start what they have created within a few milliseconds */
 
 static int ask_parent(struct init *i, enum sync_type what, spawn_error *e)
 {
@@ -126,7 +130,7 @@ static int run_hooks(struct init *i, int kind, const char *status, spawn_error *
         json = state_oci_json(i->state, status, getpid(), false);
         if (json == NULL)
                 return spawn_err(e, ENOMEM, "hooks", "out of memory");
-        return hooks_run(&i->config->hooks, kind, json, NULL, e);
+        return hooks_run(&i->config->hooks, kind, json, i->log, e);
 }
 
 /* Does: createRuntime hooks (in the parent), createContainer hooks (here). Needs: mounts done, root not changed. */
@@ -198,9 +202,25 @@ static int stage_identity(struct init *i, spawn_error *e)
 {
         const char *keep = config_annotation(i->config, "run.oci.keep_original_groups");
 
+        process_reopen_null();
         if (i->config->personality >= 0 && personality((unsigned long) i->config->personality) < 0)
                 return fail_errno(e, "limits", "set personality");
         return init_identity(&i->config->process, keep != NULL && strcmp(keep, "1") == 0, i->host.last_cap, i->exe, e);
+}
+
+/* Who is not started at once may wait for long: nothing reads its profile again, which is most of the heap, but for the
+ * names that a listener is told. */
+static void slim_down(struct init *i)
+{
+        struct pollfd p = {.fd = i->listen_fd, .events = POLLIN};
+        struct json_object *section;
+
+        if (i->config->seccomp == NULL || i->seccomp->listener != NULL || poll(&p, 1, SOON_MS) != 0)
+                return;
+        if (json_object_object_get_ex(i->config->json, "linux", &section))
+                json_object_object_del(section, "seccomp");
+        i->config->seccomp = NULL;
+        (void) malloc_trim(0);
 }
 
 /* Does: report, and wait until somebody starts the container. Needs: everything that can fail for reasons in the
@@ -210,7 +230,8 @@ static int stage_wait(struct init *i, spawn_error *e)
         int r;
 
         /* From here the socket tells if the creator dies; its normal end must not kill us. */
-        (void) prctl(PR_SET_PDEATHSIG, 0);
+        if (prctl(PR_SET_PDEATHSIG, 0) < 0)
+                return fail_errno(e, "create", "outlive the creator");
         r = sync_send(i->sync_fd, SYNC_READY, 0, NULL);
 
         if (r == 0)
@@ -219,6 +240,7 @@ static int stage_wait(struct init *i, spawn_error *e)
                 _exit(1); /* the creator died: nobody knows of this container */
         (void) close(i->sync_fd);
         i->sync_fd = -1;
+        slim_down(i);
         /* Others connect too, to see whether we wait; only SYNC_GO starts. */
         while (i->start_fd < 0) {
                 int fd = accept4(i->listen_fd, NULL, NULL, SOCK_CLOEXEC);
@@ -327,15 +349,20 @@ static int stage_become(struct init *i, spawn_error *e)
 
 _Noreturn void init_main(struct init *i)
 {
-        static int (*const stages[])(struct init *, spawn_error *) = {
-                stage_isolate, stage_host_proc, stage_rootfs, stage_terminal, stage_hooks,
-                stage_pivot,   stage_identity,  stage_wait,   stage_become,
+        static const struct {
+                const char *name;
+                int (*run)(struct init *, spawn_error *);
+        } stages[] = {
+                {"isolate", stage_isolate},   {"host /proc", stage_host_proc}, {"rootfs", stage_rootfs},
+                {"terminal", stage_terminal}, {"hooks", stage_hooks},          {"pivot", stage_pivot},
+                {"identity", stage_identity}, {"wait for start", stage_wait},  {"become the program", stage_become},
         };
         spawn_error e = {0};
 
         i->start_fd = -1;
         i->build = (struct builder){
                 .config = i->config,
+                .log = i->log,
                 .root_fd = -1,
                 .proc_fd = -1,
                 .empty_fd = -1,
@@ -344,9 +371,11 @@ _Noreturn void init_main(struct init *i)
                 .user_ns = i->rootless || config_namespace(i->config, CLONE_NEWUSER) != NULL,
                 .cgroup = i->cgroup,
         };
-        for (size_t k = 0; k < ELEMENTSOF(stages); k++)
-                if (stages[k](i, &e) < 0)
+        for (size_t k = 0; k < ELEMENTSOF(stages); k++) {
+                log_debug(i->log, "stage: %s", stages[k].name);
+                if (stages[k].run(i, &e) < 0)
                         break;
+        }
         (void) sync_send(i->start_fd >= 0 ? i->start_fd : i->sync_fd, SYNC_ERROR, 0, &e);
         /* 126 and 127 as shells say it, for whoever reaps us. */
         _exit(e.code == ENOENT ? 127 : 126);

@@ -18,6 +18,7 @@ struct init_host {
 
 struct init {
         const char *id;
+        const struct log *log;
         struct config *config;
         struct plan *plan;
         struct ns_set *ns;

@@ -37,6 +37,8 @@ struct jv jv_idx(const struct jv *up, size_t idx);
 size_t jv_path(const struct jv *v, char *buf, size_t size);
 /* "a.b[3]: WORDS"; returns -EINVAL. */
 int jv_err(const struct jv *v, spawn_error *e, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* "a.b[3]: out of memory"; returns -ENOMEM. */
+int jv_no_memory(const struct jv *v, spawn_error *e);
 
 /* Members of an object. Absent or null: 0 is returned and *ret stays; present: 1; wrong type: -EINVAL. */
 int jv_str(const struct jv *up, const char *key, const char **ret, spawn_error *e);

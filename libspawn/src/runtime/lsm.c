@@ -24,13 +24,14 @@ bool lsm_apparmor_enabled(void)
         return fd >= 0 && read(fd, &c, 1) == 1 && c == 'Y';
 }
 
-const char *lsm_mount_data(const char *label, const char *data, char *buf, size_t size)
+const char *lsm_mount_data(const char *kind, const char *label, const char *data, char *buf, size_t size)
 {
         int n;
 
         if (label == NULL || label[0] == '\0' || !lsm_selinux_enabled())
                 return data;
-        n = snprintf(buf, size, "%s%scontext=\"%s\"", data != NULL ? data : "", data != NULL ? "," : "", label);
+        n = snprintf(buf, size, "%s%s%s=\"%s\"", data != NULL ? data : "", data != NULL ? "," : "",
+                     kind != NULL ? kind : "context", label);
         return n < 0 || (size_t) n >= size ? data : buf;
 }
 

@@ -10,8 +10,9 @@
 bool lsm_selinux_enabled(void);
 bool lsm_apparmor_enabled(void);
 
-/* Mount data with context="LABEL" where SELinux is on and a label is given; else data. */
-const char *lsm_mount_data(const char *label, const char *data, char *buf, size_t size);
+/* Mount data with context="LABEL" where SELinux is on and a label is given; else data. kind: another of the four
+ * options of mount(8) that take a label; NULL: context. */
+const char *lsm_mount_data(const char *kind, const char *label, const char *data, char *buf, size_t size);
 
 /* The label of the next execve(2): decided on the host, written by the process itself. attr "": none. */
 struct lsm_label {

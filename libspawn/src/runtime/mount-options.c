@@ -97,6 +97,17 @@ const char *mount_option_name(size_t i)
         return i < ELEMENTSOF(options) ? options[i].name : NULL;
 }
 
+/* MOUNT_ATTR_RELATIME is 0. */
+static bool has_attr(const struct option *o)
+{
+        return o->attr != 0 || o->ms == MS_RELATIME;
+}
+
+bool mount_option_recursive(size_t i)
+{
+        return i < ELEMENTSOF(options) && has_attr(&options[i]);
+}
+
 static const struct option *find(const char *name)
 {
         for (size_t i = 0; i < ELEMENTSOF(options); i++)
@@ -189,7 +200,7 @@ int mount_options_parse(const char *const *v, size_t n, struct arena *a, struct 
                 }
                 /* "rro": the same for the whole tree; every flag that a mount has, has this form. */
                 o = v[i][0] == 'r' ? find(v[i] + 1) : NULL;
-                if (o != NULL && o->attr != 0) {
+                if (o != NULL && has_attr(o)) {
                         change_attr(&ret->rec_set, &ret->rec_clr, o);
                         continue;
                 }

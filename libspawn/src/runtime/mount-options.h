@@ -29,5 +29,7 @@ int mount_options_parse(const char *const *v, size_t n, struct arena *a, struct 
 
 /* Name of the i-th option that is understood here, NULL after the last (podlike-spawn features). */
 const char *mount_option_name(size_t i);
+/* The i-th option also has a form for whole trees, with "r" before it: "rro". */
+bool mount_option_recursive(size_t i);
 
 #endif

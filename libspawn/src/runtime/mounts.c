@@ -218,12 +218,36 @@ static const char *mode_data(int under, const char *data, char *buf, size_t size
         return buf;
 }
 
-static bool needs_descriptor(const struct op *op)
+static bool needs_descriptor(const struct op *op, const struct builder *b)
 {
         const struct mount_options *o = &op->mount->options;
 
         return o->tmpcopyup || o->propagation != 0 || o->rec_set != 0 || o->rec_clr != 0 || op->idmap_fd >= 0 ||
-               plan_locks_late(op->mount) || path_is_root(op->target);
+               plan_locks_late(op->mount) || path_is_root(op->target) || b->no_proc;
+}
+
+/* Options of cgroup v1, hierarchies above all, mean nothing to cgroup2, which "cgroup" stands for; all others are the
+ * kernel's to judge (cgroups(7)). */
+static const char *without_v1(const char *data, char *buf, size_t size)
+{
+        static const char *const v1[] = {"all",     "none",       "noprefix", "clone_children", "cpuset_v2_mode",
+                                         "xattr",   "cpu",        "cpuacct",  "cpuset",         "memory",
+                                         "devices", "freezer",    "net_cls",  "net_prio",       "blkio",
+                                         "hugetlb", "perf_event", "pids",     "rdma",           "misc"};
+        size_t n = 0;
+
+        buf[0] = '\0';
+        while (data != NULL && *data != '\0') {
+                size_t len = strcspn(data, ",");
+                bool known = strncmp(data, "name=", 5) == 0 || strncmp(data, "release_agent=", 14) == 0;
+
+                for (size_t i = 0; i < ELEMENTSOF(v1); i++)
+                        known = known || (strlen(v1[i]) == len && strncmp(v1[i], data, len) == 0);
+                if (!known && n + len + 2 < size)
+                        n += (size_t) snprintf(buf + n, size - n, "%s%.*s", n > 0 ? "," : "", (int) len, data);
+                data += len + (data[len] == ',');
+        }
+        return n > 0 ? buf : NULL;
 }
 
 int op_filesystem(const struct op *op, struct builder *b, spawn_error *e)
@@ -232,19 +256,20 @@ int op_filesystem(const struct op *op, struct builder *b, spawn_error *e)
         const char *type = strcmp(m->type, "cgroup") == 0 ? "cgroup2" : m->type;
         const char *source = m->source != NULL ? m->source : type, *data = m->options.data;
         bool tmpfs = strcmp(type, "tmpfs") == 0, made;
-        char labelled[4096], with_mode[4096 + 32];
+        char labelled[4096], with_mode[4096 + 32], kept[4096];
         int r;
 
-        if (strcmp(type, "cgroup2") == 0 && strcmp(m->type, "cgroup") == 0)
-                data = NULL; /* options of cgroup v1 (name=systemd) mean nothing to cgroup2 */
+        if (strcmp(m->type, "cgroup") == 0)
+                data = without_v1(data, kept, sizeof(kept));
         if (tmpfs || strcmp(type, "devpts") == 0)
-                data = lsm_mount_data(b->config->mount_label, data, labelled, sizeof(labelled));
+                data = lsm_mount_data(config_annotation(b->config, "run.oci.mount_context_type"),
+                                      b->config->mount_label, data, labelled, sizeof(labelled));
         _cleanup_close_ int target = open_target(op, b, type, &made, e);
         if (target < 0)
                 return target;
         if (tmpfs && !made)
                 data = mode_data(target, data, with_mode, sizeof(with_mode));
-        if (needs_descriptor(op)) {
+        if (needs_descriptor(op, b)) {
                 _cleanup_close_ int fd = detached_mount(source, type, &m->options, data);
 
                 if (fd >= 0)

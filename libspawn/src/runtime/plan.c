@@ -117,6 +117,36 @@ static int add_mount(struct config *c, struct plan *p, const struct oci_mount *m
         return 0;
 }
 
+static int add_mounts(struct config *c, struct plan *p, spawn_error *e)
+{
+        for (size_t i = 0; i < c->n_mounts; i++) {
+                int r = add_mount(c, p, &c->mounts[i], e);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static void add_locks(struct config *c, struct plan *p)
+{
+        for (size_t i = 0; i < c->n_mounts; i++)
+                if (plan_locks_late(&c->mounts[i]))
+                        add(p,
+                            (struct op){.kind = OP_LOCK, .target = c->mounts[i].destination, .mount = &c->mounts[i]});
+}
+
+int plan_make_mounts(struct config *c, struct plan *ret, spawn_error *e)
+{
+        int r;
+
+        ret->ops = arena_alloc(&c->arena, 2 * c->n_mounts + 1, sizeof(*ret->ops));
+        r = ret->ops == NULL ? spawn_err(e, ENOMEM, "plan", "out of memory") : add_mounts(c, ret, e);
+        if (r == 0)
+                add_locks(c, ret);
+        return r;
+}
+
 int plan_make(struct config *c, struct plan *ret, spawn_error *e)
 {
         int r;
@@ -134,19 +164,12 @@ int plan_make(struct config *c, struct plan *ret, spawn_error *e)
                 add(ret, (struct op){.kind = OP_HOSTNAME, .text = c->hostname});
         if (c->domainname != NULL)
                 add(ret, (struct op){.kind = OP_DOMAINNAME, .text = c->domainname});
-        for (size_t i = 0; i < c->n_mounts; i++) {
-                const struct oci_mount *m = &c->mounts[i];
-
-                r = add_mount(c, ret, m, e);
-                if (r < 0)
-                        return r;
-        }
+        r = add_mounts(c, ret, e);
+        if (r < 0)
+                return r;
         if (!binds_dev(c))
                 add_devices(ret, c);
-        for (size_t i = 0; i < c->n_mounts; i++)
-                if (plan_locks_late(&c->mounts[i]))
-                        add(ret,
-                            (struct op){.kind = OP_LOCK, .target = c->mounts[i].destination, .mount = &c->mounts[i]});
+        add_locks(c, ret);
         for (size_t i = 0; i < c->readonly_paths.n; i++)
                 add(ret, (struct op){.kind = OP_READONLY, .target = c->readonly_paths.v[i]});
         for (size_t i = 0; i < c->masked_paths.n; i++)
@@ -205,6 +228,12 @@ static int blame(const struct op *op, const struct config *c, int r, spawn_error
 int plan_execute(const struct plan *p, struct builder *b, spawn_error *e)
 {
         for (size_t i = 0; i < p->n; i++) {
+                if (b->log != NULL && b->log->level >= LEVEL_DEBUG) {
+                        char words[512];
+
+                        plan_describe(&p->ops[i], words, sizeof(words));
+                        log_debug(b->log, "rootfs: %s", words);
+                }
                 int r = kinds[p->ops[i].kind].run(&p->ops[i], b, e);
 
                 if (r < 0)

@@ -3,6 +3,7 @@
 #define PODLIKE_PLAN_H
 
 #include "config.h"
+#include "log.h"
 
 enum op_kind {
         OP_FILESYSTEM, /* mount: a new file system */
@@ -38,12 +39,15 @@ struct plan {
 
 /* All operations of a configuration, in the order of the specification. */
 int plan_make(struct config *c, struct plan *ret, spawn_error *e);
+/* Only its mounts. */
+int plan_make_mounts(struct config *c, struct plan *ret, spawn_error *e);
 /* One line for people: "mount tmpfs on /dev". */
 void plan_describe(const struct op *op, char *buf, size_t size);
 
 /* What the child has in hand while it executes the plan. */
 struct builder {
         const struct config *config;
+        const struct log *log;
         int root_fd; /* O_PATH, the container's root */
         int proc_fd; /* O_PATH of the host's /proc, for sysctl */
         int empty_fd; /* read-only empty tmpfs, detached; -1 until needed */
@@ -51,6 +55,7 @@ struct builder {
         int *late_fds; /* of mounts that OP_LOCK will lock, by their index; NULL until needed, 0: none */
         int devices_fd; /* devices_premake(), -1: none */
         bool devices_attached;
+        bool no_proc; /* /proc is the container's: nothing may be done by path */
         bool user_ns; /* mknod(2) and some mounts are refused */
         const char *cgroup; /* absolute path of the container's cgroup; NULL: none */
 };

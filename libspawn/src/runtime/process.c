@@ -8,8 +8,10 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 
 #include "caps.h"
+#include "container.h"
 #include "fail.h"
 #include "io.h"
 #include "process.h"
@@ -19,6 +21,7 @@
 
 int process_oom_score(const struct oci_process *p, bool rootless, spawn_error *e)
 {
+        _cleanup_free_ char *now = NULL;
         char text[16];
         int r;
 
@@ -26,7 +29,9 @@ int process_oom_score(const struct oci_process *p, bool rootless, spawn_error *e
                 return 0;
         (void) snprintf(text, sizeof(text), "%d", (int) p->oom_score);
         r = write_procfs("/proc/self/oom_score_adj", text);
-        if ((r == -EACCES || r == -EPERM) && rootless)
+        /* Only lowering it is refused: whoever inherited a higher one keeps that. */
+        if ((r == -EACCES || r == -EPERM) && rootless &&
+            read_file_at(AT_FDCWD, "/proc/self/oom_score_adj", sizeof(text), &now) > 0 && atoi(now) > p->oom_score)
                 return 0;
         return r < 0 ? fail_code(e, r, "limits", "write %s to `/proc/self/oom_score_adj`", text) : 0;
 }
@@ -38,8 +43,9 @@ int process_keyring(const char *id, spawn_error *e)
         (void) snprintf(name, sizeof(name), "_ses.%.200s", id);
         if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0) >= 0 || errno == ENOSYS)
                 return 0;
-        /* EPERM: an outer container's seccomp filter forbids keyctl, so nobody has keys to protect. */
-        if (errno == EPERM)
+        /* An outer container's seccomp filter forbids all of keyctl: then nobody has keys to protect. */
+        if (errno == EPERM && syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0, 0, 0) < 0 &&
+            errno == EPERM)
                 return 0;
         if (errno == EDQUOT)
                 return spawn_err(
@@ -130,11 +136,13 @@ static const char *path_of(const struct oci_process *p)
 
 static int executable_error(const char *name, int r, spawn_error *e)
 {
-        /* These words are an interface: engines make exit codes 126 and 127 of them. */
+        /* These words are an interface: engines make exit codes 126 and 127 of them. podman does not mind the case of
+         * letters, docker looks for Go's, which are small. */
         if (r == -ENOENT || r == -ENOTDIR)
-                return fail_code(e, ENOENT, "executable", "executable file `%s` not found in $PATH", name);
+                return spawn_err(e, ENOENT, "executable",
+                                 "executable file `%s` not found in $PATH: no such file or directory", name);
         if (r == -EACCES || r == -EPERM)
-                return spawn_err(e, EACCES, "executable", "exec `%s`: open executable: %s", name, strerror(EACCES));
+                return spawn_err(e, EACCES, "executable", "exec `%s`: open executable: permission denied", name);
         return fail_code(e, r, "executable", "exec `%s`: open executable", name);
 }
 
@@ -196,6 +204,13 @@ static void find_home(uint32_t uid, char *ret, size_t size)
         }
 }
 
+int listen_fds(void)
+{
+        const char *n = getenv("LISTEN_FDS");
+
+        return n != NULL && atoi(n) > 0 && atoi(n) < 1024 ? atoi(n) : 0;
+}
+
 static bool has_name(const struct oci_process *p, const char *entry)
 {
         size_t len = strcspn(entry, "=") + 1;
@@ -208,7 +223,6 @@ static bool has_name(const struct oci_process *p, const char *entry)
 
 void process_env(const struct oci_process *p, struct process_env *room, const char **ret_env)
 {
-        const char *listen = getenv("LISTEN_FDS");
         size_t n = p->env.n;
 
         if (n > 0)
@@ -217,8 +231,8 @@ void process_env(const struct oci_process *p, struct process_env *room, const ch
                 find_home(p->uid, room->home, sizeof(room->home));
                 ret_env[n++] = room->home;
         }
-        if (listen != NULL && atoi(listen) > 0) {
-                (void) snprintf(room->fds, sizeof(room->fds), "LISTEN_FDS=%d", atoi(listen));
+        if (listen_fds() > 0) {
+                (void) snprintf(room->fds, sizeof(room->fds), "LISTEN_FDS=%d", listen_fds());
                 (void) snprintf(room->pid, sizeof(room->pid), "LISTEN_PID=%d", (int) getpid());
                 if (!has_name(p, room->fds))
                         ret_env[n++] = room->fds;
@@ -232,7 +246,9 @@ int process_exec(const struct oci_process *p, const char *path, const char *cons
 {
         (void) execve(path, (char *const *) p->args.v, (char *const *) env);
         if (errno == ENOENT)
-                return fail_errno(e, "exec", "exec container process (missing dynamic library?) `%s`", path);
+                return spawn_err(e, ENOENT, "exec",
+                                 "exec container process (missing dynamic library?) `%s`: no such file or directory",
+                                 path);
         return fail_errno(e, "exec", "exec container process `%s`", path);
 }
 
@@ -254,5 +270,27 @@ void process_own_stdio(const struct oci_process *p)
                 /* Not a terminal: it is the caller's; a terminal of the container's own is given in terminal.c. */
                 if (fstat(fd, &st) == 0 && st.st_uid != p->uid && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
                         (void) !fchown(fd, p->uid, p->gid);
+        }
+}
+
+static bool is_null(int fd)
+{
+        struct stat st;
+
+        return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+}
+
+void process_reopen_null(void)
+{
+        _cleanup_close_ int own = -1;
+
+        for (int fd = 0; fd < 3; fd++) {
+                if (!is_null(fd))
+                        continue;
+                if (own < 0)
+                        own = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+                if (own < 0 || !is_null(own))
+                        return;
+                (void) dup2(own, fd);
         }
 }

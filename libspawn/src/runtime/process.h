@@ -35,5 +35,8 @@ int process_exec(const struct oci_process *p, const char *path, const char *cons
 void process_reset_signals(void);
 /* Pipes belong to the user of the process, so that /dev/stdout can be opened again. */
 void process_own_stdio(const struct oci_process *p);
+/* Standard streams that are the host's /dev/null become the container's, where it has one: nothing of the host's stays
+ * open, and a checkpoint finds the file. */
+void process_reopen_null(void);
 
 #endif

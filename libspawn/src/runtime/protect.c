@@ -5,10 +5,11 @@
  * bind mount of the file the second execve alone. Both are waste where the file cannot be written from inside: a file
  * of the distribution belongs to the real root, who has no id in an ordinary user's namespaces, and no capability
  * there reaches the file. So that is looked at first. Where it does not hold (root's containers; a program in the
- * user's own home directory), the program runs again from a detached read-only clone of its mount: whoever reopens
+ * user's own home directory; a caller with capabilities), the program runs again from a detached read-only clone of its mount: whoever reopens
  * /proc/self/exe gets the clone's file, and the mount, which is in no namespace that a container has, says EROFS.
  */
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,7 +18,9 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
+#include "caps.h"
 #include "fail.h"
 #include "io.h"
 #include "protect.h"
@@ -45,9 +48,13 @@ static bool is_safe(int exe)
                 return true;
         if (fstatvfs(exe, &fs) == 0 && (fs.f_flag & ST_RDONLY))
                 return true;
+        if (fstat(exe, &st) < 0 || (st.st_mode & 0022) != 0 || geteuid() == st.st_uid)
+                return false;
         /* Owner without an id here and nobody else may write: out of reach of every process in this namespace. */
-        return fstat(exe, &st) == 0 && (st.st_mode & 0022) == 0 && in_user_namespace() && st.st_uid == overflow_uid() &&
-               geteuid() != st.st_uid;
+        if (in_user_namespace())
+                return st.st_uid == overflow_uid();
+        /* An ordinary user's containers have the ids that /etc/subuid gives the user; root's is not one of them. */
+        return st.st_uid == 0 && !caps_any();
 }
 
 static int readonly_mount(int exe)
@@ -76,8 +83,15 @@ static int sealed_copy(int exe)
 
 int protect_self(char **argv, spawn_error *e)
 {
-        _cleanup_close_ int exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int exe = -1, proc = open("/proc/self", O_PATH | O_CLOEXEC);
+        struct statfs fs;
 
+        /* Where /proc is something else, all that is read there is made up. */
+        if (proc < 0 || fstatfs(proc, &fs) < 0)
+                return fail_errno(e, "protect", "open `/proc/self`");
+        if (fs.f_type != PROC_SUPER_MAGIC)
+                return spawn_err(e, EXDEV, "protect", "/proc is not procfs here");
+        exe = openat(proc, "exe", O_RDONLY | O_CLOEXEC);
         if (exe < 0)
                 return fail_errno(e, "protect", "open `/proc/self/exe`");
         if (is_safe(exe))

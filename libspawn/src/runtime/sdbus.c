@@ -20,6 +20,7 @@ int sdbus_load(const struct sdbus **ret, spawn_error *e)
                 {"sd_bus_new", &lib.new},
                 {"sd_bus_set_address", &lib.set_address},
                 {"sd_bus_start", &lib.start},
+                {"sd_bus_get_fd", &lib.get_fd},
                 {"sd_bus_flush_close_unref", &lib.flush_close_unref},
                 {"sd_bus_match_signal", &lib.match_signal},
                 {"sd_bus_process", &lib.process},

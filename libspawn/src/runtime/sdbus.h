@@ -25,6 +25,7 @@ struct sdbus {
         int (*new)(sd_bus **ret);
         int (*set_address)(sd_bus *bus, const char *address);
         int (*start)(sd_bus *bus);
+        int (*get_fd)(sd_bus *bus);
         sd_bus *(*flush_close_unref)(sd_bus *bus);
         int (*match_signal)(sd_bus *bus, sd_bus_slot **ret, const char *sender, const char *path, const char *interface,
                             const char *member, sd_bus_message_handler callback, void *userdata);

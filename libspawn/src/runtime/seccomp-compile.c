@@ -2,16 +2,14 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
-#include <seccomp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 
 #include "fail.h"
 #include "seccomp-filter.h"
+#include "seccomp-lib.h"
 #include "util.h"
 
 static const struct {
@@ -55,20 +53,16 @@ static const struct {
         {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", FLAG_WAIT_KILLABLE},
 };
 
-static inline void cleanup_ctxp(scmp_filter_ctx *ctx)
-{
-        if (*ctx != NULL)
-                seccomp_release(*ctx);
-}
+/* A filter in the making, with the library that makes it. */
+struct making {
+        const struct seccomp_lib *lib;
+        scmp_filter_ctx ctx;
+};
 
-void seccomp_compiler_id(char *buf, size_t size)
+static inline void cleanup_makingp(struct making *m)
 {
-        const struct scmp_version *v = seccomp_version();
-        struct utsname u;
-
-        (void) uname(&u);
-        /* libseccomp asks the kernel what it can do. */
-        (void) snprintf(buf, size, "%u.%u.%u %s %.64s", v->major, v->minor, v->micro, u.machine, u.release);
+        if (m->ctx != NULL)
+                m->lib->release(m->ctx);
 }
 
 static int get_action(const struct jv *up, const char *key, const char *errno_key, uint32_t default_errno,
@@ -100,7 +94,70 @@ static int get_action(const struct jv *up, const char *key, const char *errno_ke
         return jv_err(&v, e, "unknown action \"%s\"", name);
 }
 
-static int add_architectures(scmp_filter_ctx ctx, const struct jv *profile, spawn_error *e)
+/* The library has them in small letters without the prefix; 0: it does not know it. */
+static uint32_t resolve_arch(const struct seccomp_lib *lib, const char *name)
+{
+        char lower[32];
+        size_t k = 0;
+
+        if (strncmp(name, "SCMP_ARCH_", 10) != 0)
+                return 0;
+        for (; name[10 + k] != '\0' && k + 1 < sizeof(lower); k++)
+                lower[k] = (char) tolower((unsigned char) name[10 + k]);
+        lower[k] = '\0';
+        return lib->arch_resolve_name(lower);
+}
+
+const char *seccomp_action_name(size_t i)
+{
+        return i < ELEMENTSOF(actions) ? actions[i].name : NULL;
+}
+
+const char *seccomp_operator_name(size_t i)
+{
+        return i < ELEMENTSOF(compares) ? compares[i].name : NULL;
+}
+
+const char *seccomp_flag_name(size_t i)
+{
+        return i < ELEMENTSOF(flags) ? flags[i].name : NULL;
+}
+
+/* Architectures of the runtime specification; the library decides which of them there are. */
+const char *seccomp_arch_name(size_t i)
+{
+        static const char *const names[] = {
+                "SCMP_ARCH_X86",     "SCMP_ARCH_X86_64",   "SCMP_ARCH_X32",         "SCMP_ARCH_ARM",
+                "SCMP_ARCH_AARCH64", "SCMP_ARCH_MIPS",     "SCMP_ARCH_MIPS64",      "SCMP_ARCH_MIPS64N32",
+                "SCMP_ARCH_MIPSEL",  "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PPC",
+                "SCMP_ARCH_PPC64",   "SCMP_ARCH_PPC64LE",  "SCMP_ARCH_S390",        "SCMP_ARCH_S390X",
+                "SCMP_ARCH_PARISC",  "SCMP_ARCH_PARISC64", "SCMP_ARCH_RISCV64",     "SCMP_ARCH_LOONGARCH64",
+                "SCMP_ARCH_M68K",    "SCMP_ARCH_SH",       "SCMP_ARCH_SHEB",
+        };
+
+        const struct seccomp_lib *lib;
+
+        if (seccomp_lib_load(&lib, NULL) < 0)
+                return NULL;
+        for (size_t k = 0; k < ELEMENTSOF(names); k++)
+                if (resolve_arch(lib, names[k]) != 0 && i-- == 0)
+                        return names[k];
+        return NULL;
+}
+
+bool seccomp_library_version(char *buf, size_t size)
+{
+        const struct scmp_version *v;
+        const struct seccomp_lib *lib;
+
+        if (seccomp_lib_load(&lib, NULL) < 0)
+                return false;
+        v = lib->version();
+        (void) snprintf(buf, size, "%u.%u.%u", v->major, v->minor, v->micro);
+        return true;
+}
+
+static int add_architectures(const struct making *m, const struct jv *profile, spawn_error *e)
 {
         struct jv list;
         size_t n;
@@ -109,22 +166,15 @@ static int add_architectures(scmp_filter_ctx ctx, const struct jv *profile, spaw
         for (size_t i = 0; r >= 0 && i < n; i++) {
                 struct jv item = jv_idx(&list, i);
                 const char *name = "";
-                char lower[32];
                 uint32_t token;
-                size_t k = 0;
 
                 r = jv_as_str(&item, &name, e);
                 if (r < 0)
                         return r;
-                if (strncmp(name, "SCMP_ARCH_", 10) != 0)
-                        return jv_err(&item, e, "unknown architecture \"%s\"", name);
-                for (; name[10 + k] != '\0' && k + 1 < sizeof(lower); k++)
-                        lower[k] = (char) tolower((unsigned char) name[10 + k]);
-                lower[k] = '\0';
-                token = seccomp_arch_resolve_name(lower);
+                token = resolve_arch(m->lib, name);
                 if (token == 0)
                         return jv_err(&item, e, "unknown architecture \"%s\"", name);
-                r = seccomp_arch_add(ctx, token);
+                r = m->lib->arch_add(m->ctx, token);
                 if (r < 0 && r != -EEXIST)
                         return jv_err(&item, e, "libseccomp refuses it: %s", strerror(-r));
                 r = 0;
@@ -163,7 +213,7 @@ static int get_arg(const struct jv *v, struct scmp_arg_cmp *ret, spawn_error *e)
 
 /* Conditions on one call are joined by and; libseccomp takes one per argument, and where a profile has several for
  * the same argument, they mean or (as runc and crun read it). */
-static int add_rules(scmp_filter_ctx ctx, uint32_t action, int nr, const struct scmp_arg_cmp *args, unsigned int n)
+static int add_rules(const struct making *m, uint32_t action, int nr, const struct scmp_arg_cmp *args, unsigned int n)
 {
         bool seen[6] = {false}, twice = false;
         int r = 0;
@@ -173,9 +223,9 @@ static int add_rules(scmp_filter_ctx ctx, uint32_t action, int nr, const struct 
                 seen[args[i].arg] = true;
         }
         if (!twice)
-                return seccomp_rule_add_array(ctx, action, nr, n, args);
+                return m->lib->rule_add_array(m->ctx, action, nr, n, args);
         for (unsigned int i = 0; i < n && r >= 0; i++)
-                r = seccomp_rule_add_array(ctx, action, nr, 1, &args[i]);
+                r = m->lib->rule_add_array(m->ctx, action, nr, 1, &args[i]);
         return r;
 }
 
@@ -193,7 +243,7 @@ static int check_notify(const struct jv *names, size_t n, spawn_error *e)
         return 0;
 }
 
-static int add_syscall(scmp_filter_ctx ctx, uint32_t default_action, const struct jv *v, bool strict, spawn_error *e)
+static int add_syscall(const struct making *m, uint32_t default_action, const struct jv *v, bool strict, spawn_error *e)
 {
         struct scmp_arg_cmp args[32];
         struct jv names, list;
@@ -229,13 +279,13 @@ static int add_syscall(scmp_filter_ctx ctx, uint32_t default_action, const struc
                 r = jv_as_str(&item, &name, e);
                 if (r <= 0)
                         return r < 0 ? r : jv_err(&item, e, "expected a string, found null");
-                nr = seccomp_syscall_resolve_name(name);
+                nr = m->lib->syscall_resolve_name(name);
                 /* Profiles name calls of all architectures and kernels: one that is unknown here cannot be made. */
                 if (nr == __NR_SCMP_ERROR && strict)
                         return jv_err(&item, e, "unknown system call \"%s\"", name);
                 if (nr == __NR_SCMP_ERROR)
                         continue;
-                r = add_rules(ctx, action, nr, args, (unsigned int) n_args);
+                r = add_rules(m, action, nr, args, (unsigned int) n_args);
                 if (r < 0)
                         return jv_err(&item, e, "libseccomp refuses the rule for \"%s\": %s", name, strerror(-r));
         }
@@ -276,24 +326,42 @@ static int get_flags(const struct jv *profile, uint32_t *ret, spawn_error *e)
         return r;
 }
 
-static int export_bpf(scmp_filter_ctx ctx, struct seccomp_filter *ret, spawn_error *e)
+/* A search tree over the system calls, not a list: the kernel, which runs a new filter for each call once to know what
+ * it always allows, loads podman's profile in 0.25 ms rather than 0.65. Where that makes too long a filter, the list. */
+static int generate(const struct making *m, int fd, off_t *ret_size)
+{
+        for (uint32_t optimize = 2; optimize > 0; optimize--) {
+                int r = m->lib->attr_set(m->ctx, SCMP_FLTATR_CTL_OPTIMIZE, optimize);
+
+                if (r == 0)
+                        r = m->lib->export_bpf(m->ctx, fd);
+                *ret_size = lseek(fd, 0, SEEK_END);
+                if (r == 0 && (*ret_size <= SECCOMP_FILTER_MAX || optimize == 1))
+                        return 0;
+                if (optimize == 1)
+                        return r;
+                if (ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+                        return -errno;
+        }
+        return -EINVAL;
+}
+
+static int export_bpf(const struct making *m, struct seccomp_filter *ret, spawn_error *e)
 {
         _cleanup_close_ int fd = memfd_create("seccomp", MFD_CLOEXEC);
-        struct stat st;
-        int r = fd < 0 ? -errno : seccomp_export_bpf(ctx, fd);
+        off_t size = 0;
+        int r = fd < 0 ? -errno : generate(m, fd, &size);
 
-        if (r == 0 && fstat(fd, &st) < 0)
-                r = -errno;
         if (r < 0)
                 return fail_code(e, r, "seccomp", "compile the seccomp profile");
-        if (st.st_size > SECCOMP_FILTER_MAX)
+        if (size > SECCOMP_FILTER_MAX)
                 return spawn_err(e, E2BIG, "seccomp",
                                  "linux.seccomp: it makes a filter of %lld instructions, the kernel takes %d",
-                                 (long long) st.st_size / 8, SECCOMP_FILTER_MAX / 8);
-        ret->bpf = malloc((size_t) st.st_size);
-        if (ret->bpf == NULL || pread(fd, ret->bpf, (size_t) st.st_size, 0) != (ssize_t) st.st_size)
+                                 (long long) size / 8, SECCOMP_FILTER_MAX / 8);
+        ret->bpf = malloc((size_t) size);
+        if (ret->bpf == NULL || pread(fd, ret->bpf, (size_t) size, 0) != (ssize_t) size)
                 return fail_code(e, ret->bpf == NULL ? ENOMEM : EIO, "seccomp", "compile the seccomp profile");
-        ret->len = (size_t) st.st_size;
+        ret->len = (size_t) size;
         return 0;
 }
 
@@ -301,6 +369,7 @@ int seccomp_compile(struct json_object *profile, bool strict, struct seccomp_fil
 {
         struct jv root = jv_root(NULL), lin = {.up = &root, .key = "linux"};
         struct jv v = {.up = &lin, .key = "seccomp", .obj = profile}, list;
+        __attribute__((cleanup(cleanup_makingp))) struct making m = {NULL};
         uint32_t action = 0;
         size_t n;
         int r = get_action(&v, "defaultAction", "defaultErrnoRet", EPERM, &action, e);
@@ -311,19 +380,24 @@ int seccomp_compile(struct json_object *profile, bool strict, struct seccomp_fil
                 list = jv_key(&v, "defaultAction");
                 return jv_err(&list, e, "SCMP_ACT_NOTIFY cannot be the default: the listener could not be handed over");
         }
-        __attribute__((cleanup(cleanup_ctxp))) scmp_filter_ctx ctx = seccomp_init(action);
-        if (ctx == NULL)
+        r = seccomp_lib_load(&m.lib, e);
+        if (r < 0)
+                return r;
+        if (seccomp_lib_file(m.lib, &ret->compiler) < 0)
+                ret->compiler.path[0] = '\0'; /* then no entry of the cache will do */
+        m.ctx = m.lib->init(action);
+        if (m.ctx == NULL)
                 return fail_text(e, "seccomp", "libseccomp refuses the default action of the profile");
-        if ((r = get_flags(&v, &ret->flags, e)) < 0 || (r = add_architectures(ctx, &v, e)) < 0)
+        if ((r = get_flags(&v, &ret->flags, e)) < 0 || (r = add_architectures(&m, &v, e)) < 0)
                 return r;
         if ((r = jv_array(&v, "syscalls", &list, &n, e)) < 0)
                 return r;
         for (size_t i = 0; i < n; i++) {
                 struct jv item = jv_idx(&list, i);
 
-                r = add_syscall(ctx, action, &item, strict, e);
+                r = add_syscall(&m, action, &item, strict, e);
                 if (r < 0)
                         return r;
         }
-        return export_bpf(ctx, ret, e);
+        return export_bpf(&m, ret, e);
 }

@@ -30,14 +30,21 @@ const char *status_name(enum status s)
         return names[s];
 }
 
+static int bad_id(const char *id, size_t n, spawn_error *e)
+{
+        if (id[n] != '\0' && id[n] > ' ' && id[n] < 127)
+                return fail_text(e, "container id", "invalid character `%c` in the container ID `%.64s`", id[n], id);
+        return fail_text(e, "container id",
+                         "invalid container ID `%.64s`: use letters, digits, _ + - . and at most %d of them", id,
+                         ID_MAX);
+}
+
 int state_check_id(const char *id, spawn_error *e)
 {
         size_t n = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.");
 
         if (id[0] == '\0' || id[0] == '.' || id[n] != '\0' || n > ID_MAX)
-                return fail_text(e, "container id",
-                                 "invalid container id `%.64s`: use letters, digits, _ + - . and at most %d of them",
-                                 id, ID_MAX);
+                return bad_id(id, n, e);
         return 0;
 }
 
@@ -55,19 +62,38 @@ static int open_root(const struct runtime *rt, bool create, spawn_error *e)
         return fd < 0 ? fail_errno(e, "state", "open state directory `%s`", rt->root) : fd;
 }
 
-/* The creation was completed, whatever became of the process since. */
-static bool has_process(int dir_fd, const char *id)
+/* The creation was completed, whatever became of the process since: -EEXIST. What cannot be read may have been. */
+static int check_unused(int dir_fd, const char *id, spawn_error *e)
 {
         struct state s = {0};
-        bool has = state_read(dir_fd, id, &s, NULL) == 0 && s.pid > 0;
+        int r = state_read(dir_fd, id, &s, e);
 
+        if (r == 0 && s.pid > 0)
+                r = spawn_err(e, EEXIST, "state", "container with id `%s` already exists", id);
         state_free(&s);
-        return has;
+        return r == -ENOENT ? 0 : r;
+}
+
+/* Held until the state is complete, by the creator and the process that it makes. A directory that nobody holds and
+ * that says nothing of a process is what a killed creator has left: it is taken over. */
+static int lock_dir(int fd, const char *id, spawn_error *e)
+{
+        int r;
+
+        do
+                r = flock(fd, LOCK_EX | LOCK_NB);
+        while (r < 0 && errno == EINTR);
+        if (r == 0)
+                return 0;
+        if (errno != EWOULDBLOCK)
+                return fail_errno(e, "state", "lock container `%s`", id);
+        return spawn_err(e, EEXIST, "state", "container with id `%s` is being created already", id);
 }
 
 int state_create_dir(const struct runtime *rt, const char *id, spawn_error *e)
 {
         _cleanup_close_ int root = open_root(rt, true, e);
+        int r;
 
         if (root < 0)
                 return root;
@@ -75,18 +101,17 @@ int state_create_dir(const struct runtime *rt, const char *id, spawn_error *e)
         if (made < 0 && made != -EEXIST)
                 return fail_code(e, made, "state", "create `%s/%s`", rt->root, id);
         _cleanup_close_ int fd = openat(root, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0)
-                return fail_errno(e, "state", "open `%s/%s`", rt->root, id);
-        if (made == -EEXIST && has_process(fd, id))
-                return spawn_err(e, EEXIST, "state", "container with id `%s` already exists", id);
-        /* Held until the state is complete, by the creator and the process that it makes. A directory that nobody holds and that says nothing of a process is
-         * what a killed creator has left: it is taken over. */
-        if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-                return spawn_err(e, EEXIST, "state", "container with id `%s` is being created already", id);
+        r = fd < 0 ? fail_errno(e, "state", "open `%s/%s`", rt->root, id) : 0;
+        if (r == 0 && made == -EEXIST)
+                r = check_unused(fd, id, e);
+        if (r == 0)
+                r = lock_dir(fd, id, e);
         /* Again: it may have been completed and its process have died meanwhile. */
-        if (made == -EEXIST && has_process(fd, id))
-                return spawn_err(e, EEXIST, "state", "container with id `%s` already exists", id);
-        return steal_fd(&fd);
+        if (r == 0 && made == -EEXIST)
+                r = check_unused(fd, id, e);
+        if (r < 0 && made == 0)
+                (void) unlinkat(root, id, AT_REMOVEDIR);
+        return r < 0 ? r : steal_fd(&fd);
 }
 
 int state_open_dir(const struct runtime *rt, const char *id, spawn_error *e)
@@ -101,38 +126,50 @@ int state_open_dir(const struct runtime *rt, const char *id, spawn_error *e)
         return fd < 0 ? fail_errno(e, "state", "open `%s`", path) : fd;
 }
 
-static void put_string(struct json_object *o, const char *key, const char *value)
+/* A member of the object, which it takes over; *ok is cleared when there is no memory. */
+static void put(struct json_object *o, const char *key, struct json_object *value, bool *ok)
+{
+        if (*ok && value != NULL && json_object_object_add(o, key, value) == 0)
+                return;
+        json_object_put(value);
+        *ok = false;
+}
+
+static void put_string(struct json_object *o, const char *key, const char *value, bool *ok)
 {
         if (value != NULL)
-                json_object_object_add(o, key, json_object_new_string(value));
+                put(o, key, json_object_new_string(value), ok);
 }
 
 int state_write(int dir_fd, const struct state *s, spawn_error *e)
 {
         _cleanup_json_ struct json_object *o = json_object_new_object();
+        bool ok = o != NULL;
         const char *text;
         size_t len;
         int r;
 
-        put_string(o, "ociVersion", OCI_VERSION);
-        put_string(o, "id", s->id);
-        json_object_object_add(o, "pid", json_object_new_int(s->pid));
-        json_object_object_add(o, "startTime", json_object_new_uint64(s->start_time));
-        put_string(o, "bundle", s->bundle);
-        put_string(o, "rootfs", s->rootfs);
-        put_string(o, "created", s->created);
-        put_string(o, "owner", s->owner);
-        put_string(o, "cgroup", s->cgroup);
-        put_string(o, "scope", s->scope);
-        json_object_object_add(o, "namespaces", json_object_new_int(s->namespaces));
-        json_object_object_add(o, "hooks", json_object_new_boolean(s->hooks));
-        json_object_object_add(o, "terminal", json_object_new_boolean(s->terminal));
-        put_string(o, "seccomp", s->seccomp);
-        put_string(o, "seccompListener", s->listener);
-        put_string(o, "seccompMetadata", s->metadata);
+        put_string(o, "ociVersion", OCI_VERSION, &ok);
+        put_string(o, "id", s->id, &ok);
+        put(o, "pid", json_object_new_int(s->pid), &ok);
+        put(o, "startTime", json_object_new_uint64(s->start_time), &ok);
+        put_string(o, "bundle", s->bundle, &ok);
+        put_string(o, "rootfs", s->rootfs, &ok);
+        put_string(o, "created", s->created, &ok);
+        put_string(o, "owner", s->owner, &ok);
+        put_string(o, "cgroup", s->cgroup, &ok);
+        put_string(o, "scope", s->scope, &ok);
+        put(o, "namespaces", json_object_new_int(s->namespaces), &ok);
+        put(o, "hooks", json_object_new_boolean(s->hooks), &ok);
+        put(o, "terminal", json_object_new_boolean(s->terminal), &ok);
+        put_string(o, "seccomp", s->seccomp, &ok);
+        put_string(o, "seccompListener", s->listener, &ok);
+        put_string(o, "seccompMetadata", s->metadata, &ok);
         if (s->annotations != NULL)
-                json_object_object_add(o, "annotations", json_object_get(s->annotations));
-        text = json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN, &len);
+                put(o, "annotations", json_object_get(s->annotations), &ok);
+        if (s->descriptors != NULL)
+                put(o, "descriptors", json_object_get(s->descriptors), &ok);
+        text = !ok ? NULL : json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN, &len);
         r = text == NULL ? -ENOMEM : replace_file_at(dir_fd, "state.json", text, len, 0600);
         return r < 0 ? fail_code(e, r, "state", "write state of container `%s`", s->id) : 0;
 }
@@ -140,7 +177,8 @@ int state_write(int dir_fd, const struct state *s, spawn_error *e)
 int state_read(int dir_fd, const char *id, struct state *ret, spawn_error *e)
 {
         int64_t pid = 0, namespaces = 0;
-        struct jv v, notes;
+        struct jv v, notes, streams;
+        size_t n_streams;
         int r;
 
         memset(ret, 0, sizeof(*ret));
@@ -159,13 +197,15 @@ int state_read(int dir_fd, const char *id, struct state *ret, spawn_error *e)
             (r = jv_str(&v, "seccompMetadata", &ret->metadata, e)) < 0 ||
             (r = jv_int(&v, "namespaces", INT32_MIN, INT32_MAX, &namespaces, e)) < 0 ||
             (r = jv_bool(&v, "hooks", &ret->hooks, e)) < 0 || (r = jv_bool(&v, "terminal", &ret->terminal, e)) < 0 ||
-            (r = jv_obj(&v, "annotations", &notes, e)) < 0)
+            (r = jv_obj(&v, "annotations", &notes, e)) < 0 ||
+            (r = jv_array(&v, "descriptors", &streams, &n_streams, e)) < 0)
                 return fail_wrap(e, r, "read the state of container `%s`", id);
         if (ret->id == NULL || strcmp(ret->id, id) != 0 || ret->bundle == NULL)
-                return spawn_err(e, EIO, "state", "the state of container `%s` is damaged", id);
+                return spawn_err(e, EBADMSG, "state", "the state of container `%s` is damaged", id);
         ret->pid = (pid_t) pid;
         ret->namespaces = (int) namespaces;
         ret->annotations = notes.obj;
+        ret->descriptors = streams.obj;
         return 0;
 }
 
@@ -183,6 +223,21 @@ int state_load(const struct runtime *rt, const char *id, struct state *ret, spaw
         return r < 0 ? r : steal_fd(&fd);
 }
 
+int state_each(const struct runtime *rt, int (*each)(const char *id, void *arg), void *arg, spawn_error *e)
+{
+        const struct dirent *de;
+        DIR *dir = opendir(rt->root);
+        int r = 0;
+
+        if (dir == NULL)
+                return errno == ENOENT ? 0 : fail_errno(e, "state", "open state directory `%s`", rt->root);
+        while (r >= 0 && (de = readdir(dir)) != NULL)
+                if (de->d_name[0] != '.')
+                        r = each(de->d_name, arg);
+        (void) closedir(dir);
+        return r;
+}
+
 void state_free(struct state *s)
 {
         if (s->json != NULL)
@@ -198,25 +253,35 @@ int state_remove(const struct runtime *rt, const char *id, spawn_error *e)
         return r < 0 && root >= 0 ? fail_code(e, r, "state", "remove `%s/%s`", rt->root, id) : r;
 }
 
-bool state_alive(const struct state *s)
+/* 1, 0, or -errno when the kernel does not tell. */
+static int check_alive(const struct state *s)
 {
         unsigned long long start = 0;
         char letter = 'X';
+        int r = s->pid > 0 ? process_stat(s->pid, &start, &letter) : -ESRCH;
 
-        return s->pid > 0 && process_stat(s->pid, &start, &letter) == 0 && start == s->start_time && letter != 'Z' &&
-               letter != 'X';
+        if (r == -ENOENT || r == -ESRCH)
+                return 0;
+        return r < 0 ? r : start == s->start_time && letter != 'Z' && letter != 'X';
+}
+
+bool state_alive(const struct state *s)
+{
+        return check_alive(s) != 0;
 }
 
 int state_pidfd(const struct state *s)
 {
         _cleanup_close_ int fd = s->pid > 0 ? (int) syscall(SYS_pidfd_open, s->pid, 0) : -1;
+        int r;
 
         if (s->pid <= 0)
                 return -ESRCH;
         if (fd < 0)
                 return -errno;
         /* Checked after opening: if the pid was reused, it was before. */
-        return state_alive(s) ? steal_fd(&fd) : -ESRCH;
+        r = check_alive(s);
+        return r > 0 ? steal_fd(&fd) : r == 0 ? -ESRCH : r;
 }
 
 enum status state_status(int dir_fd, const struct state *s)
@@ -242,23 +307,25 @@ enum status state_status(int dir_fd, const struct state *s)
 char *state_oci_json(const struct state *s, const char *status, pid_t pid, bool pretty)
 {
         _cleanup_json_ struct json_object *o = json_object_new_object();
+        bool ok = o != NULL;
         const char *text;
 
-        put_string(o, "ociVersion", OCI_VERSION);
-        put_string(o, "id", s->id);
-        json_object_object_add(o, "pid", json_object_new_int(pid));
-        put_string(o, "status", status);
-        put_string(o, "bundle", s->bundle);
-        put_string(o, "rootfs", s->rootfs);
-        put_string(o, "created", s->created);
-        put_string(o, "owner", s->owner);
+        put_string(o, "ociVersion", OCI_VERSION, &ok);
+        put_string(o, "id", s->id, &ok);
+        put(o, "pid", json_object_new_int(pid), &ok);
+        put_string(o, "status", status, &ok);
+        put_string(o, "bundle", s->bundle, &ok);
+        put_string(o, "rootfs", s->rootfs, &ok);
+        put_string(o, "created", s->created, &ok);
+        put_string(o, "owner", s->owner, &ok);
         if (s->scope != NULL)
-                put_string(o, "systemd-scope", s->scope);
+                put_string(o, "systemd-scope", s->scope, &ok);
         if (s->annotations != NULL)
-                json_object_object_add(o, "annotations", json_object_get(s->annotations));
-        text = json_object_to_json_string_ext(
-                o, (pretty ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED : JSON_C_TO_STRING_PLAIN) |
-                           JSON_C_TO_STRING_NOSLASHESCAPE);
+                put(o, "annotations", json_object_get(s->annotations), &ok);
+        text = !ok ? NULL
+                   : json_object_to_json_string_ext(
+                             o, (pretty ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED : JSON_C_TO_STRING_PLAIN) |
+                                        JSON_C_TO_STRING_NOSLASHESCAPE);
         return text == NULL ? NULL : strdup(text);
 }
 

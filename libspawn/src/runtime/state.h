@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "jv.h"
+#include "log.h"
 
 #define ID_MAX 255
 
@@ -15,7 +16,9 @@ enum cgroup_manager { CGROUPS_FILES, CGROUPS_SYSTEMD, CGROUPS_DISABLED };
 struct runtime {
         char root[4000]; /* directory of all states */
         enum cgroup_manager cgroups;
-        bool rootless, debug;
+        bool rootless;
+        const struct log *log;
+        const char *criu; /* program to run for checkpoint and restore; NULL: found in PATH */
 };
 
 struct state {
@@ -25,7 +28,7 @@ struct state {
         uint64_t start_time; /* field 22 of /proc/PID/stat */
         int namespaces; /* CLONE_NEW* that the container does not share with its creator */
         bool hooks, terminal;
-        struct json_object *annotations;
+        struct json_object *annotations, *descriptors; /* descriptors: what 0, 1 and 2 were at creation */
 };
 
 enum status { STATUS_CREATING, STATUS_CREATED, STATUS_RUNNING, STATUS_PAUSED, STATUS_STOPPED };
@@ -43,11 +46,13 @@ int state_read(int dir_fd, const char *id, struct state *ret, spawn_error *e);
 /* Both in one. Returns the directory's fd. */
 int state_load(const struct runtime *rt, const char *id, struct state *ret, spawn_error *e);
 void state_free(struct state *s);
+/* Every name in the state directory, which need not exist. Stops when each() fails. */
+int state_each(const struct runtime *rt, int (*each)(const char *id, void *arg), void *arg, spawn_error *e);
 int state_remove(const struct runtime *rt, const char *id, spawn_error *e);
 
 /* From the kernel: the process with its start time, the start socket, the freezer. */
 enum status state_status(int dir_fd, const struct state *s);
-/* The process is still the one that was started. */
+/* The process is still the one that was started; where the kernel does not tell, it may be. */
 bool state_alive(const struct state *s);
 /* pidfd of the container's init; -ESRCH when it is gone. */
 int state_pidfd(const struct state *s);

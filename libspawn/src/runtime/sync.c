@@ -1,4 +1,5 @@
 /* Typed messages between the processes of one set-up. */
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -28,15 +29,20 @@ int sync_send(int fd, enum sync_type type, int value, const spawn_error *err)
 
 int sync_receive(int fd, struct sync_message *ret)
 {
+        bool reset = false, again;
         ssize_t n;
 
-        do
+        do {
                 n = recv(fd, ret, sizeof(*ret), 0);
-        while (n < 0 && errno == EINTR);
+                /* The other end is gone and has left something unread. It comes before the last words, if there are
+                 * any. */
+                again = n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset));
+                reset = reset || (n < 0 && errno == ECONNRESET);
+        } while (again);
         if (n < 0)
-                return errno == ECONNRESET ? 0 : -errno;
+                return -errno;
         if (n == 0)
-                return 0;
+                return reset ? -ECONNRESET : 0;
         if ((size_t) n != sizeof(*ret) || ret->type < SYNC_ERROR || ret->type >= SYNC_TYPES)
                 return -EBADMSG;
         ret->err.stage[sizeof(ret->err.stage) - 1] = '\0';

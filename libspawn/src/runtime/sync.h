@@ -23,7 +23,7 @@ struct sync_message {
 /* Both ends are close-on-exec. Returns 0 or -errno. */
 int sync_pair(int ret[2]);
 int sync_send(int fd, enum sync_type type, int value, const spawn_error *err);
-/* 1: a message, 0: the other end is gone, -errno. */
+/* 1: a message, 0: the other end is gone, -ECONNRESET: it went without having read what it was sent, -errno. */
 int sync_receive(int fd, struct sync_message *ret);
 /* Receive, expecting SYNC_GO. Returns 0 or -errno (-EPIPE: the other end is gone). */
 int sync_wait_go(int fd);

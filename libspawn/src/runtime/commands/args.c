@@ -1,4 +1,5 @@
 /* Command lines as tables. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,12 +25,19 @@ static const struct option_def *find_letter(const struct option_def *t, char let
 
 static int set_flag(const struct option_def *o, const char *value, spawn_error *e)
 {
-        bool on = value == NULL || strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
+        static const char *const words[] = {"false", "true", "0", "1", "no", "yes"};
 
-        if (!on && strcmp(value, "false") != 0 && strcmp(value, "0") != 0)
+        for (size_t i = 0; value != NULL && i < ELEMENTSOF(words); i++) {
+                if (strcmp(value, words[i]) == 0) {
+                        if (o->to != NULL)
+                                *(bool *) o->to = i % 2 != 0;
+                        return 0;
+                }
+        }
+        if (value != NULL)
                 return fail_text(e, "usage", "option --%s is true or false, not `%s`", o->name, value);
         if (o->to != NULL)
-                *(bool *) o->to = on;
+                *(bool *) o->to = true;
         return 0;
 }
 
@@ -71,9 +79,63 @@ static int need_value(struct cursor *c, const struct option_def *o, const char *
         if (*ret != NULL)
                 return 0;
         if (c->i + 1 >= c->argc)
-                return fail_text(e, "usage", "option --%s needs a value", o->name);
+                return fail_text(e, "usage", "option --%s requires an argument", o->name);
         *ret = c->argv[++c->i];
         return 0;
+}
+
+/* How many letters must be put in, left out or changed to make b of a; more than 16 letters are not compared. */
+static unsigned int distance(const char *a, const char *b)
+{
+        unsigned int row[17];
+        size_t n = strlen(b);
+
+        if (n > 16)
+                return UINT_MAX;
+        for (unsigned int i = 0; i <= n; i++)
+                row[i] = i;
+        for (unsigned int k = 1; a[k - 1] != '\0'; k++) {
+                unsigned int corner = row[0];
+
+                row[0] = k;
+                for (size_t i = 1; i <= n; i++) {
+                        unsigned int best = corner + (a[k - 1] != b[i - 1]);
+
+                        corner = row[i];
+                        if (row[i] + 1 < best)
+                                best = row[i] + 1;
+                        if (row[i - 1] + 1 < best)
+                                best = row[i - 1] + 1;
+                        row[i] = best;
+                }
+        }
+        return row[n];
+}
+
+bool args_nearer(const char *word, const char *candidate, unsigned int *best)
+{
+        size_t len = strlen(word);
+        unsigned int d = len >= 2 && strncmp(word, candidate, len) == 0 ? 0 : distance(word, candidate);
+
+        /* One letter in three may be wrong. */
+        if (d >= *best || d > (len + 2) / 3)
+                return false;
+        *best = d;
+        return true;
+}
+
+static int unknown_option(const struct option_def *table, const char *arg, size_t len, spawn_error *e)
+{
+        unsigned int best = UINT_MAX;
+        const char *nearest = NULL;
+        char word[64];
+
+        (void) snprintf(word, sizeof(word), "%.*s", (int) len, arg);
+        for (const struct option_def *o = table; o->name != NULL; o++)
+                if (o->name[0] != '\0' && args_nearer(word, o->name, &best))
+                        nearest = o->name;
+        return nearest != NULL ? fail_text(e, "usage", "unknown option --%s, did you mean --%s?", word, nearest)
+                               : fail_text(e, "usage", "unknown option --%s", word);
 }
 
 static int parse_long(struct cursor *c, const char *arg, spawn_error *e)
@@ -83,8 +145,10 @@ static int parse_long(struct cursor *c, const char *arg, spawn_error *e)
         const struct option_def *o = find_long(c->table, arg, len);
         int r;
 
+        if (o == NULL && strcmp(arg, "help") == 0)
+                return 1;
         if (o == NULL)
-                return fail_text(e, "usage", "unknown option --%.*s", (int) len, arg);
+                return unknown_option(c->table, arg, len, e);
         if (o->kind == OPT_FLAG)
                 return set_flag(o, value, e);
         r = need_value(c, o, &value, e);
@@ -98,6 +162,8 @@ static int parse_letters(struct cursor *c, const char *arg, spawn_error *e)
                 const char *value = arg[1] != '\0' ? arg + 1 : NULL;
                 int r;
 
+                if (o == NULL && *arg == 'h')
+                        return 1;
                 if (o == NULL)
                         return fail_text(e, "usage", "unknown option -%c", *arg);
                 if (o->kind == OPT_FLAG) {
@@ -130,7 +196,7 @@ int args_parse(const struct option_def *table, int argc, char **argv, bool in_or
                 } else {
                         r = arg[1] == '-' ? parse_long(&c, arg + 2, e) : parse_letters(&c, arg + 1, e);
                 }
-                if (r < 0)
+                if (r != 0)
                         return r;
         }
         *ret_n = n;
@@ -146,7 +212,10 @@ void args_help(const struct option_def *table)
                         continue;
                 if (o->letter != 0)
                         (void) snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-                (void) snprintf(left, sizeof(left), "%s--%s%s", letter, o->name, o->kind == OPT_FLAG ? "" : " VALUE");
+                (void) snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->kind == OPT_FLAG ? "" : " ",
+                                o->kind == OPT_FLAG ? ""
+                                : o->arg != NULL    ? o->arg
+                                                    : "VALUE");
                 printf("  %-32s %s\n", left, o->help);
         }
 }

@@ -1,0 +1,152 @@
+/* The scope of a container that runs: new limits, further processes, its end. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cgroup-systemd.h"
+#include "fail.h"
+#include "systemd-call.h"
+#include "util.h"
+
+static int update_once(const struct sdbus *lib, sd_bus *bus, const char *scope, const struct cgroup_settings *s,
+                       struct systemd_missing *missing, spawn_error *e)
+{
+        _cleanup_call_ struct systemd_call c = {.lib = lib};
+        int r = systemd_call_new(bus, &c, "SetUnitProperties", e);
+
+        if (r < 0)
+                return r;
+        r = lib->message_append(c.m, "sb", scope, 1); /* until the unit ends, not on disk */
+        if (r >= 0)
+                r = lib->message_open_container(c.m, 'a', "(sv)");
+        if (r < 0)
+                return fail_code(e, r, "systemd", "prepare the limits of scope `%s`", scope);
+        if ((r = systemd_append_limits(lib, c.m, s, missing, e)) < 0)
+                return r;
+        if ((r = lib->message_close_container(c.m)) < 0)
+                return fail_code(e, r, "systemd", "prepare the limits of scope `%s`", scope);
+        r = lib->call(bus, c.m, 0, &c.error, &c.reply);
+        if (r >= 0)
+                return 0;
+        return systemd_note_missing(&c, missing) ? 1 : systemd_call_failed(&c, r, "set the limits of", scope, e);
+}
+
+int cgroup_systemd_update(const struct runtime *rt, const char *scope, struct cgroup_settings *s, spawn_error *e)
+{
+        struct systemd_missing missing = {0};
+        const struct sdbus *lib;
+        sd_bus *bus = NULL;
+        int r = sdbus_load(&lib, e);
+
+        if (r < 0 || (r = sdbus_connect(lib, rt->rootless, &bus, e)) < 0)
+                return r;
+        do
+                r = update_once(lib, bus, scope, s, &missing, e);
+        while (r > 0);
+        (void) lib->flush_close_unref(bus);
+        return r;
+}
+
+static int stop(const struct sdbus *lib, sd_bus *bus, const char *scope, spawn_error *e)
+{
+        _cleanup_call_ struct systemd_call c = {.lib = lib};
+        struct systemd_job job = {.lib = lib};
+        int r = systemd_job_watch(bus, &job, e);
+
+        if (r < 0 || (r = systemd_call_new(bus, &c, "StopUnit", e)) < 0)
+                return r;
+        r = lib->message_append(c.m, "ss", scope, "replace");
+        if (r < 0)
+                return fail_code(e, r, "systemd", "prepare to stop scope `%s`", scope);
+        r = lib->call(bus, c.m, 0, &c.error, &c.reply);
+        if (r < 0)
+                return c.error.name != NULL && strcmp(c.error.name, "org.freedesktop.systemd1.NoSuchUnit") == 0
+                               ? 0
+                               : systemd_call_failed(&c, r, "stop", scope, e);
+        return systemd_job_await(bus, &job, &c, "stopped", scope, e);
+}
+
+int cgroup_systemd_stop(const struct runtime *rt, const char *scope, spawn_error *e)
+{
+        const struct sdbus *lib;
+        sd_bus *bus = NULL;
+        int r = sdbus_load(&lib, e);
+
+        if (r < 0 || (r = sdbus_connect(lib, rt->rootless, &bus, e)) < 0)
+                return r;
+        r = stop(lib, bus, scope, e);
+        systemd_reset_failed(lib, bus, scope);
+        (void) lib->flush_close_unref(bus);
+        return r;
+}
+
+/* Moving a process needs the right to write to cgroup.procs of what its old and its new cgroup have in common. */
+static bool may_move_to(const char *path)
+{
+        char own[PATH_MAX], file[PATH_MAX + 16];
+        size_t n = 0, slash = 0;
+
+        if (cgroup_of_pid(getpid(), own) < 0)
+                return true;
+        while (own[n] != '\0' && own[n] == path[n])
+                if (own[n++] == '/')
+                        slash = n - 1;
+        if ((own[n] == '\0' || own[n] == '/') && (path[n] == '\0' || path[n] == '/'))
+                slash = n;
+        (void) snprintf(file, sizeof(file), "%.*s/cgroup.procs", (int) slash, own);
+        return faccessat(AT_FDCWD, file, W_OK, AT_EACCESS) == 0;
+}
+
+/* The part of a cgroup's path behind the scope. */
+static const char *below_scope(const struct state *state, const char *path)
+{
+        const char *scope = strstr(path, state->scope);
+
+        return scope != NULL ? scope + strlen(state->scope) : "";
+}
+
+int cgroup_systemd_join_prepare(const struct runtime *rt, const struct state *state, const char *sub,
+                                struct cgroup_systemd **ret, spawn_error *e)
+{
+        struct cgroup_systemd *s;
+        char init[PATH_MAX];
+        int r;
+
+        if (state->scope == NULL || state->cgroup == NULL || may_move_to(state->cgroup))
+                return 0;
+        s = calloc(1, sizeof(*s));
+        if (s == NULL)
+                return spawn_err(e, ENOMEM, "systemd", "out of memory");
+        *ret = s;
+        r = snprintf(s->subgroup, sizeof(s->subgroup), "%s%s%s", below_scope(state, state->cgroup),
+                     sub != NULL ? "/" : "", sub != NULL ? sub : "");
+        if (r < 0 || (size_t) r >= sizeof(s->subgroup))
+                return fail_code(e, ENAMETOOLONG, "systemd", "enter scope `%s`", state->scope);
+        /* Where the container's first process has moved to: into a cgroup above it none may go any more. */
+        if (sub == NULL && cgroup_of_pid(state->pid, init) == 0 && strcmp(init, state->cgroup) != 0)
+                (void) snprintf(s->inner, sizeof(s->inner), "%.*s", (int) sizeof(s->inner) - 1,
+                                below_scope(state, init));
+        r = sdbus_load(&s->lib, e);
+        return r < 0 ? r : sdbus_connect(s->lib, rt->rootless, &s->bus, e);
+}
+
+static int attach(const struct cgroup_systemd *s, const char *scope, const char *sub, pid_t pid, spawn_error *e)
+{
+        _cleanup_call_ struct systemd_call c = {.lib = s->lib};
+        int r = systemd_call_new(s->bus, &c, "AttachProcessesToUnit", e);
+
+        if (r < 0)
+                return r;
+        r = s->lib->message_append(c.m, "ssau", scope, sub, 1, (uint32_t) pid);
+        if (r < 0)
+                return fail_code(e, r, "systemd", "prepare to enter scope `%s`", scope);
+        r = s->lib->call(s->bus, c.m, 0, &c.error, &c.reply);
+        return r < 0 ? systemd_call_failed(&c, r, "add a process to", scope, e) : 0;
+}
+
+int cgroup_systemd_join(struct cgroup_systemd *s, const struct state *state, pid_t pid, spawn_error *e)
+{
+        int r = attach(s, state->scope, s->subgroup, pid, e);
+
+        return r < 0 && s->inner[0] != '\0' ? attach(s, state->scope, s->inner, pid, e) : r;
+}
