@@ -378,6 +378,7 @@ def _life(call: "Call", spec: ContainerSpec) -> None:
     if opts.sdnotify not in ("container", "conmon", "healthy", "ignore"):
         raise UsageError(f'invalid sdnotify value "{opts.sdnotify}": must be container, conmon, healthy or ignore')
     spec.sdnotify = opts.sdnotify if call.changed("sdnotify") else ""
+    spec.notify_socket = "" if spec.sdnotify == "ignore" else os.environ.get("NOTIFY_SOCKET", "")
     world = call.session.options
     spec.runtime = world["runtime"]
     spec.runtime_flags = world["runtime_flag"]

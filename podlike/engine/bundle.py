@@ -11,7 +11,7 @@ from podlike.engine.devices import look_up_devices
 from podlike.engine.hooks import hooks_of
 from podlike.engine.hostfiles import copied_mounts
 from podlike.engine.network import Network
-from podlike.engine.tending import notify_socket, write_orders
+from podlike.engine.tending import write_orders
 from podlike.engine.users import identify, write_in_root
 from podlike.engine.volumes import ensure_volume
 from podlike.errors import CannotExecuteError, UsageError
@@ -60,7 +60,7 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         default_capabilities=table.default_capabilities, default_pids_limit=table.pids_limit,
         default_sysctls=_default_sysctls(table.default_sysctls), warnings=warnings)
     container.state.limits = [(r["type"], r["soft"], r["hard"]) for r in config["process"]["rlimits"]]
-    if notify_socket(spec) and spec.sdnotify in ("", "container"):
+    if spec.notify_socket and spec.sdnotify in ("", "container"):
         _add_notify_socket(config, bundle)
     if container.state.tended:
         write_orders(engine, container, config)

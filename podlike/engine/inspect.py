@@ -209,6 +209,8 @@ def _config(c: Container) -> "dict[str, Any]":
         out["Timezone"] = spec.timezone
     out |= {"Umask": spec.umask, "Timeout": spec.timeout, "StopTimeout": spec.stop_timeout, "Passwd": spec.passwd,
             "sdNotifyMode": spec.sdnotify or "container"}
+    if spec.notify_socket:
+        out["sdNotifySocket"] = spec.notify_socket
     if spec.expose:
         out["ExposedPorts"] = {p: {} for p in spec.expose}
     return out

@@ -17,14 +17,7 @@ from podlike.engine.logs import log_path
 from podlike.engine.network import Network
 from podlike.engine.rootfs import mount_rootfs
 from podlike.engine.stop import sender
-from podlike.engine.tending import (
-    has_policy,
-    is_ours,
-    needs_tending,
-    notify_socket,
-    refuse_without_our_monitor,
-    start_program,
-)
+from podlike.engine.tending import has_policy, is_ours, needs_tending, refuse_without_our_monitor, start_program
 from podlike.errors import ConflictError
 from podlike.locks import Lock
 from podlike.paths import ensure_private_dir, libexec
@@ -191,8 +184,8 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
         args += ["--state-file", f"{bundle}/state"]
     if container.state.tended:
         args += ["--orders", f"{bundle}/orders"]
-    if notify_socket(spec) and spec.sdnotify in ("", "container"):
-        args += ["--sdnotify-socket", notify_socket(spec)]
+    if spec.notify_socket and spec.sdnotify in ("", "container"):
+        args += ["--sdnotify-socket", spec.notify_socket]
     if spec.timeout:
         args += ["-T", str(spec.timeout)]
     exit_command = [sys.executable, "-m", "podlike", "--root", roots.data, "--runroot", roots.run, "container", "cleanup"]

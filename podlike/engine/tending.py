@@ -34,12 +34,7 @@ def has_policy(spec: ContainerSpec) -> bool:
 
 
 def needs_tending(spec: ContainerSpec) -> bool:
-    return has_policy(spec) or spec.health is not None or bool(notify_socket(spec))
-
-
-def notify_socket(spec: ContainerSpec) -> str:
-    """The service manager's socket; "" when it is not to be told anything."""
-    return "" if spec.sdnotify == "ignore" else os.environ.get("NOTIFY_SOCKET", "")
+    return has_policy(spec) or spec.health is not None or bool(spec.notify_socket)
 
 
 def refuse_without_our_monitor(spec: ContainerSpec, conmon: str) -> None:
@@ -64,9 +59,8 @@ def write_orders(engine: Engine, container: Container, config: "dict[str, Any]")
              f"stop-timeout {spec.stop_timeout}"]
     if spec.health is not None:
         lines += _health_lines(engine, container, spec.health, config)
-    socket = notify_socket(spec)
-    if socket:
-        lines += [f"notify-socket {socket}", f"notify-mode {spec.sdnotify or 'container'}"]
+    if spec.notify_socket:
+        lines += [f"notify-socket {spec.notify_socket}", f"notify-mode {spec.sdnotify or 'container'}"]
     write_text(f"{bundle}/orders", "\n".join(lines) + "\n", mode=0o600)
 
 

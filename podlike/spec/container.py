@@ -183,6 +183,7 @@ class ContainerSpec:
     pidfile: str = ""
     preserve_fds: int = 0
     sdnotify: str = ""  # container, conmon, healthy, ignore
+    notify_socket: str = ""  # the service manager's, as create found it in its environment
 
     # health
     health: HealthCheck | None = None

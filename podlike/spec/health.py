@@ -123,8 +123,7 @@ def complete(spec: ContainerSpec, image: "Mapping[str, Any]") -> None:
             raise UsageError("cannot set a startup healthcheck when there is no regular healthcheck: invalid argument",
                              hint="Give --health-cmd too.")
         if spec.sdnotify == "healthy":
-            raise UsageError('invalid argument: sdnotify policy "healthy" requires a healthcheck to be set',
-                             hint="Give --health-cmd too.")
+            raise UsageError('invalid argument: sdnotify policy "healthy" requires a healthcheck to be set')
 
 
 def document(check: HealthCheck) -> "dict[str, Any]":

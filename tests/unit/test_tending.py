@@ -84,15 +84,12 @@ def test_checks_survive_the_database() -> None:
     assert ContainerSpec.from_dict(spec.to_dict()) == spec
 
 
-def test_who_is_tended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+def test_who_is_tended() -> None:
     assert not tending.needs_tending(ContainerSpec())
     assert not tending.needs_tending(ContainerSpec(restart_policy="no"))
     assert tending.needs_tending(ContainerSpec(restart_policy="on-failure:2"))
     assert tending.needs_tending(ContainerSpec(health=HealthCheck(test=["CMD", "x"])))
-    monkeypatch.setenv("NOTIFY_SOCKET", "/run/x")
-    assert tending.needs_tending(ContainerSpec())
-    assert not tending.needs_tending(ContainerSpec(sdnotify="ignore"))
+    assert tending.needs_tending(ContainerSpec(notify_socket="/run/x"))
 
 
 # --- the state file ---
