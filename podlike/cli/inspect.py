@@ -21,6 +21,9 @@ _LISTS = frozenset(("Aliases", "Args", "Binds", "BoundingCaps", "CapAdd", "CapDr
 # Fields of an image's Config, which its document leaves out when they are empty.
 _IMAGE_CONFIG = {"User": "", "ExposedPorts": None, "Env": None, "Entrypoint": None, "Cmd": None, "Volumes": None,
                  "WorkingDir": "", "Labels": None, "StopSignal": "", "ArgsEscaped": False}
+# The same of a container's State and Config, so that `{{if .State.Health}}` can be asked.
+_CONTAINER_STATE = {"Health": None, "EndReason": ""}
+_CONTAINER_CONFIG = {"Healthcheck": None, "StartupHealthCheck": None, "sdNotifySocket": "", "Timezone": "", "ExposedPorts": None}
 
 
 def inspect(call: Call) -> int:
@@ -101,22 +104,9 @@ def _print(call: Call, docs: "list[Any]") -> None:
     for doc in docs:
         if isinstance(doc, ImageDocument):
             doc["Config"] = {**_IMAGE_CONFIG, **doc["Config"]}
-        format_document(call, _with_go_names(as_structs(doc)), text)
-
-
-def _with_go_names(doc: "Any") -> "Any":
-    """Templates know some fields of a container by other names than its JSON does."""
-    from podlike.spec.govalues import View
-
-    state, config = doc.get("State"), doc.get("Config")
-    if state and "Status" in state:
-        doc["State"] = View({**state, "Healthcheck": state.get("Health"), "Health": state.get("Health")}, state)
-    if config and "HealthcheckMaxLogCount" in config:
-        doc["Config"] = View({**config, "HealthMaxLogCount": config["HealthcheckMaxLogCount"],
-                              "HealthMaxLogSize": config["HealthcheckMaxLogSize"],
-                              "Healthcheck": config.get("Healthcheck"),
-                              "StartupHealthCheck": config.get("StartupHealthCheck")}, config)
-    return doc
+        else:
+            doc["State"], doc["Config"] = {**_CONTAINER_STATE, **doc["State"]}, {**_CONTAINER_CONFIG, **doc["Config"]}
+        format_document(call, as_structs(doc), text)
 
 
 def as_structs(doc: "Any", key: str = "") -> "Any":

@@ -77,6 +77,15 @@ def test_wait_for_health(podlike: Engine, image: str, name: str) -> None:
     assert "is stopped" in gone.stderr
 
 
+def test_templates_can_ask_for_health(podlike: Engine, image: str, name: str) -> None:
+    form = "{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.config.sdnotifymode}}"
+    start(podlike, image, name, "--health-cmd", "true", "--health-interval", "disable")
+    assert podlike("inspect", "-f", form, name).line == "starting container"
+    assert podlike("inspect", "-f", "{{.State.Healthcheck.FailingStreak}} {{.Config.HealthMaxLogCount}}", name).line == "0 5"
+    start(podlike, image, f"{name}-2")
+    assert podlike("inspect", "-f", form, f"{name}-2").line == "none container"
+
+
 def test_wait_needs_a_check(podlike: Engine, image: str, name: str) -> None:
     start(podlike, image, name)
     refused = podlike("wait", "--condition", "healthy", name, check=False)
