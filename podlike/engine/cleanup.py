@@ -89,7 +89,7 @@ def take_down(engine: Engine, container: Container) -> None:
     s.pid = s.start_time = s.conmon_pid = s.conmon_start_time = 0
     s.helpers, s.execs, s.cgroup, s.netns = [], [], "", ""
     engine.containers.save_state(container)
-    _unlink(f"{engine.roots.exits}/{container.id}")  # now that its code is recorded
+    forget_end(engine, container.id)  # now that it is recorded
 
 
 def _ended_by_health(container: Container) -> bool:
@@ -145,11 +145,19 @@ def remove_leftovers(engine: Engine, cid: str, cgroup_path: str = "", *, keep_ex
     collect([lambda: spawn.umount(f"{roots.container(cid)}/merged"),
              lambda: spawn.umount(f"{bundle}/shm"),
              lambda: spawn.netns_unpin(f"{roots.netns}/{cid}"),
-             lambda: None if keep_exit else _unlink(f"{roots.exits}/{cid}"),
+             lambda: None if keep_exit else forget_end(engine, cid),
              lambda: remove_tree(bundle)],
             what=f"clean up container {cid[:12]}")
     if cgroup_path:
         cgroup.remove(cgroup_path)
+
+
+def forget_end(engine: Engine, cid: str) -> None:
+    """Remove what the monitor wrote about the container's end."""
+    from podlike.runtime.statefile import path_of
+
+    _unlink(f"{engine.roots.exits}/{cid}")
+    _unlink(path_of(engine.roots, cid))
 
 
 def find_and_cleanup(engine: Engine, cid: str, *, remove: bool) -> None:

@@ -6,7 +6,7 @@ from podlike import paths, procs
 from podlike.engine.core import Engine
 from podlike.errors import ConflictError
 from podlike.files import read_text
-from podlike.runtime.statefile import read as read_state
+from podlike.runtime import statefile
 from podlike.store.containers import Container, RunState
 
 TYPE_CHECKING = False
@@ -95,7 +95,7 @@ def _in_pidfile(engine: Engine, container: Container) -> tuple[int, int]:
 
 def _restarted(engine: Engine, container: Container) -> tuple[int, int]:
     """The process of a later run: the record names that of the first, the monitor knows the newest."""
-    told = read_state(engine.roots.bundle(container.id))
+    told = _told(engine, container)
     if told is None:
         return 0, 0
     if procs.alive(told.pid, told.start_time):
@@ -103,6 +103,10 @@ def _restarted(engine: Engine, container: Container) -> tuple[int, int]:
     if told.phase == "creating" and not _watched(container.state):
         return _in_pidfile(engine, container)  # the monitor died before it could tell
     return 0, 0
+
+
+def _told(engine: Engine, container: Container) -> "Told | None":
+    return statefile.read(statefile.path_of(engine.roots, container.id))
 
 
 def _watched(state: RunState) -> bool:
@@ -125,12 +129,12 @@ def status(engine: Engine, container: Container) -> Status:
         return Status(s.phase, exit_code=s.exit_code, started_at=s.started_at, finished_at=s.finished_at,
                       oom_killed=s.oom_killed, error=s.error, health=s.health, streak=s.health_streak, restarts=s.restarts,
                       end=s.end)
-    told = read_state(engine.roots.bundle(container.id)) if s.tended and s.boot_id == this_boot() else None
+    told = _told(engine, container) if s.tended and s.boot_id == this_boot() else None
     pid, _ = process_of(engine, container)
     if pid:
         return _alive(s, pid, told)
     ended = exit_file(engine, container.id) if s.boot_id == this_boot() else None
-    last = read_state(engine.roots.bundle(container.id)) if ended else None
+    last = _told(engine, container) if ended else None
     if ended and last:
         return _ended(s, last)
     now = engine.containers.get(container.id) if s.phase == "started" else None

@@ -11,7 +11,7 @@ import time
 from podlike import log, procs
 from podlike.engine import query
 from podlike.engine.bundle import write_bundle, write_network_files
-from podlike.engine.cleanup import await_exit_file, cleanup, delete, kill_now, lock_of, runtime_of, take_down
+from podlike.engine.cleanup import await_exit_file, cleanup, delete, forget_end, kill_now, lock_of, runtime_of, take_down
 from podlike.engine.core import Engine
 from podlike.engine.logs import log_path
 from podlike.engine.network import Network
@@ -25,6 +25,7 @@ from podlike.runtime import attach as attaching
 from podlike.runtime import cgroup
 from podlike.runtime.monitor import Monitor, MonitorRequest, launch
 from podlike.runtime.oci import failure_from_words
+from podlike.runtime.statefile import path_of
 from podlike.spec.attach import Attach
 from podlike.store.containers import Container, RunState
 from podlike.store.trees import remove_tree
@@ -102,6 +103,7 @@ def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> St
     bundle = roots.bundle(container.id)
     os.makedirs(bundle, mode=0o700, exist_ok=True)
     ensure_private_dir(roots.exits)
+    forget_end(engine, container.id)  # of a run whose clean-up was killed on its last step
     container.state = _fresh_state(engine, container)
     engine.containers.save_state(container)
     network = Network(engine, container)
@@ -181,7 +183,7 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
     if spec.stdin_open:
         args.append("-i")
     if is_ours(conmon_path(engine)):
-        args += ["--state-file", f"{bundle}/state"]
+        args += ["--state-file", path_of(roots, cid)]
     if container.state.tended:
         args += ["--orders", f"{bundle}/orders"]
     if spec.notify_socket and spec.sdnotify in ("", "container"):

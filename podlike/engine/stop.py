@@ -8,7 +8,7 @@ from podlike.engine import query
 from podlike.engine.cleanup import await_exit_file, cleanup, kill_now, lock_of, runtime_of, take_down
 from podlike.engine.core import Engine
 from podlike.engine.tending import hold
-from podlike.errors import ConflictError
+from podlike.errors import ConflictError, PodlikeError
 from podlike.spec import signals
 from podlike.store.containers import Container
 
@@ -117,7 +117,12 @@ def unpause(engine: Engine, container: Container) -> None:
     """Thaw the container's cgroup. Raises: ConflictError, RuntimeFailure."""
     _need_state(engine, container, "paused", "unpause")
     engine.enter_session()
-    runtime_of(engine, container).run("resume", container.id)
+    try:
+        runtime_of(engine, container).run("resume", container.id)
+    except PodlikeError:
+        if query.status(engine, container).state == "paused":
+            raise
+        # It went on, and had ended before the runtime could see that.
 
 
 def _need_state(engine: Engine, container: Container, wanted: str, verb: str) -> None:

@@ -1,4 +1,4 @@
-"""What a container's monitor knows, as it last wrote it: BUNDLE/state, lines of "KEY VALUE", replaced at each change.
+"""What a container's monitor knows, as it last wrote it: exits/ID.state, lines of "KEY VALUE", replaced at each change.
 
 The same container may have had several processes since the engine started it: the newest is here. podlike-conmon
 only; conmon writes no such file. Source: docs/ARCHITECTURE.md, "Tended containers".
@@ -8,9 +8,7 @@ from podlike.files import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
-
-NAME: "Final" = "state"
+    from podlike.paths import Roots
 
 
 class Told:
@@ -41,10 +39,15 @@ class Told:
         self.streak = int(streak or 0)
 
 
-def read(bundle: str) -> Told | None:
+def path_of(roots: "Roots", cid: str) -> str:
+    """Beside the exit file, and as long-lived: the bundle goes before the database has what stands there."""
+    return f"{roots.exits}/{cid}.state"
+
+
+def read(path: str) -> Told | None:
     """The newest state; None when the monitor has told nothing."""
     try:
-        text = read_text(f"{bundle}/{NAME}")
+        text = read_text(path)
         return Told(dict(line.split(" ", 1) for line in text.splitlines() if " " in line))
     except (OSError, ValueError):
         return None

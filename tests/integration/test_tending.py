@@ -68,12 +68,12 @@ class Tended:
         return ask(str(self.bundle), request, timeout=20)
 
     def told(self) -> statefile.Told:
-        told = statefile.read(str(self.bundle))
+        told = statefile.read(f"{self.bundle}/state")
         assert told is not None
         return told
 
     def phase(self) -> str:
-        told = statefile.read(str(self.bundle))
+        told = statefile.read(f"{self.bundle}/state")
         return told.phase if told else ""
 
     @property

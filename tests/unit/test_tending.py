@@ -116,8 +116,9 @@ def tended(engine: Engine, told: str = "", *, monitor: tuple[int, int] = (0, 0),
     engine.containers.add(container)
     bundle = engine.roots.bundle(container.id)
     os.makedirs(bundle)
+    os.makedirs(engine.roots.exits)
     if told:
-        with open(f"{bundle}/state", "w") as f:
+        with open(statefile.path_of(engine.roots, container.id), "w") as f:
             f.write(told)
     return container
 
@@ -126,7 +127,7 @@ WAITING = "phase waiting\npid 0 0\nrestarts 3\nstarted 100.5\nfinished 101.25\ne
 
 
 def test_state_file_is_read(engine: Engine) -> None:
-    told = statefile.read(engine.roots.bundle(tended(engine, WAITING).id))
+    told = statefile.read(statefile.path_of(engine.roots, tended(engine, WAITING).id))
     assert told is not None
     assert (told.phase, told.restarts, told.started_at, told.finished_at, told.exit_code, told.end, told.health,
             told.streak) == \
@@ -136,7 +137,7 @@ def test_state_file_is_read(engine: Engine) -> None:
 @pytest.mark.parametrize("text", ["", "pid x y\n", "phase waiting\nrestarts many\n"])
 def test_state_file_that_is_none(engine: Engine, text: str) -> None:
     container = tended(engine, text or "\0")
-    told = statefile.read(engine.roots.bundle(container.id))
+    told = statefile.read(statefile.path_of(engine.roots, container.id))
     assert told is None or told.phase == ""
     assert query.status(engine, container).state == "exited"
 
