@@ -129,8 +129,7 @@ TEST(config_namespaces)
                      "linux.namespaces[1].type: \"pid\" is given twice");
         expect_error("{" MINIMAL ",\"linux\":{\"namespaces\":[{\"type\":\"pid\",\"path\":\"x\"}]}}",
                      "linux.namespaces[0].path: \"x\" is not an absolute path");
-        expect_error(LINUX("\"uidMappings\":[{\"containerID\":0,\"hostID\":1}]"),
-                     "linux.uidMappings[0].size: missing");
+        expect_error(LINUX("\"uidMappings\":[{\"containerID\":0,\"hostID\":1}]"), "linux.uidMappings[0].size: missing");
         expect_error(LINUX("\"timeOffsets\":{\"boottime\":{\"secs\":1}}"),
                      "linux.timeOffsets: needs a \"time\" namespace in linux.namespaces");
         expect_ok("{" MINIMAL

@@ -214,7 +214,15 @@ def test_features_are_what_the_parser_takes(box: Box) -> None:
     assert {"CAP_CHOWN", "CAP_CHECKPOINT_RESTORE"} <= set(lin["capabilities"])
     assert (lin["cgroup"]["v1"], lin["cgroup"]["v2"]) == (False, True)
     seccomp = lin["seccomp"]
-    assert {"rro", "ro", "rbind", "idmap", "tmpcopyup"} <= set(features["mountOptions"])
+    assert {"rro", "ro", "rbind", "rrelatime", "tmpcopyup"} <= set(features["mountOptions"])
+    whole = [o for o in features["mountOptions"] if o[:1] == "r" and o[1:] in features["mountOptions"]]
+    os.mkdir(f"{box.dir}/volume")
+    box.spec["mounts"] += [
+        {"destination": f"/secret/{o}", "type": "bind", "source": f"{box.dir}/volume", "options": ["rbind", o]}
+        for o in whole
+        if o not in ("rbind", "ridmap", "rdev", "rsuid")
+    ]
+    assert lin["netDevices"]["enabled"] and "MPOL_BIND" in lin["memoryPolicy"]["modes"]
     box.spec["linux"]["seccomp"] = {
         "defaultAction": "SCMP_ACT_ALLOW",
         "architectures": seccomp["archs"][:2],

@@ -9,12 +9,6 @@ import pytest
 from tests.support.box import Box
 
 
-@pytest.fixture
-def any_box(request: pytest.FixtureRequest) -> Box:
-    box: Box = request.getfixturevalue("root_box" if os.geteuid() == 0 else "box")
-    return box
-
-
 def mounts_file(box: Box, *mounts: dict[str, Any]) -> str:
     path = f"{box.dir}/mounts.json"
     with open(path, "w") as f:

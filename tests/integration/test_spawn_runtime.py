@@ -556,7 +556,9 @@ def test_force_delete_while_it_is_created(box: Box) -> None:
     with subprocess.Popen(box.argv("create", "-b", box.bundle, "c"), stdout=subprocess.DEVNULL) as p:
         while box.ids() != ["c"]:
             time.sleep(0.005)
-        assert box.state()["status"] == "creating"
+        assert json.loads(box.ok("list", "-f", "json"))[0]["status"] == "creating"
+        asked = box("state", "c")
+        assert (asked.returncode, asked.stderr) == (1, "container `c` is being created\n")
         refused = box("delete", "c")
         assert (refused.returncode, refused.stderr) == (1, "container `c` is being created\n")
         box.ok("delete", "--force", "c")

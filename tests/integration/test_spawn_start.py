@@ -5,15 +5,7 @@ import os
 import subprocess
 import time
 
-import pytest
-
 from tests.support.box import Box
-
-
-@pytest.fixture
-def any_box(request: pytest.FixtureRequest) -> Box:
-    box: Box = request.getfixturevalue("root_box" if os.geteuid() == 0 else "box")
-    return box
 
 
 def begin(box: Box, hook: str) -> "subprocess.Popen[bytes]":

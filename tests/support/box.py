@@ -16,6 +16,7 @@ APPLETS = (
     "sh cat ls sleep true false id echo mkdir touch pwd readlink tty stty kill hostname "
     "grep env head ln stat mount wc cut sort"
 ).split()
+PATIENCE = max(10, int(os.environ.get("PODLIKE_TEST_SECONDS", "60")) // 6)  # seconds that one call may take
 CAPS = ["CAP_CHOWN", "CAP_KILL", "CAP_SETUID", "CAP_SETGID", "CAP_DAC_OVERRIDE"]
 Config = dict[str, Any]
 
@@ -111,7 +112,7 @@ class Box:
             self.argv(*args),
             capture_output=True,
             text=True,
-            timeout=10,
+            timeout=PATIENCE,
             stdin=subprocess.DEVNULL,
             pass_fds=pass_fds,
         )

@@ -9,6 +9,7 @@
 #include "cgroup.h"
 #include "cgroup-systemd.h"
 #include "fail.h"
+#include "log.h"
 #include "util.h"
 
 /* 1, 0, or -errno when the kernel does not tell. */

@@ -6,6 +6,8 @@
 #include "config.h"
 #include "util.h"
 
+#define DEVICES_MAX 4096 /* of either kind; a list that is compared pair by pair must end */
+
 static int parse_device(const struct jv *v, struct oci_device *d, spawn_error *e)
 {
         struct jv path = jv_key(v, "path"), type = jv_key(v, "type"), major = jv_key(v, "major"),
@@ -50,6 +52,8 @@ int config_devices(const struct jv *lin, struct config *c, spawn_error *e)
 
         if (r <= 0)
                 return r;
+        if (n > DEVICES_MAX)
+                return jv_err(&list, e, "more than %d devices", DEVICES_MAX);
         c->devices = arena_alloc(&c->arena, n + 1, sizeof(*c->devices));
         if (c->devices == NULL)
                 return jv_no_memory(&list, e);
@@ -87,6 +91,8 @@ int config_net_devices(const struct jv *lin, struct config *c, spawn_error *e)
 
         if (r <= 0)
                 return r;
+        if (json_object_object_length(map.obj) > DEVICES_MAX)
+                return jv_err(&map, e, "more than %d devices", DEVICES_MAX);
         c->net_devices =
                 arena_alloc(&c->arena, (size_t) json_object_object_length(map.obj) + 1, sizeof(*c->net_devices));
         if (c->net_devices == NULL)

@@ -1,4 +1,5 @@
 /* config.json: the "process" object, which exec --process reads too. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "caps.h"
@@ -171,30 +172,45 @@ static int parse_console(const struct jv *p, struct oci_process *ret, spawn_erro
         return 0;
 }
 
-/* Of a name that is given twice the last value counts; execve(2) would pass both and getenv(3) find the first. */
-static void drop_repeated(struct strv *env)
+/* By name, and where that is the same by place in the list. */
+static int compare_entries(const void *a, const void *b)
 {
-        uint64_t seen[64] = {0};
-        size_t kept = env->n;
+        const char *const *const *x = a, *const *const *y = b;
+        size_t m = strcspn(**x, "="), n = strcspn(**y, "=");
+        int r = memcmp(**x, **y, m < n ? m : n);
 
-        for (size_t i = env->n; i-- > 0;) {
-                const char *entry = env->v[i];
-                size_t len = strcspn(entry, "=") + 1, k = kept;
-                unsigned int hash = 0;
+        if (r == 0 && m != n)
+                r = m < n ? -1 : 1;
+        return r != 0 ? r : (*x > *y) - (*x < *y);
+}
 
-                for (size_t c = 0; c < len; c++)
-                        hash = hash * 31 + (unsigned char) entry[c];
-                hash %= 64 * 64;
-                if (seen[hash / 64] & (UINT64_C(1) << hash % 64))
-                        for (k = kept; k < env->n; k++)
-                                if (strncmp(env->v[k], entry, len) == 0)
-                                        break;
-                seen[hash / 64] |= UINT64_C(1) << hash % 64;
-                if (k == kept || k == env->n)
-                        env->v[--kept] = entry;
-        }
-        env->v += kept;
-        env->n -= kept;
+static bool same_name(const char *a, const char *b)
+{
+        size_t len = strcspn(a, "=") + 1;
+
+        return strncmp(a, b, len) == 0;
+}
+
+/* Of a name that is given twice the last value counts; execve(2) would pass both and getenv(3) find the first. */
+static bool drop_repeated(struct strv *env, struct arena *a)
+{
+        const char ***sorted = arena_alloc(a, env->n + 1, sizeof(*sorted));
+        size_t kept = 0;
+
+        if (sorted == NULL)
+                return false;
+        for (size_t i = 0; i < env->n; i++)
+                sorted[i] = &env->v[i];
+        qsort(sorted, env->n, sizeof(*sorted), compare_entries);
+        for (size_t i = 0; i + 1 < env->n; i++)
+                if (same_name(*sorted[i], *sorted[i + 1]))
+                        *sorted[i] = NULL;
+        for (size_t i = 0; i < env->n; i++)
+                if (env->v[i] != NULL)
+                        env->v[kept++] = env->v[i];
+        env->v[kept] = NULL;
+        env->n = kept;
+        return true;
 }
 
 static int parse_env(const struct jv *p, struct arena *a, struct oci_process *ret, spawn_error *e)
@@ -208,8 +224,8 @@ static int parse_env(const struct jv *p, struct arena *a, struct oci_process *re
                 if (strchr(ret->env.v[i], '=') == NULL || ret->env.v[i][0] == '=')
                         return jv_err(&item, e, "\"%s\" is not NAME=VALUE", ret->env.v[i]);
         }
-        if (r > 0)
-                drop_repeated(&ret->env);
+        if (r > 0 && !drop_repeated(&ret->env, a))
+                return jv_err(&env, e, "out of memory");
         return r;
 }
 

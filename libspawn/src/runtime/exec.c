@@ -112,7 +112,7 @@ static int open_cgroups(struct joining *j, spawn_error *e)
                 if (j->cgroup_ns_fd < 0)
                         return fail_errno(e, "join", "open the cgroup namespace of container `%s`", j->state.id);
         }
-        return cgroup_systemd_join_prepare(j->rt, &j->state, NULL, &j->systemd, e);
+        return cgroup_systemd_join_prepare(j->rt, &j->state, j->o->cgroup, &j->systemd, e);
 }
 
 /* Everything that needs paths of the host. */

@@ -62,7 +62,8 @@ static int await_created(int dir, const char *id, struct state *s, spawn_error *
         const struct timespec pause = {.tv_nsec = 5000000};
         int r = state_read(dir, id, s, NULL);
 
-        for (int i = 0; i < 2000 && is_being_created(dir, r, s); i++) {
+        /* The lock comes a moment after the directory. */
+        for (int i = 0; i < 2000 && (is_being_created(dir, r, s) || (r == -ENOENT && i < 20)); i++) {
                 (void) nanosleep(&pause, NULL);
                 state_free(s);
                 r = state_read(dir, id, s, NULL);

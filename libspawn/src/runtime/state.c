@@ -220,6 +220,9 @@ int state_load(const struct runtime *rt, const char *id, struct state *ret, spaw
         if (fd < 0)
                 return fd;
         r = state_read(fd, id, ret, e);
+        /* Its creator has not come far: the descriptor is ours alone, so is the lock. */
+        if (r == -ENOENT && flock(fd, LOCK_SH | LOCK_NB) < 0)
+                return spawn_err(e, EBUSY, "state", "container `%s` is being created", id);
         return r < 0 ? r : steal_fd(&fd);
 }
 
@@ -277,8 +280,9 @@ int state_pidfd(const struct state *s)
 
         if (s->pid <= 0)
                 return -ESRCH;
+        /* FIXME(kernel 6.13): before it EINVAL, not ESRCH, if the number lives on as that of a session. */
         if (fd < 0)
-                return -errno;
+                return errno == EINVAL ? -ESRCH : -errno;
         /* Checked after opening: if the pid was reused, it was before. */
         r = check_alive(s);
         return r > 0 ? steal_fd(&fd) : r == 0 ? -ESRCH : r;

@@ -30,6 +30,9 @@ CMD(cmd_state)
         if (r != 0)
                 return r > 0 ? 0 : r;
         r = cmd_load(rt, argv[1], &s, &status, e);
+        /* As crun and runc: who asks until there is an answer is told once the container can be started. */
+        if (r == 0 && status == STATUS_CREATING)
+                r = spawn_err(e, EBUSY, "state", "container `%s` is being created", argv[1]);
         if (r == 0) {
                 _cleanup_free_ char *text =
                         state_oci_json(&s, status_name(status), status == STATUS_STOPPED ? 0 : s.pid, true);
