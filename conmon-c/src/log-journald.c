@@ -5,26 +5,29 @@
 #include <sys/time.h>
 #include <sys/un.h>
 
+#include "log-lines.h"
+#include "log-trouble.h"
 #include "log.h"
 #include "message.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define SHORT_ID 12
 
-struct partial {
-        char *buf; /* LOG_PIECE_MAX bytes while a line waits for its end */
-        size_t len;
-        int priority;
+struct journal_stream {
+        struct journal *journal;
+        struct held_line held;
+        int usual; /* priority of lines that name none */
+        int priority; /* of the line whose pieces are being sent */
         bool inside; /* pieces of this line have been sent */
 };
 
 struct journal {
         int fd;
-        bool failing;
         bool mark_partial;
         char *fields; /* what is the same in every entry, ready to send */
         size_t fields_len;
-        struct partial partial[2]; /* stdout, stderr */
+        struct journal_stream streams[2]; /* stdout, stderr */
+        struct log_trouble trouble;
 };
 
 /* Append NAME=value, or the binary form when the value has a newline. */
@@ -110,8 +113,8 @@ static void journal_close(void *state)
 
         close_p(&j->fd);
         free(j->fields);
-        free(j->partial[0].buf);
-        free(j->partial[1].buf);
+        held_free(&j->streams[0].held);
+        held_free(&j->streams[1].held);
         free(j);
 }
 
@@ -141,6 +144,9 @@ static int journal_open(void **ret_state, const char *path, const struct options
                 return -ENOMEM;
         j->fd = -1;
         j->mark_partial = !opt->no_container_partial_message;
+        j->streams[0] = (struct journal_stream){.journal = j, .usual = 6};
+        j->streams[1] = (struct journal_stream){.journal = j, .usual = 3};
+        j->trouble = (struct log_trouble){.opt = opt, .where = "journal"};
         r = add_fields(j, opt);
         if (r == 0)
                 r = journal_connect(j);
@@ -152,7 +158,7 @@ static int journal_open(void **ret_state, const char *path, const struct options
 }
 
 /* The journal's socket is not connected: journald may be restarted while the container runs. */
-static void send_entry(struct journal *j, int priority, const char *text, size_t len, bool partial)
+static bool send_entry(struct journal *j, int priority, const char *text, size_t len, bool partial)
 {
         struct sockaddr_un to = {.sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET};
         char head[] = "PRIORITY=6\nMESSAGE=";
@@ -170,65 +176,52 @@ static void send_entry(struct journal *j, int priority, const char *text, size_t
         do
                 n = sendmsg(j->fd, &msg, MSG_NOSIGNAL);
         while (n < 0 && errno == EINTR);
-        if (n < 0 && !j->failing)
-                msg_warn("Failed to send output to the journal: %s", strerror(errno));
-        j->failing = n < 0;
+        if (n < 0)
+                log_trouble(&j->trouble, errno, 1);
+        return n >= 0;
 }
 
-/* Send what has been gathered of a line; whole: its newline has come. */
-static void send_line(struct journal *j, struct partial *p, const char *text, size_t len, int def, bool whole)
+/* After a failure: say in the journal what it lacks. */
+static void recover(struct journal *j)
 {
-        if (!p->inside) {
-                p->priority = def;
+        char text[256], line[300];
+        int64_t lost = j->trouble.lost;
+        int n;
+
+        log_trouble_describe(&j->trouble, text, sizeof(text));
+        n = snprintf(line, sizeof(line), "podlike-conmon: %s", text);
+        if (send_entry(j, 3, line, (size_t) n, false))
+                log_trouble_over(&j->trouble);
+        else
+                j->trouble.lost = lost;
+}
+
+static size_t take_piece(void *data, const struct piece *piece)
+{
+        struct journal_stream *s = data;
+        const char *text = piece->text;
+        size_t len = piece->len;
+
+        if (!s->inside) {
+                s->priority = s->usual;
                 if (len >= 3 && text[0] == '<' && text[1] >= '0' && text[1] <= '7' && text[2] == '>') {
-                        p->priority = text[1] - '0';
+                        s->priority = text[1] - '0';
                         text += 3;
                         len -= 3;
                 }
         }
-        send_entry(j, p->priority, text, len, !whole);
-        p->inside = !whole;
-        p->len = 0;
-        if (whole) {
-                free(p->buf);
-                p->buf = NULL;
-        }
-}
-
-/* Keep the start of a line; false when there is no memory for it, and it has to be sent as it is. */
-static bool keep(struct partial *p, const char *text, size_t len)
-{
-        if (!p->buf)
-                p->buf = malloc(LOG_PIECE_MAX);
-        if (!p->buf)
-                return false;
-        memcpy(p->buf + p->len, text, len);
-        p->len += len;
-        return true;
+        if (s->journal->trouble.error)
+                recover(s->journal);
+        (void) send_entry(s->journal, s->priority, text, len, !piece->whole);
+        s->inside = !piece->whole;
+        return piece->len;
 }
 
 static void journal_write(void *state, enum stream_id stream, char *buf, size_t len)
 {
-        struct journal *j = state;
-        struct partial *p = &j->partial[stream == STREAM_STDERR];
-        int def = stream == STREAM_STDERR ? 3 : 6;
+        struct journal_stream *s = &((struct journal *) state)->streams[stream == STREAM_STDERR];
 
-        while (len > 0) {
-                size_t room = LOG_PIECE_MAX - p->len, window = MIN_OF(len, room + 1);
-                const char *newline = memchr(buf, '\n', window);
-                size_t n = newline ? (size_t) (newline - buf) : MIN_OF(window, room);
-                bool done = newline || n == room;
-
-                if (!done && keep(p, buf, n))
-                        return;
-                if (p->len > 0 && keep(p, buf, n))
-                        send_line(j, p, p->buf, p->len, def, newline != NULL);
-                else
-                        send_line(j, p, buf, n, def, newline != NULL);
-                n += newline != NULL;
-                buf += n;
-                len -= n;
-        }
+        held_feed(&s->held, buf, len, LOG_PIECE_MAX, take_piece, s);
 }
 
 static void journal_flush(void *state)
@@ -236,8 +229,7 @@ static void journal_flush(void *state)
         struct journal *j = state;
 
         for (int i = 0; i < 2; i++)
-                if (j->partial[i].len > 0)
-                        send_line(j, &j->partial[i], j->partial[i].buf, j->partial[i].len, i ? 3 : 6, false);
+                held_flush(&j->streams[i].held, take_piece, &j->streams[i]);
 }
 
 const struct log_driver log_driver_journald = {

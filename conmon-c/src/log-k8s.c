@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "log-lines.h"
 #include "log.h"
 #include "logfile.h"
 
@@ -15,21 +16,6 @@ struct k8s_log {
 
 /* stamp (19) + . + 9 digits + zone (6) + blank + stream (6) + blank + tag + blank */
 #define PREFIX_MAX 64
-
-static int k8s_open(void **ret_state, const char *path, const struct options *opt)
-{
-        struct k8s_log *log = calloc(1, sizeof(*log));
-        int r;
-
-        if (!log)
-                return -ENOMEM;
-        r = logfile_open(&log->file, path, opt);
-        if (r < 0)
-                free(log);
-        else
-                *ret_state = log;
-        return r;
-}
 
 /* The zone's offset may change in any second, so both are made together, once a second. */
 static void update_stamp(struct k8s_log *log, time_t second)
@@ -58,29 +44,56 @@ static size_t make_prefix(struct k8s_log *log, enum stream_id stream, char prefi
                                  stream == STREAM_STDOUT ? "stdout" : "stderr");
 }
 
+/* The length of the entry. */
+static size_t put_entry(char *entry, const char *prefix, size_t prefix_len, const struct piece *piece)
+{
+        char *p = entry + prefix_len;
+
+        memcpy(entry, prefix, prefix_len);
+        *p++ = piece->whole ? 'F' : 'P';
+        *p++ = ' ';
+        memcpy(p, piece->text, piece->len);
+        p[piece->len] = '\n';
+        return prefix_len + piece->len + 3;
+}
+
+static size_t k8s_notice(void *driver, char *entry, const char *text)
+{
+        char prefix[PREFIX_MAX], line[LOGFILE_NOTICE / 2];
+        size_t prefix_len = make_prefix(driver, STREAM_STDERR, prefix);
+        int n = snprintf(line, sizeof(line), "podlike-conmon: %s", text);
+
+        return put_entry(entry, prefix, prefix_len,
+                         &(struct piece){.text = line, .len = MIN_OF((size_t) n, sizeof(line) - 1), .whole = true});
+}
+
+static int k8s_open(void **ret_state, const char *path, const struct options *opt)
+{
+        struct k8s_log *log = calloc(1, sizeof(*log));
+        int r;
+
+        if (!log)
+                return -ENOMEM;
+        r = logfile_open(&log->file, path, opt, k8s_notice, log);
+        if (r < 0)
+                free(log);
+        else
+                *ret_state = log;
+        return r;
+}
+
 static void k8s_write(void *state, enum stream_id stream, char *buf, size_t len)
 {
         struct k8s_log *log = state;
         char prefix[PREFIX_MAX];
         size_t prefix_len = make_prefix(log, stream, prefix);
+        struct piece piece;
 
-        while (len > 0) {
-                size_t window = MIN_OF(len, LOG_PIECE_MAX + 1);
-                const char *newline = memchr(buf, '\n', window);
-                size_t n = newline ? (size_t) (newline - buf) : MIN_OF(window, LOG_PIECE_MAX);
-                char *entry = logfile_reserve(&log->file, prefix_len + n + 3);
+        while (piece_next(&piece, &buf, &len, LOG_PIECE_MAX)) {
+                char *entry = logfile_reserve(&log->file, prefix_len + piece.len + 3);
 
-                if (entry) {
-                        memcpy(entry, prefix, prefix_len);
-                        entry[prefix_len] = newline ? 'F' : 'P';
-                        entry[prefix_len + 1] = ' ';
-                        memcpy(entry + prefix_len + 2, buf, n);
-                        entry[prefix_len + n + 2] = '\n';
-                        logfile_commit(&log->file, prefix_len + n + 3);
-                }
-                n += newline != NULL;
-                buf += n;
-                len -= n;
+                if (entry)
+                        logfile_commit(&log->file, put_entry(entry, prefix, prefix_len, &piece));
         }
         logfile_flush(&log->file);
 }

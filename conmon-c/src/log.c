@@ -81,21 +81,20 @@ static int add_sink(struct log *log, const struct log_driver *driver, const char
         return 0;
 }
 
-/* Options that only the journal knows. */
-static int check_journal_options(const struct log *log, const struct options *opt)
+/* Options that some drivers have no place for. */
+static int check_options(const struct log *log, const struct options *opt)
 {
-        bool file = false;
+        bool labels = !log->sinks, journal = false;
 
         for (const struct log_sink *s = log->sinks; s; s = s->next) {
-                if (s->driver == &log_driver_journald)
-                        return 0;
-                file = true;
+                journal = journal || s->driver == &log_driver_journald;
+                labels = labels || s->driver != &log_driver_k8s;
         }
-        if (file && (opt->log_tag || opt->log_labels.n > 0)) {
+        if (!labels && (opt->log_tag || opt->log_labels.n > 0)) {
                 msg_error("%s doesn't support --log-%s", log->sinks->driver->name, opt->log_tag ? "tag" : "label");
                 return -EINVAL;
         }
-        if (opt->no_container_partial_message)
+        if (opt->no_container_partial_message && !journal)
                 msg_warn("--no-container-partial-message has no effect without journald log driver");
         return 0;
 }
@@ -119,7 +118,7 @@ int log_open(struct log *log, const struct options *opt)
                         return r;
                 log->passthrough = log->passthrough || kind == LOG_PASSTHROUGH;
         }
-        return check_journal_options(log, opt);
+        return check_options(log, opt);
 }
 
 void log_write(struct log *log, enum stream_id stream, char *buf, size_t len)

@@ -13,9 +13,6 @@ enum stream_id { STREAM_STDOUT = 2, STREAM_STDERR = 3 };
 /* A piece of one line in a log is never longer: readers and the journal rely on bounded entries. */
 #define LOG_PIECE_MAX 8192
 
-/* log_write may use this many bytes before its buffer, to put back what it held over from the last call. */
-#define LOG_HEADROOM 8
-
 struct log_driver {
         const char *name;
         int (*open)(void **ret_state, const char *path, const struct options *opt); /* says itself what is wrong */

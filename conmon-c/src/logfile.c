@@ -1,24 +1,31 @@
 #include "logfile.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
+#include "logrotate.h"
 #include "message.h"
 
-#define LOG_FLAGS (O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC)
-#define LOG_MODE 0640
+/* Whether the file ends within an entry: its last writer was killed, or the machine went down. */
+static bool ends_torn(const char *path, off_t size)
+{
+        _cleanup_close_ int fd = size > 0 ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+        char last = '\n';
 
-int logfile_open(struct logfile *file, const char *path, const struct options *opt)
+        return fd >= 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n';
+}
+
+int logfile_open(struct logfile *file, const char *path, const struct options *opt, notice_maker make_notice,
+                 void *driver)
 {
         struct stat st;
 
-        *file = (struct logfile){.opt = opt, .fd = -1};
+        *file = (struct logfile){.opt = opt, .fd = -1, .make_notice = make_notice, .driver = driver};
         file->path = strdup(path);
         if (!file->path)
                 return -ENOMEM;
+        file->trouble = (struct log_trouble){.opt = opt, .where = file->path};
         file->fd = open(path, LOG_FLAGS, LOG_MODE);
         if (file->fd < 0) {
                 int r = -errno;
@@ -27,8 +34,10 @@ int logfile_open(struct logfile *file, const char *path, const struct options *o
                 logfile_close(file);
                 return r;
         }
-        if (fstat(file->fd, &st) == 0)
+        if (fstat(file->fd, &st) == 0 && S_ISREG(st.st_mode)) {
                 file->size = file->total = st.st_size;
+                file->torn = ends_torn(path, st.st_size);
+        }
         return 0;
 }
 
@@ -43,16 +52,66 @@ char *logfile_reserve(struct logfile *file, size_t max)
         return file->buf + file->len;
 }
 
+static bool too_big(const struct logfile *file, size_t more)
+{
+        return file->opt->log_size_max > 0 && file->size > 0 && file->size + (int64_t) more > file->opt->log_size_max;
+}
+
+/* What may be over soon; as opposed to what will never allow a new file. */
+static bool is_passing(int error)
+{
+        return error == ENOSPC || error == EDQUOT || error == ENOMEM || error == EMFILE || error == ENFILE ||
+               error == EIO;
+}
+
+/* Put a new file in place of this one, whose entries have been written; false: the present one is as full as before. */
+static bool renew(struct logfile *file)
+{
+        const char *refusal = file->opt->log_rotate ? logrotate_refusal(file->path, file->fd, file->opt) : NULL;
+        struct stat st;
+        int fd;
+
+        /* "--log-path /dev/null --log-size-max N" must not make a file of the device. */
+        if (fstat(file->fd, &st) == 0 && !S_ISREG(st.st_mode)) {
+                file->size = 0;
+                return true;
+        }
+        fd = refusal ? -EPERM : logrotate(file->path, file->opt);
+        /* A full disk must not cost what has been logged: the output of the moment is dropped instead. */
+        file->stuck = fd < 0 && is_passing(-fd);
+        if (file->stuck) {
+                log_trouble(&file->trouble, -fd, 0);
+                return false;
+        }
+        file->size = 0;
+        if (fd >= 0) {
+                close_p(&file->fd);
+                file->fd = fd;
+                return true;
+        }
+        if (!file->refused)
+                msg_warn("Cannot rotate log file %s: %s", file->path, refusal ? refusal : strerror(-fd));
+        file->refused = true;
+        /* The limit holds all the same. */
+        (void) ftruncate(file->fd, 0);
+        return true;
+}
+
 void logfile_commit(struct logfile *file, size_t len)
 {
-        int64_t max = file->opt->log_size_max, global = file->opt->log_global_size_max;
+        int64_t global = file->opt->log_global_size_max;
 
         if (global > 0 && file->total + (int64_t) len > global)
                 return;
-        if (max > 0 && file->size > 0 && file->size + (int64_t) len > max) {
+        if (too_big(file, len)) {
                 char *entry = file->buf + file->len;
 
-                logfile_renew(file);
+                logfile_flush(file);
+                /* A full disk may have made it smaller than it would have become. */
+                if (too_big(file, len) && !renew(file)) {
+                        file->trouble.lost++;
+                        return;
+                }
                 memmove(file->buf, entry, len);
         }
         file->len += len;
@@ -60,153 +119,103 @@ void logfile_commit(struct logfile *file, size_t len)
         file->total += (int64_t) len;
 }
 
+static int64_t count_lines(const char *buf, size_t len)
+{
+        int64_t n = 0;
+
+        for (const char *p; (p = memchr(buf, '\n', len)); n++) {
+                len -= (size_t) (p + 1 - buf);
+                buf = p + 1;
+        }
+        return n;
+}
+
+/* Write as much as there is room for: 0, or -errno; what has been written is *ret_len either way. */
+static int write_some(int fd, const char *buf, size_t len, size_t *ret_len)
+{
+        *ret_len = 0;
+        while (*ret_len < len) {
+                ssize_t n = write(fd, buf + *ret_len, len - *ret_len);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0 && errno == EAGAIN && write_all(fd, buf + *ret_len, len - *ret_len) == 0)
+                        n = (ssize_t) (len - *ret_len);
+                if (n < 0)
+                        return -errno;
+                *ret_len += (size_t) n;
+        }
+        return 0;
+}
+
+/* Write entries, or those of them that there is room for; never half of one. How many bytes were written; an error has
+ * been told then. */
+static size_t write_entries(struct logfile *file, const char *buf, size_t len)
+{
+        size_t n, kept;
+        struct stat st;
+        int r = write_some(file->fd, buf, len, &n);
+
+        if (r == 0)
+                return len;
+        kept = n;
+        while (kept > 0 && buf[kept - 1] != '\n')
+                kept--;
+        if (kept < n && (fstat(file->fd, &st) < 0 || ftruncate(file->fd, st.st_size - (off_t) (n - kept)) < 0))
+                file->torn = true;
+        log_trouble(&file->trouble, -r, count_lines(buf + kept, len - kept));
+        return kept;
+}
+
+/* End what stands there half. */
+static void mend(struct logfile *file)
+{
+        if (!file->torn || write(file->fd, "\n", 1) != 1)
+                return;
+        file->torn = false;
+        file->size++;
+        file->total++;
+}
+
+/* After a failure: say in the log itself what it lacks. false: it still fails. */
+static bool recover(struct logfile *file)
+{
+        char text[LOGFILE_NOTICE / 4], entry[LOGFILE_NOTICE];
+        struct log_trouble before = file->trouble;
+        size_t len;
+
+        log_trouble_describe(&before, text, sizeof(text));
+        len = file->make_notice(file->driver, entry, text);
+        if (write_entries(file, entry, len) < len) {
+                file->trouble.lost = before.lost;
+                return false;
+        }
+        file->size += (int64_t) len;
+        file->total += (int64_t) len;
+        log_trouble_over(&file->trouble);
+        return true;
+}
+
 void logfile_flush(struct logfile *file)
 {
-        int r;
+        size_t written = 0;
 
-        if (file->len == 0)
+        if (file->len == 0 && file->trouble.error == 0)
                 return;
-        r = write_all(file->fd, file->buf, file->len);
-        if (r < 0) {
-                if (!file->failing)
-                        msg_warn("Failed to write to log file %s: %s", file->path, strerror(-r));
-                /* A full disk may have taken half an entry: cut it off, or the next one would join it. */
-                file->size -= (int64_t) file->len;
-                (void) ftruncate(file->fd, file->size);
-        }
-        file->failing = r < 0;
+        mend(file);
+        if (file->trouble.error == 0 || (!file->stuck && recover(file)))
+                written = write_entries(file, file->buf, file->len);
+        else
+                file->trouble.lost += count_lines(file->buf, file->len);
+        file->size -= (int64_t) (file->len - written);
+        file->total -= (int64_t) (file->len - written);
         file->len = 0;
-}
-
-/* Whether a component of path is "..". */
-static bool climbs(const char *path)
-{
-        for (const char *p = path; (p = strstr(p, "..")); p += 2)
-                if ((p == path || p[-1] == '/') && (p[2] == '/' || p[2] == '\0'))
-                        return true;
-        return false;
-}
-
-static bool is_inside(const char *path, const char *dir)
-{
-        size_t len = strlen(dir);
-
-        return strncmp(path, dir, len) == 0 && (path[len] == '/' || path[len] == '\0');
-}
-
-static bool is_allowed(const struct logfile *file)
-{
-        const struct strlist *dirs = &file->opt->log_allowlist_dirs;
-        _cleanup_free_ char *parent = strdup(file->path), *real = NULL;
-        char *slash = parent ? strrchr(parent, '/') : NULL;
-
-        if (dirs->n == 0)
-                return true;
-        if (slash)
-                slash[slash == parent] = '\0';
-        real = realpath(slash ? parent : ".", NULL);
-        for (size_t i = 0; real && i < dirs->n; i++) {
-                _cleanup_free_ char *dir = realpath(dirs->v[i], NULL);
-
-                if (dir && is_inside(real, dir))
-                        return true;
-        }
-        return false;
-}
-
-/* Why old logs must not be renamed, or NULL. Names in the log's directory may be another user's doing. */
-static const char *why_not_rotate(const struct logfile *file)
-{
-        struct stat st;
-
-        if (climbs(file->path))
-                return "its path contains '..'";
-        if (lstat(file->path, &st) == 0 && !S_ISREG(st.st_mode))
-                return "it is not a regular file";
-        if (!is_allowed(file))
-                return "its directory is not in --log-allowlist-dir";
-        if (flock(file->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-                return "another process has locked it";
-        return NULL;
-}
-
-/* PATH.1 -> PATH.2 ...; what was PATH.max is replaced, and PATH.1 is free afterwards. */
-static int shift_backups(const struct logfile *file)
-{
-        for (int i = file->opt->log_max_files; i > 1; i--) {
-                _cleanup_free_ char *from = format("%s.%d", file->path, i - 1), *to = format("%s.%d", file->path, i);
-
-                if (!from || !to)
-                        return -ENOMEM;
-                if (rename(from, to) < 0 && errno != ENOENT)
-                        return -errno;
-        }
-        return 0;
-}
-
-/* Give the present file the name PATH.1. By link(2) where there is such a thing, so that PATH is never missing. */
-static int keep_as_backup(const struct logfile *file)
-{
-        _cleanup_free_ char *first = format("%s.1", file->path);
-        int r = shift_backups(file);
-
-        if (r < 0)
-                return r;
-        if (!first)
-                return -ENOMEM;
-        if (unlink(first) < 0 && errno != ENOENT)
-                return -errno;
-        if (link(file->path, first) == 0 || errno == ENOENT)
-                return 0;
-        return rename(file->path, first) < 0 ? -errno : 0;
-}
-
-/* Make an empty file under a temporary name and rename it to PATH; readers that follow see the change of inode. */
-static int replace_file(struct logfile *file, bool rotate)
-{
-        _cleanup_free_ char *tmp = format("%s.tmp", file->path);
-        _cleanup_close_ int fd = -1;
-        int r = 0;
-
-        if (!tmp)
-                return -ENOMEM;
-        if (unlink(tmp) < 0 && errno != ENOENT)
-                return -errno;
-        fd = open(tmp, LOG_FLAGS | O_EXCL | O_NOFOLLOW, LOG_MODE);
-        if (fd < 0)
-                return -errno;
-        if (rotate)
-                r = keep_as_backup(file);
-        if (r == 0 && rename(tmp, file->path) < 0)
-                r = -errno;
-        if (r < 0) {
-                (void) unlink(tmp);
-                return r;
-        }
-        close_p(&file->fd);
-        file->fd = steal_fd(&fd);
-        return 0;
 }
 
 void logfile_renew(struct logfile *file)
 {
-        const char *reason = file->opt->log_rotate ? why_not_rotate(file) : NULL;
-        struct stat st;
-        int r;
-
         logfile_flush(file);
-        file->size = 0;
-        /* "--log-path /dev/null --log-size-max N" must not make a file of the device. */
-        if (fstat(file->fd, &st) == 0 && !S_ISREG(st.st_mode))
-                return;
-        r = reason ? -EPERM : replace_file(file, file->opt->log_rotate);
-        if (r < 0) {
-                if (!file->failing)
-                        msg_warn("Cannot rotate log file %s: %s", file->path, reason ? reason : strerror(-r));
-                file->failing = true;
-                /* The limit holds all the same. */
-                (void) ftruncate(file->fd, 0);
-        }
+        (void) renew(file);
 }
 
 void logfile_trim(struct logfile *file)
@@ -227,7 +236,8 @@ int logfile_sync(struct logfile *file)
 
 void logfile_close(struct logfile *file)
 {
-        logfile_flush(file);
+        if (file->fd >= 0)
+                logfile_flush(file);
         close_p(&file->fd);
         free(file->buf);
         free(file->path);

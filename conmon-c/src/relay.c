@@ -54,7 +54,7 @@ static void pause_relay(struct relay *r)
         loop_del(r->loop, &r->err.source);
 }
 
-/* One read into buf (LOG_HEADROOM before it, RELAY_CHUNK long), logged. */
+/* One read into buf (RELAY_CHUNK long), logged. */
 static enum outcome read_and_log(struct stream *s, char *buf, size_t *ret_len)
 {
         struct relay *r = s->relay;
@@ -79,14 +79,14 @@ static enum outcome read_and_log(struct stream *s, char *buf, size_t *ret_len)
 static enum outcome stream_read(struct stream *s)
 {
         struct relay *r = s->relay;
-        char *map = scratch_get(&r->buf, LOG_HEADROOM + RELAY_CHUNK);
+        char *map = scratch_get(&r->buf, RELAY_CHUNK);
         enum outcome got;
         size_t n;
 
         if (!map)
                 return READ_NOTHING;
-        got = read_and_log(s, map + LOG_HEADROOM, &n);
-        if (got == READ_SOME && attach_send(r->attach, s->id, map + LOG_HEADROOM, n))
+        got = read_and_log(s, map, &n);
+        if (got == READ_SOME && attach_send(r->attach, s->id, map, n))
                 pause_relay(r);
         return got;
 }
@@ -167,13 +167,13 @@ void relay_start(struct relay *relay)
 /* Log what a slow client has not made room for yet, so that neither log nor exit code wait for it. */
 static enum outcome stream_set_aside(struct stream *s)
 {
-        struct leftover *l = malloc(sizeof(*l) + LOG_HEADROOM + RELAY_CHUNK), **end = &s->relay->leftovers;
+        struct leftover *l = malloc(sizeof(*l) + RELAY_CHUNK), **end = &s->relay->leftovers;
         enum outcome got;
 
         if (!l)
                 return READ_NOTHING;
         *l = (struct leftover){.id = s->id};
-        got = read_and_log(s, l->buf + LOG_HEADROOM, &l->len);
+        got = read_and_log(s, l->buf, &l->len);
         if (got != READ_SOME) {
                 free(l);
                 return got;
@@ -200,11 +200,11 @@ static void send_leftovers(struct relay *r)
 {
         while (!r->paused && r->leftovers) {
                 struct leftover *l = r->leftovers;
-                char *map = scratch_get(&r->buf, LOG_HEADROOM + RELAY_CHUNK);
+                char *map = scratch_get(&r->buf, RELAY_CHUNK);
 
                 r->leftovers = l->next;
                 if (map) {
-                        memcpy(map, l->buf + LOG_HEADROOM, l->len);
+                        memcpy(map, l->buf, l->len);
                         r->paused = attach_send(r->attach, l->id, map, l->len);
                 }
                 free(l);

@@ -55,7 +55,7 @@ const char *test_read(const char *name)
         size_t n = 0;
         FILE *f;
 
-        (void)snprintf(path, sizeof(path), "%s/%s", test_dir(), name);
+        (void)snprintf(path, sizeof(path), "%s/%s", *name == '/' ? "" : test_dir(), name);
         f = fopen(path, "r");
         if (f) {
                 n = fread(text, 1, sizeof(text) - 1, f);

@@ -17,7 +17,7 @@ int run_tests(const struct test *tests, size_t n, const char *only);
 /* An empty directory of this test; removed with what is in it. */
 const char *test_dir(void);
 
-/* The content of DIR/name (borrowed until the next call), "" when there is no such file. */
+/* The content of DIR/name, or of an absolute name (borrowed until the next call), "" when there is no such file. */
 const char *test_read(const char *name);
 
 #define CHECK(condition)                                                                     \

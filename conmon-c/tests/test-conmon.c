@@ -177,11 +177,11 @@ static void open_log(struct fixture *f, const struct log_driver *driver)
 /* Through a heap block of the exact size, so that the address sanitizer sees every byte too far. */
 static void put_bytes(struct fixture *f, enum stream_id stream, const char *text, size_t len)
 {
-        char *block = malloc(LOG_HEADROOM + len);
+        char *block = malloc(len);
 
         CHECK(block);
-        memcpy(block + LOG_HEADROOM, text, len);
-        f->driver->write(f->state, stream, block + LOG_HEADROOM, len);
+        memcpy(block, text, len);
+        f->driver->write(f->state, stream, block, len);
         free(block);
 }
 
@@ -193,7 +193,7 @@ static void put(struct fixture *f, enum stream_id stream, const char *text)
 /* The part of line n of the log that starts at byte `from`; "" when there is none. */
 static const char *line_of(const char *file, int n, size_t from)
 {
-        static char line[80000];
+        static char line[120000];
         const char *p = test_read(file);
 
         for (; n > 0 && p; n--) {
@@ -345,7 +345,7 @@ static void log_reopens(void)
 /* The value of "log" in line n of a json log. */
 static const char *json_text(int n)
 {
-        static char text[80000];
+        static char text[120000];
         const char *line = line_of("log", n, 0), *end = strstr(line, "\",\"stream\"");
 
         CHECK(strncmp(line, "{\"log\":\"", 8) == 0 && end);
@@ -378,24 +378,63 @@ static void json_cut_characters(void)
         put(&f, STREAM_STDERR, "\xc3");
         f.driver->flush(f.state);
         f.driver->close(f.state);
-        CHECK_STR(json_text(0), "x");
-        CHECK_STR(json_text(1), "y");
-        CHECK_STR(json_text(2), "\xe2\x82\xac\\n");
-        CHECK_STR(json_text(3), "\xf0\x9f\x98\x80");
-        CHECK_STR(json_text(4), "\\ufffd");
+        CHECK_STR(json_text(0), "x\xe2\x82\xac\\n"); /* an entry a line, as docker has it */
+        CHECK_STR(json_text(1), "y\xf0\x9f\x98\x80\\ufffd");
+        CHECK_STR(line_of("log", 2, 0), "");
+}
+
+#define JSON_PIECE 16384
+
+static void json_long_lines(void)
+{
+        struct fixture f = {0};
+        char *text = malloc(2 * JSON_PIECE + 1);
+
+        CHECK(text);
+        memset(text, 'x', 2 * JSON_PIECE);
+        memcpy(text + JSON_PIECE - 1, "\xe2\x82\xac", 3); /* across the end of a piece */
+        text[2 * JSON_PIECE] = '\n';
+        open_log(&f, &log_driver_json);
+        put_bytes(&f, STREAM_STDOUT, text, 2 * JSON_PIECE + 1); /* in one go */
+        put_bytes(&f, STREAM_STDERR, text, JSON_PIECE - 100);
+        put_bytes(&f, STREAM_STDERR, text + JSON_PIECE - 100, 101);
+        put_bytes(&f, STREAM_STDERR, text + JSON_PIECE + 1, JSON_PIECE);
+        f.driver->close(f.state);
+        for (int i = 0; i < 6; i += 3) {
+                CHECK_INT(strlen(json_text(i)), JSON_PIECE - 1);
+                CHECK_INT(strlen(json_text(i + 1)), JSON_PIECE);
+                CHECK(strncmp(json_text(i + 1), "\xe2\x82\xacx", 4) == 0);
+                CHECK_STR(json_text(i + 2), "x\\n");
+        }
+        CHECK_STR(line_of("log", 6, 0), "");
+        free(text);
+}
+
+static void json_attributes(void)
+{
+        char *labels[] = {"b.c=1 \"2\"", "a=", NULL}, *bad[] = {"a", NULL};
+        struct fixture f = {.opt = {.log_tag = "t", .log_labels = {labels, 2}}};
+
+        open_log(&f, &log_driver_json);
+        put(&f, STREAM_STDOUT, "x\n");
+        f.driver->close(f.state);
+        CHECK(strstr(line_of("log", 0, 0),
+                     "\",\"stream\":\"stdout\",\"attrs\":{\"b.c\":\"1 \\\"2\\\"\",\"a\":\"\",\"tag\":\"t\"},\"time\":\"2"));
+        f.opt.log_labels = (struct strlist){bad, 1};
+        CHECK_INT(log_driver_json.open(&f.state, f.path, &f.opt), -EINVAL);
 }
 
 static void json_worst_case(void)
 {
         struct fixture f = {0};
-        char *text = calloc(1, 4 * LOG_PIECE_MAX);
+        char *text = calloc(1, 4 * JSON_PIECE);
 
         CHECK(text);
         open_log(&f, &log_driver_json);
-        put_bytes(&f, STREAM_STDOUT, text, 4 * LOG_PIECE_MAX); /* each NUL becomes six bytes */
+        put_bytes(&f, STREAM_STDOUT, text, 4 * JSON_PIECE); /* each NUL becomes six bytes */
         f.driver->close(f.state);
         for (int i = 0; i < 4; i++)
-                CHECK_INT(strlen(json_text(i)), 6 * LOG_PIECE_MAX);
+                CHECK_INT(strlen(json_text(i)), 6 * JSON_PIECE);
         free(text);
 }
 
@@ -504,6 +543,93 @@ static void journal_entries(void)
         CHECK(has(entry, (size_t)n, "\nMESSAGE=unfinished\nCONTAINER_PARTIAL_MESSAGE=true\n"));
         f.driver->close(f.state);
         close(fd);
+}
+
+/* --- a full disk --- */
+
+/* Fill the disk with one driver, make room, and see what the log says; every line must be one. */
+static void fill_disk(const struct log_driver *driver, char start, const char *notice)
+{
+        struct fixture f = {.opt = {.persist_dir = "/run/persist"}};
+        static char line[1000];
+        const char *text, *p;
+        int fd;
+
+        CHECK_INT(mount("disk", test_dir(), "tmpfs", 0, "size=64k"), 0);
+        open_log(&f, driver);
+        fd = open(strcat(strcpy(line, f.path), ".ballast"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        CHECK_INT(ftruncate(fd, 0), 0);
+        CHECK_INT(write(fd, line, sizeof(line)), sizeof(line));
+        memset(line, 'x', sizeof(line) - 1);
+        line[sizeof(line) - 1] = '\n';
+        for (int i = 0; i < 100; i++)
+                put_bytes(&f, STREAM_STDOUT, line, sizeof(line));
+        text = test_read("log");
+        CHECK(strlen(text) > 40000 && text[strlen(text) - 1] == '\n');
+        CHECK(strstr(test_read("/run/persist/log-error"), "/log: output is not being logged: No space left on device\n"));
+        CHECK_INT(ftruncate(fd, 0), 0);
+        close(fd);
+        put(&f, STREAM_STDOUT, "there is room\n");
+        f.driver->close(f.state);
+        text = test_read("log");
+        for (p = text; *p; p = strchr(p, '\n') + 1)
+                CHECK(*p == start && strchr(p, '\n'));
+        p = strstr(text, notice);
+        CHECK(p && strstr(p, "there is room"));
+        CHECK(strstr(test_read("/run/persist/log-error"), " lines of output could not be logged: No space left on device\n"));
+        CHECK_INT(umount(test_dir()), 0);
+}
+
+static void log_full_disk(void)
+{
+        if (!private_run() || mkdir("/run/persist", 0700) < 0) {
+                printf("# skipped: no user namespaces here\n");
+                return;
+        }
+        fill_disk(&log_driver_k8s, '2', "stderr F podlike-conmon: ");
+        fill_disk(&log_driver_json, '{', "{\"log\":\"podlike-conmon: ");
+}
+
+/* A monitor that was killed may have left half an entry. */
+static void log_mends_what_is_torn(void)
+{
+        struct fixture f = {0};
+        FILE *old;
+
+        (void) snprintf(f.path, sizeof(f.path), "%s/log", test_dir());
+        old = fopen(f.path, "we");
+        CHECK(old && fputs("2024-05-01T10:20:30.123456789+02:00 stdout F ha", old) >= 0 && fclose(old) == 0);
+        open_log(&f, &log_driver_k8s);
+        put(&f, STREAM_STDOUT, "new\n");
+        put(&f, STREAM_STDOUT, "newer\n");
+        f.driver->close(f.state);
+        CHECK_STR(line_of("log", 0, STAMP), "stdout F ha");
+        CHECK_STR(line_of("log", 1, STAMP), "stdout F new");
+        CHECK_STR(line_of("log", 2, STAMP), "stdout F newer");
+}
+
+/* A rotation that failed half-way must not push out the oldest file each time it is tried again. */
+static void log_rotation_is_resumed(void)
+{
+        struct fixture f = {.opt = {.log_rotate = true, .log_max_files = 3, .log_size_max = 60}};
+        char first[220];
+
+        open_log(&f, &log_driver_k8s);
+        put_bytes(&f, STREAM_STDOUT, "one\ntwo\nthree\n", 14);
+        CHECK_STR(line_of("log.2", 0, STAMP), "stdout F one");
+        (void)snprintf(first, sizeof(first), "%s.1", f.path);
+        CHECK_INT(unlink(first), 0);
+        put(&f, STREAM_STDOUT, "four\n");
+        CHECK_STR(line_of("log.2", 0, STAMP), "stdout F one");
+        CHECK_STR(line_of("log.1", 0, STAMP), "stdout F three");
+        /* Killed after link(2) and before rename(2). */
+        CHECK_INT(unlink(first), 0);
+        CHECK_INT(link(f.path, first), 0);
+        put(&f, STREAM_STDOUT, "five\n");
+        CHECK_STR(line_of("log.2", 0, STAMP), "stdout F one");
+        CHECK_STR(line_of("log.1", 0, STAMP), "stdout F four");
+        CHECK_STR(line_of("log", 0, STAMP), "stdout F five");
+        f.driver->close(f.state);
 }
 
 /* --- control lines --- */
@@ -948,7 +1074,7 @@ int main(int argc, char **argv)
         static const struct test tests[] = {
                 T(options_spellings), T(options_defaults), T(options_aliases), T(options_errors), T(log_specs), T(k8s_lines),
                 T(k8s_zone), T(k8s_long_lines), T(log_truncates), T(log_rotates), T(log_is_locked), T(log_allowlist),
-                T(log_reopens), T(json_escapes), T(json_cut_characters), T(json_worst_case), T(journal_labels), T(journal_entries), T(ctl_messages),
+                T(log_reopens), T(json_escapes), T(json_cut_characters), T(json_worst_case), T(json_long_lines), T(json_attributes), T(log_full_disk), T(log_rotation_is_resumed), T(log_mends_what_is_torn), T(journal_labels), T(journal_entries), T(ctl_messages),
                 T(ctl_pieces), T(sync_escapes), T(sync_reports), T(sync_env), T(oom_counters), T(oom_paths), T(notify_lines),
                 T(runtime_words), T(files_are_replaced_whole), T(relay_holds_back), T(relay_cuts_off),
                 T(relay_drains_without_waiting), T(relay_leaves_leftovers), T(input_waits), T(input_of_several),

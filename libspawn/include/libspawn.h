@@ -62,6 +62,21 @@ int spawn_netns_move_link(const char *link, int netns_fd, const char *name, spaw
 /* safepath.c: openat2(2) with RESOLVE_IN_ROOT and RESOLVE_NO_MAGICLINKS */
 int spawn_open_in_root(int root_fd, const char *path, int flags, unsigned int mode, spawn_error *reterr);
 
+/* cgroup.c: cgroup v2. path: absolute, below /sys/fs/cgroup.
+ * create: with the directories above it, controllers handed down on the way as far as they go. 1: made, 0: was there. */
+int spawn_cgroup_create(const char *path, spawn_error *reterr);
+int spawn_cgroup_add(const char *path, int pid, spawn_error *reterr);
+/* The cgroup that a process is in: *ret gets its path, size bytes with the zero at its end. */
+int spawn_cgroup_of(int pid, char *ret, size_t size, spawn_error *reterr);
+/* One of its files, in one write: "memory.max", "1048576". */
+int spawn_cgroup_write(const char *path, const char *file, const char *value, spawn_error *reterr);
+/* Freeze or thaw all that is in it and below, and wait until that is done. */
+int spawn_cgroup_freeze(const char *path, int freeze, spawn_error *reterr);
+/* SIGKILL to all that is in it and below. */
+int spawn_cgroup_kill(const char *path, spawn_error *reterr);
+/* Remove it with what is below, killing what is left in it; waits some seconds for that. It may be gone already. */
+int spawn_cgroup_remove(const char *path, spawn_error *reterr);
+
 /* pidfd.c */
 int spawn_pidfd_open(int pid, spawn_error *reterr);
 int spawn_pidfd_send_signal(int pidfd, int signal, spawn_error *reterr);

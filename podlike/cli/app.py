@@ -183,6 +183,8 @@ class App(click.Group):
         module, _, attribute = row[0].partition(":")
         loaded: Any = __import__(f"podlike.cli.{module}", fromlist=("command",))
         found = getattr(loaded, attribute or "command")
+        if ctx.obj is not None and ctx.obj.docker:  # where docker's flags mean something else
+            found = getattr(loaded, f"docker_{attribute or 'command'}", found)
         assert isinstance(found, click.Command)
         return found
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     Row = tuple[str, str, str, Any, str, str]
 
-LOG_DRIVERS = ("k8s-file", "json-file", "journald", "none", "passthrough", "passthrough-tty")
 PULL_POLICIES = {"always": "always", "missing": "missing", "ifmissing": "missing", "ifnotpresent": "missing",
                  "never": "never", "newer": "newer", "ifnewer": "newer", "true": "always", "false": "never", "": "missing"}
 _DEFAULTS = ContainerSpec()
@@ -365,13 +364,8 @@ def _life(call: "Call", spec: ContainerSpec) -> None:
         if colon and (policy != "on-failure" or not retries.isdigit()):
             raise UsageError(f"parse restart policy {opts.restart}: only on-failure takes a number of retries")
         spec.restart_policy = "no" if policy == "never" else opts.restart
-    if opts.log_driver and opts.log_driver not in LOG_DRIVERS:
-        raise UsageError("running container create option: invalid log driver: invalid argument")
-    if opts.log_driver == "passthrough" and any(os.isatty(fd) for fd in (0, 1, 2)):
-        raise UsageError("the '--log-driver passthrough' option cannot be used on a TTY.  If you really want it, use "
-                         "'--log-driver passthrough-tty'")
     spec.log_driver = opts.log_driver
-    _log_options(call, spec)
+    _log(call, spec)
     for name in ("conmon_pidfile", "pidfile"):
         path = getattr(opts, name)
         setattr(spec, name, os.path.abspath(path) if path else "")
@@ -443,21 +437,18 @@ def _health_log(destination: str) -> str:
     return os.path.abspath(destination)
 
 
-def _log_options(call: "Call", spec: ContainerSpec) -> None:
-    for text in call.opts.log_opt:
-        key, eq, value = text.partition("=")
-        if not eq:
-            raise UsageError(f'invalid log option "{text}"', hint="Write --log-opt KEY=VALUE.")
-        if key == "driver":
-            spec.log_driver = value
-            continue
-        if key == "max-size":
-            from podlike.spec.sizes import parse_decimal_size
+def _log(call: "Call", spec: ContainerSpec) -> None:
+    if call.opts.log_opt or call.opts.log_driver:
+        from podlike.spec.logopts import check_driver, parse_log_options
 
-            parse_decimal_size(value)
-        if key == "path":
-            value = os.path.abspath(value)
-        spec.log_options[key] = value
+        parse_log_options(spec, call.opts.log_opt)
+        check_driver(spec.log_driver)
+        if "path" in spec.log_options:
+            spec.log_options["path"] = os.path.abspath(spec.log_options["path"])
+    if spec.log_driver == "passthrough" and any(os.isatty(fd) for fd in (0, 1, 2)):
+        raise UsageError("the '--log-driver passthrough' option cannot be used on a TTY.  If you really want it, use "
+                         "'--log-driver passthrough-tty'")
+    spec.log_json_is_k8s = call.session.prog == "podman"
 
 
 def platform_of(call: "Call") -> str:

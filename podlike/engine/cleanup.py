@@ -71,6 +71,7 @@ def take_down(engine: Engine, container: Container) -> None:
     if container.state.phase not in ("starting", "started"):
         return
     now = query.status(engine, container)
+    lost_output = query.log_error(engine, container.id)
     collect([lambda: _stop_helpers(container),
              lambda: runtime_of(engine, container).delete(container.id),
              lambda: remove_leftovers(engine, container.id, container.state.cgroup, keep_exit=True)],
@@ -79,7 +80,7 @@ def take_down(engine: Engine, container: Container) -> None:
     if s.phase == "starting" and now.state != "exited":
         s.phase = "created" if not s.finished_at else "exited"
     else:
-        s.phase, s.exit_code, s.oom_killed, s.error = "exited", now.exit_code, now.oom_killed, now.error
+        s.phase, s.exit_code, s.oom_killed, s.error = "exited", now.exit_code, now.oom_killed, now.error or lost_output
         s.started_at, s.finished_at = now.started_at, now.finished_at or time.time()
         s.end, s.health, s.health_streak = now.end, now.health, now.streak
         if s.tended:
@@ -146,10 +147,9 @@ def remove_leftovers(engine: Engine, cid: str, cgroup_path: str = "", *, keep_ex
              lambda: spawn.umount(f"{bundle}/shm"),
              lambda: spawn.netns_unpin(f"{roots.netns}/{cid}"),
              lambda: None if keep_exit else forget_end(engine, cid),
-             lambda: remove_tree(bundle)],
+             lambda: remove_tree(bundle),
+             lambda: spawn.cgroup_remove(cgroup.ROOT + cgroup_path) if cgroup_path else None],
             what=f"clean up container {cid[:12]}")
-    if cgroup_path:
-        cgroup.remove(cgroup_path)
 
 
 def forget_end(engine: Engine, cid: str) -> None:

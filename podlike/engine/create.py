@@ -5,6 +5,7 @@ import time
 
 from podlike import procs
 from podlike.engine.core import Engine
+from podlike.engine.logconf import refuse_bad_log
 from podlike.engine.names import random_name
 from podlike.engine.sweep import sweep
 from podlike.errors import ConflictError, NotFoundError, PodlikeError, UsageError
@@ -47,6 +48,7 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
         container = Container(id=cid, name=resolved.name, image=image.id if image else None, created=time.time(),
                               spec=resolved, state=RunState(starter=_ourselves() if for_run else []))
         _name_volumes(container)
+        refuse_bad_log(engine, container)
         # The record comes first: whatever a crash leaves behind afterwards belongs to it and goes with it.
         _add(engine, container, generated=not spec.name)
     try:

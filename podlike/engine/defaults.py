@@ -30,6 +30,10 @@ def apply_config(spec: ContainerSpec, config: Config) -> None:
         spec.stop_timeout = config.engine.stop_timeout
     if "max-size" not in spec.log_options and table.log_size_max > 0:
         spec.log_options = {**spec.log_options, "max-size": str(table.log_size_max)}
+    if "path" not in spec.log_options and table.log_path and spec.log_driver in ("k8s-file", "json-file"):
+        spec.log_options = {**spec.log_options, "path": table.log_path}
+    if "tag" not in spec.log_options and table.log_tag and spec.log_driver == "journald":
+        spec.log_options = {**spec.log_options, "tag": table.log_tag}
     spec.devices = [*table.devices, *spec.devices]
     taken = {m.target for m in spec.mounts}
     spec.mounts += [m for m in map(parse_volume, table.volumes) if m.target not in taken]

@@ -185,7 +185,8 @@ def _uptime() -> str:
 
 
 def _plugins() -> "dict[str, Any]":
-    return {"authorization": None, "log": ["k8s-file", "none", "passthrough", "journald"], "network": ["pasta", "slirp4netns"],
+    return {"authorization": None, "log": ["k8s-file", "none", "passthrough", "journald", "json-file"],
+            "network": ["pasta", "slirp4netns"],
             "volume": ["local"]}
 
 

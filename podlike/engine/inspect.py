@@ -24,7 +24,7 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "Created": rfc3339(c.created),
         "Path": spec.args[0] if spec.args else "",
         "Args": spec.args[1:],
-        "State": _state(engine, c, status),
+        "State": _state(engine, c, status, status.error or query.log_error(engine, c.id)),
         "Image": c.image or "",
         "ImageDigest": _image_digest(engine, c),
         "ImageName": spec.image_name,
@@ -70,11 +70,11 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
     return doc
 
 
-def _state(engine: Engine, c: Container, s: query.Status) -> "dict[str, Any]":
+def _state(engine: Engine, c: Container, s: query.Status, error: str) -> "dict[str, Any]":
     out: "dict[str, Any]" = {
         "OciVersion": _OCI_VERSION, "Status": s.state, "Running": s.state in ("running", "stopping"),
         "Paused": s.state == "paused", "Restarting": s.state == "restarting", "OOMKilled": s.oom_killed,
-        "Dead": False, "Pid": s.pid, "ConmonPid": s.conmon_pid, "ExitCode": s.exit_code, "Error": s.error,
+        "Dead": False, "Pid": s.pid, "ConmonPid": s.conmon_pid, "ExitCode": s.exit_code, "Error": error,
         "StartedAt": rfc3339(s.started_at), "FinishedAt": rfc3339(s.finished_at)}
     if s.end:
         out["EndReason"] = _end_words(c, s)
@@ -245,13 +245,16 @@ def _annotations(spec: ContainerSpec) -> "dict[str, str] | None":
 
 
 def _log_config(engine: Engine, c: Container) -> "dict[str, Any]":
-    from podlike.engine.logs import log_path
+    from podlike.engine.logconf import log_path
     from podlike.spec.sizes import human_size, parse_decimal_size
 
     spec = c.spec
-    driver, size = spec.log_driver or "k8s-file", spec.log_options.get("max-size", "")
-    path = log_path(engine, c) if driver in ("k8s-file", "json-file") else ""
-    return {"Type": driver, "Config": None, "Path": path, "Tag": spec.log_options.get("tag", ""),
+    size = spec.log_options.get("max-size", "")
+    # Config as docker shows it: what podman has no field for is there.
+    config = {k: v for k, v in sorted(spec.log_options.items()) if k not in ("path", "tag")}
+    config |= {f"label.{name}": text for name, text in spec.log_labels.items()}
+    return {"Type": spec.log_driver or "k8s-file", "Config": config or None, "Path": log_path(engine, c),
+            "Tag": spec.log_options.get("tag", ""),
             "Size": human_size(parse_decimal_size(size) if size else 0)}
 
 

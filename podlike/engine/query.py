@@ -122,6 +122,14 @@ def exit_file(engine: Engine, cid: str) -> tuple[int, float] | None:
         return None
 
 
+def log_error(engine: Engine, cid: str) -> str:
+    """What the monitor says of output that it could not log in this run, "" if it logged all."""
+    try:
+        return f"log {read_text(f'{engine.roots.bundle(cid)}/log-error').strip()}"
+    except OSError:
+        return ""
+
+
 def status(engine: Engine, container: Container) -> Status:
     """What the container is doing now."""
     s = container.state

@@ -13,7 +13,7 @@ from podlike.engine import query
 from podlike.engine.bundle import write_bundle, write_network_files
 from podlike.engine.cleanup import await_exit_file, cleanup, delete, forget_end, kill_now, lock_of, runtime_of, take_down
 from podlike.engine.core import Engine
-from podlike.engine.logs import log_path
+from podlike.engine.logconf import monitor_args
 from podlike.engine.network import Network
 from podlike.engine.rootfs import mount_rootfs
 from podlike.engine.stop import sender
@@ -151,7 +151,8 @@ def _go(engine: Engine, started: Started, attach: Attach | None, network: Networ
     state.start_time = procs.start_time(state.pid)
     bundle = engine.roots.bundle(container.id)
     if attach is not None:
-        started.socket = attaching.connect(bundle)
+        passthrough = container.spec.log_driver.startswith("passthrough")
+        started.socket = attaching.unconnected() if passthrough else attaching.connect(bundle)
         started.relay = attaching.Relay(started.socket, attach, bundle=bundle, on_signal=sender(engine, container))
         started.relay.enter()
     network.wait_ready()
@@ -177,7 +178,7 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
     roots, spec, cid = engine.roots, container.spec, container.id
     bundle = roots.bundle(cid)
     args = ["-b", bundle, "-p", f"{bundle}/pidfile", "--exit-dir", roots.exits, "--persist-dir", bundle,
-            "-n", container.name, "--full-attach", *_log_args(engine, container)]
+            "-n", container.name, "--full-attach", *monitor_args(engine, container)]
     if spec.terminal:
         args.append("-t")
     if spec.stdin_open:
@@ -199,24 +200,6 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
                           passthrough=spec.log_driver.startswith("passthrough"))
 
 
-def _log_args(engine: Engine, container: Container) -> list[str]:
-    spec = container.spec
-    driver = spec.log_driver or "k8s-file"
-    if driver in ("k8s-file", "json-file"):
-        # Both names mean the same file, as with podman: `logs` and those who read the file know one format.
-        args = ["-l", f"k8s-file:{log_path(engine, container)}"]
-        size = spec.log_options.get("max-size")
-        if size:
-            from podlike.spec.sizes import parse_decimal_size
-
-            args += ["--log-size-max", str(parse_decimal_size(size))]
-        return args
-    args = ["-l", driver]
-    if driver == "journald" and spec.log_options.get("tag"):
-        args += ["--log-tag", spec.log_options["tag"]]
-    return args
-
-
 def conmon_path(engine: Engine) -> str:
     """The monitor: ours, or the one that the user named."""
     named = (engine.conmon, *engine.config.engine.conmon_path)
@@ -227,7 +210,8 @@ def _follow(engine: Engine, started: Started) -> int | None:
     """Relay to the end, then clean up ourselves and spare the monitor its exit command."""
     assert started.relay is not None
     container = started.container
-    if not started.relay.run():
+    # With passthrough only signals are relayed, until the end is known.
+    if not container.spec.log_driver.startswith("passthrough") and not started.relay.run():
         return None
     code = started.monitor.wait_exit()
     started.relay.leave()

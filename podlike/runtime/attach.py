@@ -39,6 +39,13 @@ def connect(bundle: str) -> socket.socket:
     return sock
 
 
+def unconnected() -> socket.socket:
+    """A socket at its end, for a container that has our own stdio: nothing is left to relay but signals."""
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    return ours
+
+
 def resize(bundle: str, fd: int) -> None:
     """Tell the monitor the size of the terminal fd."""
     import fcntl

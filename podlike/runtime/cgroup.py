@@ -57,18 +57,3 @@ def controllers(path: str) -> list[str]:
             return f.read().split()
     except OSError:
         return []
-
-
-def remove(path: str) -> None:
-    """Remove a cgroup and the empty ones below it; one that is gone or still busy is left."""
-    directory = ROOT + path
-    try:
-        children = [e.name for e in os.scandir(directory) if e.is_dir(follow_symlinks=False)]
-    except OSError:
-        return
-    for name in children:
-        remove(f"{path}/{name}")
-    try:
-        os.rmdir(directory)
-    except OSError:
-        pass

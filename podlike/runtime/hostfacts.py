@@ -40,6 +40,13 @@ def caller() -> Caller:
     return Caller(uids[0][1], gids[0][1], sum(n for _, _, n in uids), sum(n for _, _, n in gids))
 
 
+def host_uid() -> int:
+    """Our user id as the host knows it, inside the session or not."""
+    uid = os.getuid()
+    return next((outside + uid - inside for inside, outside, count in _read_map("/proc/self/uid_map")
+                 if inside <= uid < inside + count), uid)
+
+
 def _read_map(path: str) -> "list[tuple[int, int, int]]":
     """Ranges (inside, outside, count) of a map file (user_namespaces(7)), by the ids inside."""
     fields = [tuple(map(int, line.split())) for line in _read(path).splitlines()]

@@ -143,6 +143,49 @@ def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
     return _check(lib.spawn_open_in_root(root_fd, os.fsencode(path), flags, mode, err), err)
 
 
+def cgroup_create(path: str) -> bool:
+    """Make a cgroup v2 with those above it, handing controllers down. path: absolute. False: it was there."""
+    err = ffi.new("spawn_error *")
+    return _check(lib.spawn_cgroup_create(os.fsencode(path), err), err) == 1
+
+
+def cgroup_add(path: str, pid: int) -> None:
+    """Move a process."""
+    err = ffi.new("spawn_error *")
+    _check(lib.spawn_cgroup_add(os.fsencode(path), pid, err), err)
+
+
+def cgroup_of(pid: int) -> str:
+    """Absolute path of the cgroup that a process is in."""
+    err, path = ffi.new("spawn_error *"), ffi.new("char[]", 4096)
+    _check(lib.spawn_cgroup_of(pid, path, 4096, err), err)
+    return os.fsdecode(ffi.string(path))
+
+
+def cgroup_write(path: str, file: str, value: str) -> None:
+    """Write one of its files: "memory.max", "1048576". Source: cgroups(7)."""
+    err = ffi.new("spawn_error *")
+    _check(lib.spawn_cgroup_write(os.fsencode(path), file.encode(), value.encode(), err), err)
+
+
+def cgroup_freeze(path: str, freeze: bool) -> None:
+    """Freeze or thaw everything in it and below, and wait for that."""
+    err = ffi.new("spawn_error *")
+    _check(lib.spawn_cgroup_freeze(os.fsencode(path), int(freeze), err), err)
+
+
+def cgroup_kill(path: str) -> None:
+    """SIGKILL to everything in it and below."""
+    err = ffi.new("spawn_error *")
+    _check(lib.spawn_cgroup_kill(os.fsencode(path), err), err)
+
+
+def cgroup_remove(path: str) -> None:
+    """Remove it with what is below, killing what is left in it. It may be gone already."""
+    err = ffi.new("spawn_error *")
+    _check(lib.spawn_cgroup_remove(os.fsencode(path), err), err)
+
+
 def pidfd_open(pid: int) -> int:
     """Returns an fd that the caller owns."""
     err = ffi.new("spawn_error *")

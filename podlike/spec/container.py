@@ -176,6 +176,8 @@ class ContainerSpec:
     restart_policy: str = ""  # no, always, on-failure[:n], unless-stopped
     log_driver: str = ""
     log_options: "dict[str, str]" = field(default_factory=dict)
+    log_labels: "dict[str, str]" = field(default_factory=dict)  # templates, for drivers whose entries have fields
+    log_json_is_k8s: bool = False  # json-file is podman's alias, not docker's format
     runtime: str = ""  # "" = podlike-spawn, a name on PATH, or a path
     hooks_dirs: "list[str]" = field(default_factory=list)  # --hooks-dir, instead of the configured ones
     runtime_flags: "list[str]" = field(default_factory=list)  # without the leading dashes

@@ -16,8 +16,11 @@ import pytest
 from podlike import paths
 from tests.support import oci
 from tests.support.box import BUSYBOX, Box
+from tests.support.conmon import conmon, new, session
 from tests.support.engine import Engine
 from tests.support.need import need
+
+__all__ = ["conmon", "new", "session"]  # fixtures of test_conmon_*.py
 
 IMAGE = "localhost/podlike-test:latest"
 

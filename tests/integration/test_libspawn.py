@@ -15,7 +15,7 @@ from typing import TypedDict
 
 import pytest
 
-from podlike.runtime import session, spawn
+from podlike.runtime import cgroup, session, spawn
 from tests.support.need import need
 
 pytestmark = pytest.mark.skipif(os.geteuid() == 0, reason="optional: an ordinary user's calls")
@@ -253,6 +253,48 @@ def test_loopback_of_a_new_namespace(holder: int) -> None:
         socket.create_connection(listener.getsockname(), timeout=5).close()
 
     in_child(work)
+
+
+# --- cgroups ---
+
+
+def test_a_cgroup_and_what_is_in_it() -> None:
+    parent = cgroup.delegated_parent()
+    need(parent, "no delegated cgroup v2 subtree: run in contrib/rig, or in a login session of systemd")
+    top = f"{cgroup.ROOT}{parent}/libspawn-test-{os.getpid()}"
+    inner = f"{top}/a/b"
+    assert spawn.cgroup_create(inner)
+    try:
+        assert not spawn.cgroup_create(inner)
+        child = subprocess.Popen(["sleep", "60"])
+        spawn.cgroup_add(inner, child.pid)
+        assert spawn.cgroup_of(child.pid) == inner
+        spawn.cgroup_freeze(top, True)
+        with open(f"{top}/cgroup.events") as f:
+            assert "frozen 1" in f.read()
+        spawn.cgroup_freeze(top, False)
+        spawn.cgroup_write(inner, "cgroup.max.descendants", "7")
+        with open(f"{inner}/cgroup.max.descendants") as f:
+            assert f.read() == "7\n"
+        with pytest.raises(spawn.SpawnError, match="set limit: write `x` to .*cgroup.max.descendants`: Invalid argument"):
+            spawn.cgroup_write(inner, "cgroup.max.descendants", "x")
+        spawn.cgroup_kill(top)
+        assert child.wait(10) == -signal.SIGKILL
+    finally:
+        spawn.cgroup_remove(top)
+    assert not os.path.exists(top)
+    spawn.cgroup_remove(top)
+
+
+@pytest.mark.parametrize("path", ["", "/", "/sys/fs/cgroup", "/sys/fs/cgroup/", "/sys/fs/cgroup/a/..", "/sys/fs/cgroup/../x",
+                                  "/sys/fs/cgroup/a/", "relative", "/tmp/x"])
+def test_only_cgroups_are_touched(path: str) -> None:
+    for call in (spawn.cgroup_create, spawn.cgroup_kill, spawn.cgroup_remove):
+        with pytest.raises(spawn.SpawnError, match="is not a path below /sys/fs/cgroup"):
+            call(path)
+    for file in ("../cgroup.procs", "", ".", "a/b"):
+        with pytest.raises(spawn.SpawnError, match="is not a (file of a cgroup|path below)"):
+            spawn.cgroup_write("/sys/fs/cgroup/a", file, "1")
 
 
 # --- processes ---

@@ -321,7 +321,7 @@ def test_logs(podlike: Engine, image: str, name: str) -> None:
 
 def test_logs_follow(podlike: Engine, image: str, name: str) -> None:
     running(podlike, image, name, "sh", "-c", "for i in 1 2 3 4 5; do echo line $i; sleep 0.2; done")
-    with podlike.popen("logs", "-f", name) as follow:
+    with podlike.popen("logs", "-f", name, bufsize=0) as follow:  # communicate() does not know what readline() has buffered
         assert follow.stdout is not None
         assert follow.stdout.readline() == b"line 1\n"
         rest = follow.communicate(timeout=20)[0]

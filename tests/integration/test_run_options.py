@@ -147,13 +147,6 @@ def test_host_cgroup_namespace_is_read_only(podlike: Engine, image: str) -> None
         assert last[3] == "/" and last[5].split(",")[0] == "ro", last
 
 
-def test_json_file_is_the_same_log(podlike: Engine, image: str, name: str) -> None:
-    podlike("run", "--name", name, "--network", "none", "--log-driver", "json-file", image, "echo", "line")
-    kind, path = podlike("inspect", "-f", "{{.HostConfig.LogConfig.Type}} {{.HostConfig.LogConfig.Path}}", name).line.split(" ")
-    assert kind == "json-file" and re.fullmatch(r"[0-9T:.+-]+ stdout F line\n", Path(path).read_text())
-    assert podlike("logs", name).stdout == "line\n"
-
-
 # --- users of the host ---
 
 

@@ -619,8 +619,8 @@ def test_limits_are_in_the_files(managed: CgroupBox) -> None:
     assert (managed.file(pid, "cpu.max"), managed.file(pid, "cpu.max.burst")) == ("90000 100000", "80000")
     managed.ok("update", "--cpu-quota", "-1", "--cpu-burst", "0", "--cpu-share", "1024", "c")
     assert (managed.file(pid, "cpu.max"), managed.file(pid, "cpu.weight")) == ("max 100000", "100")
-    managed.ok("update", "--memory", "128m", "--memory-swap", "-1", "--memory-reservation", "0", "--pids-limit", "-1", "c")
-    assert [managed.file(pid, f"memory.{n}") for n in ("max", "swap.max", "low")] == [str(128 * MB), "max", "0"]
+    managed.ok("update", "--memory", "128m", "--memory-swap", "-1", "--memory-reservation", "8m", "--pids-limit", "-1", "c")
+    assert [managed.file(pid, f"memory.{n}") for n in ("max", "swap.max", "low")] == [str(128 * MB), "max", str(8 * MB)]
     assert managed.file(pid, "pids.max") == "max"
     managed.ok("update", "--cpu-idle", "1", "c")
     assert managed.file(pid, "cpu.idle") == "1"

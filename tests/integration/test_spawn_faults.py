@@ -24,7 +24,6 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.integration.test_spawn_runtime import own_cgroup
 from tests.support.box import CAPS, Box
 from tests.support.need import need
 
@@ -64,6 +63,11 @@ class Call(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.process}:{self.number} {self.name}"
+
+
+def own_cgroup() -> str:
+    with open("/proc/self/cgroup") as f:
+        return next((line[3:].rstrip("\n") for line in f if line.startswith("0::")), "/")
 
 
 def syscall_names() -> dict[int, str]:
@@ -272,7 +276,7 @@ def describe(pid: int) -> str:
 
 
 @pytest.fixture
-def bench(box: Box, tool: str) -> Iterator[Bench]:  # noqa: F811
+def bench(box: Box, tool: str) -> Iterator[Bench]:
     b = Bench(box, tool)
     yield b
     b.reap()
@@ -334,7 +338,7 @@ def test_create(bench: Bench) -> None:
     calls = bench.calls(*command(bench, CREATE))
     bench.tidy("list")
     tried = 0
-    for call, error in sample(calls, 4):
+    for call, error in sample(calls, 6):
         what = f"create, {call} fails with {errno.errorcode[error]}"
         code = bench.call(*command(bench, CREATE), fault=fault(call, error))
         if code == UNREACHED:
@@ -363,7 +367,7 @@ def test_create(bench: Bench) -> None:
 def test_run(bench: Bench) -> None:
     reference = reference_run(bench)
     tried = 0
-    for call, error in sample(bench.calls(*command(bench, RUN)), 3):
+    for call, error in sample(bench.calls(*command(bench, RUN)), 4):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(bench.pid_file)
         what = f"run, {call} fails with {errno.errorcode[error]}"
@@ -425,7 +429,7 @@ def test_exec(bench: Bench) -> None:
     reference = bench.report()
     assert reference[-1] == "complete"
     tried = 0
-    for call, error in sample(bench.calls(*words), 1):
+    for call, error in sample(bench.calls(*words), 2):
         what = f"exec, {call} fails with {errno.errorcode[error]}"
         code = bench.call(*words, fault=fault(call, error))
         if code == UNREACHED:
@@ -488,7 +492,7 @@ def test_creator_is_killed(bench: Bench) -> None:
     calls = bench.calls(*command(bench, CREATE))
     bench.tidy("list")
     tried = 0
-    for call in calls[:: 1 if FULL else 8]:
+    for call in calls[:: 1 if FULL else 10]:
         what = f"create, killed at {call}"
         code = bench.call(*command(bench, CREATE), fault=fault(call))
         tried += 1
@@ -512,7 +516,7 @@ def test_exec_is_killed(bench: Bench) -> None:
     assert bench.call(*words) == 0
     reference = bench.report()
     tried = 0
-    for call in calls[:: 1 if FULL else 8]:
+    for call in calls[:: 1 if FULL else 10]:
         what = f"exec, killed at {call}"
         code = bench.call(*words, fault=fault(call))
         tried += 1
