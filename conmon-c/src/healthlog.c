@@ -99,8 +99,10 @@ static int compact(const char *path, int fd, int64_t count)
         const char *text, *cut;
         struct stat st;
 
-        if (fstat(fd, &st) < 0 || st.st_size == 0)
+        if (fstat(fd, &st) < 0)
                 return -errno;
+        if (st.st_size == 0)
+                return 0;
         text = mmap(NULL, (size_t) st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (text == MAP_FAILED)
                 return -errno;

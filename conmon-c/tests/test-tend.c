@@ -35,7 +35,8 @@ static void orders_words(void)
                                     "health /a b/health.json\nhealth-interval 1500\nhealth-on-failure stop\n"
                                     "startup /s\nstartup-success 2\nnotify-socket @x\nnotify-mode healthy\n");
 
-        CHECK(o.given && o.policy == RESTART_ON_FAILURE && o.on_failure == ACTION_STOP && o.notify_mode == NOTIFY_HEALTHY);
+        CHECK(o.given && o.policy == RESTART_ON_FAILURE && o.on_failure == ACTION_STOP &&
+              o.notify_mode == NOTIFY_HEALTHY);
         CHECK_INT(o.policy_retries, 3);
         CHECK_INT(o.first_wait, 10);
         CHECK_INT(o.longest_wait, 500);
@@ -57,9 +58,10 @@ static void orders_words(void)
 
 static void orders_errors(void)
 {
-        static const char *const bad[] = {"restart sometimes",  "restart always:3",  "restart on-failure:", "restart on-failure:x",
-                                          "health-interval 1s", "health-interval",   "back-off 1 2",        "back-off 0 1 1",
-                                          "back-off 5 1 1",     "health-on-failure", "notify-mode all",     "colour blue"};
+        static const char *const bad[] = {
+                "restart sometimes",  "restart always:3",  "restart on-failure:", "restart on-failure:x",
+                "health-interval 1s", "health-interval",   "back-off 1 2",        "back-off 0 1 1",
+                "back-off 5 1 1",     "health-on-failure", "notify-mode all",     "colour blue"};
 
         for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
                 struct orders o;
@@ -75,7 +77,8 @@ static void orders_errors(void)
 
 static void restart_policies(void)
 {
-        struct orders no = orders_of(""), some = orders_of("restart on-failure:2\n"), always = orders_of("restart unless-stopped\n");
+        struct orders no = orders_of(""), some = orders_of("restart on-failure:2\n"),
+                      always = orders_of("restart unless-stopped\n");
 
         CHECK(!restart_wanted(&no, 1, 0));
         CHECK(restart_wanted(&some, 1, 0) && restart_wanted(&some, EXIT_UNKNOWN, 1));
@@ -114,8 +117,10 @@ static void state_lines(void)
                            .streak = 3};
         char *text = statefile_text(&r);
 
-        CHECK_STR(text, "phase waiting\npid 0 0\nrestarts 2\nstarted 1700000000.000000005\nfinished 0.000000000\nexit 137\noom 1\n"
-                        "end oom 67108864\nerror two lines\nhealth unhealthy 3\n");
+        CHECK_STR(
+                text,
+                "phase waiting\npid 0 0\nrestarts 2\nstarted 1700000000.000000005\nfinished 0.000000000\nexit 137\noom 1\n"
+                "end oom 67108864\nerror two lines\nhealth unhealthy 3\n");
         free(text);
         r = (struct record){.phase = PHASE_RUNNING, .pid = getpid()};
         text = statefile_text(&r);
@@ -175,9 +180,11 @@ static void log_lines(void)
         CHECK_INT(setenv("TZ", "XYZ-5:30", 1), 0);
         tzset();
         line = healthlog_line(&e);
-        CHECK_STR(line, "{\"Start\": \"1970-01-01T05:30:00.000000000+05:30\", \"End\": \"1970-01-01T05:30:00.120000000+05:30\", "
-                        "\"ExitCode\": -1, \"Output\": \"a\\\"\\\\\\n\\t\\u0001\xc3\xa9\xef\xbf\xbd\xf0\x9f\x98\x80"
-                        "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"}\n");
+        CHECK_STR(
+                line,
+                "{\"Start\": \"1970-01-01T05:30:00.000000000+05:30\", \"End\": \"1970-01-01T05:30:00.120000000+05:30\", "
+                "\"ExitCode\": -1, \"Output\": \"a\\\"\\\\\\n\\t\\u0001\xc3\xa9\xef\xbf\xbd\xf0\x9f\x98\x80"
+                "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"}\n");
         free(line);
         e.output = NULL;
         line = healthlog_line(&e);
@@ -415,15 +422,30 @@ static void check_output_is_limited(void)
         bed_down();
 }
 
-#define T(f) {#f, f}
+#define T(f)                                                                                                           \
+        {                                                                                                              \
+#f, f                                                                                                  \
+        }
 
 int main(int argc, char **argv)
 {
         static const struct test tests[] = {
-                T(orders_words),    T(orders_errors),   T(restart_policies),        T(restart_back_off),
-                T(state_lines),     T(judge_regular),   T(judge_startup),           T(log_lines),
-                T(log_keeps_the_newest), T(tree_takes_all), T(timers),              T(check_succeeds),
-                T(check_fails),     T(check_cannot_run), T(check_times_out),        T(check_is_cut),
+                T(orders_words),
+                T(orders_errors),
+                T(restart_policies),
+                T(restart_back_off),
+                T(state_lines),
+                T(judge_regular),
+                T(judge_startup),
+                T(log_lines),
+                T(log_keeps_the_newest),
+                T(tree_takes_all),
+                T(timers),
+                T(check_succeeds),
+                T(check_fails),
+                T(check_cannot_run),
+                T(check_times_out),
+                T(check_is_cut),
                 T(check_output_is_limited),
         };
 
