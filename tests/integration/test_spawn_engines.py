@@ -291,7 +291,11 @@ def test_checkpoint_is_refused(podman: Podman) -> None:
 
 
 def test_many_in_a_row(podman: Podman) -> None:
-    """What they leave is looked for after the test; PODLIKE_TEST_CONTAINERS says how many."""
+    """What they leave is looked for after the test; PODLIKE_TEST_CONTAINERS says how many.
+
+    Codes, not output: podman 4.3 loses that of one in some hundred short containers, with crun too.
+    """
     for i in range(MANY):
-        assert podman("run", "--rm", "--network=none", IMAGE, "echo", str(i)) == str(i)
+        code = i % 100
+        assert podman.call("run", "--rm", "--network=none", IMAGE, "sh", "-c", f"exit {code}").returncode == code
     assert podman("ps", "-aq") == "" and podman.states() == []

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -143,15 +144,27 @@ static void find_loader(struct process *p)
                 fclose(f);
 }
 
+/* The runtime by its name; or its file again, which has no name when it runs itself from a mount that is nowhere. */
+static bool is_runtime(pid_t pid)
+{
+        static struct stat known;
+        char path[64], exe[512];
+        struct stat st;
+
+        snprintf(path, sizeof(path), "/proc/%d/exe", (int) pid);
+        ssize_t n = readlink(path, exe, sizeof(exe) - 1);
+        exe[n > 0 ? n : 0] = '\0';
+        if (stat(path, &st) < 0)
+                return false;
+        if (strstr(exe, "podlike-spawn") != NULL)
+                known = st;
+        return strstr(exe, "podlike-spawn") != NULL || (st.st_ino == known.st_ino && st.st_dev == known.st_dev);
+}
+
 /* Another program is in its place. Returns whether it is to be followed. */
 static bool executed(struct process *p)
 {
-        char path[64], exe[512];
-
-        snprintf(path, sizeof(path), "/proc/%d/exe", (int) p->pid);
-        ssize_t n = readlink(path, exe, sizeof(exe) - 1);
-        exe[n > 0 ? n : 0] = '\0';
-        if (strstr(exe, "podlike-spawn") != NULL) {
+        if (is_runtime(p->pid)) {
                 if (!p->counted)
                         p->number = n_numbers++;
                 p->counted = true;

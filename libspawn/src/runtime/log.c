@@ -44,11 +44,12 @@ int log_parse(struct log *l, const char *to, const char *format, const char *lev
         if (format != NULL && strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
                 return fail_text(e, "usage", "unknown log format `%s`: text or json", format);
         l->json = format != NULL && strcmp(format, "json") == 0;
+        l->file_level = l->json ? LEVEL_ERROR : l->level;
         if (level == NULL)
                 return 0;
         for (size_t i = 0; i < ELEMENTSOF(level_names); i++) {
                 if (strcmp(level, level_names[i]) == 0) {
-                        l->level = (enum log_level) i;
+                        l->level = l->file_level = (enum log_level) i;
                         return 0;
                 }
         }
@@ -172,7 +173,8 @@ void log_write(const struct log *l, enum log_level level, const char *fmt, ...)
                 return;
         switch (l->target) {
         case LOG_TO_FILE:
-                write_lines(l, l->fd, true, level, text);
+                if (level <= l->file_level)
+                        write_lines(l, l->fd, true, level, text);
                 break;
         case LOG_TO_JOURNAL:
                 write_journal(l, level, text);

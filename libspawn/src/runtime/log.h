@@ -11,6 +11,7 @@ enum log_target { LOG_TO_STDERR, LOG_TO_FILE, LOG_TO_JOURNAL, LOG_TO_SYSLOG };
 
 struct log {
         enum log_level level;
+        enum log_level file_level; /* of LOG_TO_FILE */
         enum log_target target;
         bool json;
         const char *name; /* path, or what the journal and syslog call us */
@@ -18,7 +19,7 @@ struct log {
 };
 
 /* to: "[file:]PATH", "journald:NAME", "syslog:NAME"; NULL: stderr. format: text or json. level: error, warning, debug.
- * NULL: the first of them, warning. */
+ * NULL: the first of them, warning; but a JSON file then gets errors only: podman and conmon read it as one object. */
 int log_parse(struct log *l, const char *to, const char *format, const char *level, spawn_error *e);
 /* Open the target: from then on the log can be written to from any root and mount namespace. */
 int log_open(struct log *l, spawn_error *e);
