@@ -26,6 +26,15 @@ def start_time(pid: int) -> int:
     return 0 if fields[_STATE] in (b"Z", b"X") else int(fields[_START_TIME])
 
 
+def state_of(pid: int) -> str:
+    """One letter as in ps(1): R, S, D, T ...; "Z" when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as f:
+            return f.read(1024).rpartition(b")")[2].split()[_STATE].decode()
+    except OSError:
+        return "Z"
+
+
 def alive(pid: int, started: int) -> bool:
     """Whether exactly this process still runs."""
     return pid > 0 and started > 0 and start_time(pid) == started

@@ -394,6 +394,14 @@ int attach_listen(struct attach *attach, const struct options *opt)
         return fd < 0 ? fd : attach_watch(attach, fd);
 }
 
+bool attach_input_over(const struct attach *attach)
+{
+        for (const struct client *c = attach->clients; c; c = c->next)
+                if (!c->ended || c->rest)
+                        return false;
+        return attach->clients;
+}
+
 void attach_finish(struct attach *attach)
 {
         attach_accept_all(attach); /* they get an end of file instead of a reset */

@@ -59,6 +59,9 @@ bool attach_send(struct attach *attach, enum stream_id stream, const char *buf, 
 /* Take clients that have connected but were not accepted yet. */
 void attach_accept_all(struct attach *attach);
 
+/* Whether there are clients and none of them has input left to send. */
+bool attach_input_over(const struct attach *attach);
+
 /* All output has been sent: tell clients so, and take no new ones. */
 void attach_finish(struct attach *attach);
 

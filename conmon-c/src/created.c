@@ -20,28 +20,11 @@ static int fail(struct monitor *m, const char *why)
 {
         char words[SYNC_MESSAGE_MAX];
 
+        children_settle(m);
         read_words(m, words, sizeof(words));
         sync_report(&m->sync_pipe, &m->opt, -1, *words ? words : why);
+        (void) snprintf(m->said, sizeof(m->said), "%.1000s", *words ? words : why ? why : "");
         return -ECHILD;
-}
-
-static int read_pid(const char *path, char *reterr, size_t size)
-{
-        char text[32], *end = NULL;
-        ssize_t n = read_file(path, text, sizeof(text));
-        long pid;
-
-        if (n < 0) {
-                (void) snprintf(reterr, size, "Failed to open file \xe2\x80\x9c%s\xe2\x80\x9d: %s", path,
-                                strerror((int) -n));
-                return (int) n;
-        }
-        pid = strtol(text, &end, 10);
-        if (end == text || pid <= 0 || pid > INT32_MAX) {
-                (void) snprintf(reterr, size, "Failed to read a pid from %s", path);
-                return -EBADMSG;
-        }
-        return (int) pid;
 }
 
 int created(struct monitor *m)
@@ -59,12 +42,13 @@ int created(struct monitor *m)
                 msg_error("Runtime did not set up terminal");
                 return fail(m, "Runtime did not set up terminal");
         }
-        pid = read_pid(m->opt.container_pidfile, why, sizeof(why));
+        pid = read_pidfile(m->opt.container_pidfile, why, sizeof(why));
         if (pid < 0) {
                 msg_error("Failed to read pidfile: %s", why);
                 return fail(m, why);
         }
         children_set_container(m, pid);
+        children_settle(m);
         /* The old protocol has one line for an exec: its exit code. */
         if (m->opt.api_version || !m->opt.exec)
                 sync_report(&m->sync_pipe, &m->opt, pid, NULL);

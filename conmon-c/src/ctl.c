@@ -181,6 +181,12 @@ void ctl_set_terminal(struct ctl *ctl, int tty)
                 resize(ctl, ctl->size);
 }
 
+void ctl_lose_terminal(struct ctl *ctl)
+{
+        ctl->tty = -1;
+        ctl->pending = ctl->size.kind == CTL_RESIZE;
+}
+
 void ctl_done(struct ctl *ctl)
 {
         loop_del(ctl->loop, &ctl->control);

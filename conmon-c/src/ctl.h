@@ -51,6 +51,9 @@ int ctl_open(struct ctl *ctl, const char *bundle);
 /* The terminal has come: sizes asked for before now take effect. */
 void ctl_set_terminal(struct ctl *ctl, int tty);
 
+/* The terminal is gone; one that comes later gets the same size. */
+void ctl_lose_terminal(struct ctl *ctl);
+
 void ctl_done(struct ctl *ctl);
 
 #endif

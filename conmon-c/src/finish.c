@@ -153,13 +153,16 @@ int finish(struct monitor *m)
                 kill_container(m);
                 m->exit_code = EXIT_UNKNOWN;
         } else {
-                oom_check(&m->oom);
                 relay_drain(&m->relay);
         }
         log_flush(&m->log);
         close_inherited(m);
+        /* The reason before the code: whoever sees the exit file finds both. */
+        tend_over(m);
+        tend_told(m);
         /* Before the clients' end of file: whoever sees that finds the code at once. Nor does it wait for slow ones. */
         r = write_exit_files(m);
+        control_finish(&m->control);
         while (!killed && !m->relay.drained && loop_step(&m->loop, -1) >= 0)
                 ;
         attach_finish(&m->attach);

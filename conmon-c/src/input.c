@@ -63,3 +63,9 @@ void input_close(struct input *input)
         close_p(&input->source.fd);
         input->state = INPUT_NONE;
 }
+
+void input_await(struct input *input)
+{
+        input_close(input);
+        input->state = INPUT_WAITING;
+}

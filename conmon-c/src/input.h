@@ -38,4 +38,7 @@ void input_end(struct input *input);
 
 void input_close(struct input *input);
 
+/* The container, which has a stdin, has ended and will be made anew: until then input waits. */
+void input_await(struct input *input);
+
 #endif

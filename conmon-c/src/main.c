@@ -10,8 +10,6 @@
 /* What the version of the protocol is told by; callers refuse a monitor that is too old. */
 #define PROTOCOL_VERSION "2.2.1"
 
-#define IDLE_AFTER_MS 1000
-
 static void monitor_init(struct monitor *m)
 {
         m->start_pipe = m->sync_pipe = m->attach_pipe = m->owner_pipe = -1;
@@ -24,6 +22,9 @@ static void monitor_init(struct monitor *m)
         console_init(&m->console, &m->loop, NULL, NULL);
         oom_init(&m->oom, &m->loop, &m->opt);
         sdnotify_init(&m->notify, &m->loop);
+        control_init(&m->control, m);
+        health_init(&m->health, m);
+        timer_init(&m->insist, &m->loop, tend_insist, m);
 }
 
 static void monitor_done(struct monitor *m)
@@ -35,6 +36,10 @@ static void monitor_done(struct monitor *m)
         console_done(&m->console);
         oom_done(&m->oom);
         sdnotify_done(&m->notify);
+        health_done(&m->health);
+        control_done(&m->control);
+        timer_done(&m->insist);
+        orders_done(&m->orders);
         log_close(&m->log);
         close_p(&m->signals.fd);
         close_p(&m->timeout.fd);
@@ -48,21 +53,6 @@ static void monitor_done(struct monitor *m)
         options_done(&m->opt);
 }
 
-/* Handle what comes; when nothing has for a while, give back the memory that it took. */
-static int step(struct monitor *m)
-{
-        bool dirty = m->relay.buf.dirty || m->attach.in.dirty;
-        int n = loop_step(&m->loop, dirty ? IDLE_AFTER_MS : -1);
-
-        if (n == 0 && dirty) {
-                relay_trim(&m->relay);
-                scratch_trim(&m->attach.in);
-                memory_trim_heap();
-                memory_forget_program();
-        }
-        return n;
-}
-
 static int run(struct monitor *m)
 {
         int r = startup_sockets(m);
@@ -70,21 +60,27 @@ static int run(struct monitor *m)
         if (r == 0)
                 r = startup_runtime(m);
         while (r >= 0 && !m->runtime_done)
-                r = step(m);
+                r = monitor_step(m);
         if (r >= 0)
                 r = created(m);
         if (r < 0)
                 return finish_failed(m);
         memory_forget_program();
-        while (!m->ended && !m->timed_out && step(m) >= 0)
-                ;
+        if (m->orders.given)
+                tend_first_start(m);
+        do {
+                while (!m->ended && !m->timed_out && monitor_step(m) >= 0)
+                        ;
+        } while (m->orders.given && tend_again(m));
         return finish(m);
 }
 
 static int start(struct monitor *m)
 {
-        int r = log_open(&m->log, &m->opt);
+        int r = tend_read_orders(m);
 
+        if (r == 0)
+                r = log_open(&m->log, &m->opt);
         if (r == 0)
                 r = startup_environment(m);
         if (r == 0)

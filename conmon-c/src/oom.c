@@ -65,6 +65,13 @@ char *oom_cgroup_path(const char *text, const char *controller)
         return NULL;
 }
 
+static bool is_cgroup2(const char *path)
+{
+        struct statfs fs;
+
+        return statfs(path, &fs) == 0 && (unsigned long) fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
 static void make_file(const char *dir)
 {
         _cleanup_free_ char *path = dir ? format("%s/oom", dir) : NULL;
@@ -74,11 +81,22 @@ static void make_file(const char *dir)
                 msg_warn("Failed to create %s/oom", dir);
 }
 
+static void read_limit(struct oom *oom)
+{
+        const char *name = is_cgroup2(CGROUP_ROOT) ? "memory.max" : "memory.limit_in_bytes";
+        _cleanup_free_ char *path = oom->dir ? format("%s/%s", oom->dir, name) : NULL;
+
+        if (!path || read_file(path, oom->limit, sizeof(oom->limit)) < 0)
+                oom->limit[0] = '\0';
+        oom->limit[strcspn(oom->limit, "\n")] = '\0';
+}
+
 static void report(struct oom *oom)
 {
         if (oom->reported)
                 return;
         oom->reported = true;
+        read_limit(oom);
         msg_info("OOM event received");
         make_file(oom->opt->persist_dir);
         make_file(oom->opt->bundle);
@@ -154,13 +172,6 @@ static int watch_v1(struct oom *oom, const char *dir)
         return r < 0 ? r : steal_fd(&fd);
 }
 
-static bool is_cgroup2(const char *path)
-{
-        struct statfs fs;
-
-        return statfs(path, &fs) == 0 && (unsigned long) fs.f_type == CGROUP2_SUPER_MAGIC;
-}
-
 void oom_watch(struct oom *oom, pid_t pid)
 {
         _cleanup_free_ char *file = format("/proc/%d/cgroup", (int) pid), *path = NULL, *dir = NULL;
@@ -180,7 +191,27 @@ void oom_watch(struct oom *oom, pid_t pid)
                 return;
         }
         oom->source = (struct source){.fd = fd, .handle = memory_event, .data = oom};
+        oom->dir = dir;
+        dir = NULL;
         (void) loop_add(oom->loop, &oom->source, EPOLLIN);
+}
+
+static void remove_mark(const char *dir)
+{
+        _cleanup_free_ char *path = dir ? format("%s/oom", dir) : NULL;
+
+        if (path)
+                (void) unlink(path);
+}
+
+void oom_reset(struct oom *oom)
+{
+        oom_done(oom);
+        if (oom->reported) {
+                remove_mark(oom->opt->persist_dir);
+                remove_mark(oom->opt->bundle);
+        }
+        oom_init(oom, oom->loop, oom->opt);
 }
 
 void oom_done(struct oom *oom)
@@ -188,4 +219,6 @@ void oom_done(struct oom *oom)
         loop_del(oom->loop, &oom->source);
         close_p(&oom->source.fd);
         close_p(&oom->events);
+        free(oom->dir);
+        oom->dir = NULL;
 }

@@ -19,6 +19,8 @@ struct oom {
         struct source source; /* inotify (cgroup v2) or eventfd (v1) */
         int events; /* memory.events or memory.oom_control */
         bool reported;
+        char *dir; /* of the cgroup */
+        char limit[24]; /* memory.max when it was reported */
         struct oom_counts seen;
 };
 
@@ -30,6 +32,8 @@ void oom_watch(struct oom *oom, pid_t pid);
 /* Look once more: the last event may have ended the container. */
 void oom_check(struct oom *oom);
 
+/* The container is about to be made anew: forget its last run. */
+void oom_reset(struct oom *oom);
 void oom_done(struct oom *oom);
 
 /* The counters of memory.events or memory.oom_control; what is missing is 0. */

@@ -53,6 +53,7 @@ static const struct option_row rows[] = {
         {"no-new-keyring", 0, FLAG, AT(no_new_keyring), "handed to the runtime"},
         {"no-pivot", 0, FLAG, AT(no_pivot), "handed to the runtime"},
         {"no-sync-log", 0, FLAG, AT(no_sync_log), "do not flush the log to disk at the end"},
+        {"orders", 0, STRING, AT(orders), "file that says what else is to be done: restarts, health checks"},
         {"persist-dir", '0', STRING, AT(persist_dir), "directory for the files exit and oom"},
         {"pidfile", 0, STRING, AT(container_pidfile), NULL},
         {"replace-listen-pid", 0, FLAG, AT(replace_listen_pid), "always rewrite LISTEN_PID for the runtime"},
@@ -63,6 +64,7 @@ static const struct option_row rows[] = {
         {"runtime-opt", 0, LIST, AT(runtime_opts), "argument for the runtime's verb; may be repeated"},
         {"sdnotify-socket", 0, STRING, AT(sdnotify_socket), "socket of the service manager to pass readiness on to"},
         {"socket-dir-path", 0, STRING, AT(socket_dir), "directory for the symlink that attach sockets are found by"},
+        {"state-file", 0, STRING, AT(state_file), "file to keep what is known of the container in"},
         {"stdin", 'i', FLAG, AT(stdin_open), "give the container a stdin"},
         {"sync", 0, FLAG, AT(sync), "stay in the foreground"},
         {"syslog", 0, FLAG, AT(syslog), "send messages to syslog too"},
@@ -249,6 +251,8 @@ static int check_combinations(const struct options *opt)
         }
         if (opt->exec && !opt->exec_process_spec)
                 return refuse("Exec process spec path not provided. Use --exec-process-spec");
+        if (opt->orders && (opt->exec || opt->restore))
+                return refuse("Orders are for containers that are created");
         if (opt->exit_delay < 0)
                 return refuse("Delay before invoking exit command must be greater than or equal to 0");
         return 0;

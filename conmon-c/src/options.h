@@ -39,6 +39,7 @@ struct options {
         bool systemd_cgroup, no_pivot, no_new_keyring, replace_listen_pid, sync;
         struct strlist runtime_args, runtime_opts;
         char *sdnotify_socket;
+        char *orders, *state_file; /* podlike's own */
 
         char *made[2]; /* strings we made ourselves, freed by options_done */
 };

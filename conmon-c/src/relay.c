@@ -238,6 +238,15 @@ static void caught_up(void *data)
         }
 }
 
+void relay_reset(struct relay *relay)
+{
+        stream_close(&relay->out);
+        stream_close(&relay->err);
+        relay->out = (struct stream){.source = {.fd = -1}, .relay = relay, .id = STREAM_STDOUT};
+        relay->err = (struct stream){.source = {.fd = -1}, .relay = relay, .id = STREAM_STDERR};
+        relay->started = relay->draining = relay->drained = false;
+}
+
 void relay_trim(struct relay *relay)
 {
         if (!relay->buf.dirty || relay->paused)

@@ -57,6 +57,9 @@ void relay_start(struct relay *relay);
 /* The container has ended: read and log what is left, at once. relay->drained is set as soon as all clients have it. */
 void relay_drain(struct relay *relay);
 
+/* All was sent, and the container will be made anew: close the old streams and be as new, with the same clients. */
+void relay_reset(struct relay *relay);
+
 /* No output for a while: give memory back. */
 void relay_trim(struct relay *relay);
 

@@ -67,6 +67,23 @@ char **runtime_argv(const struct options *opt, const char *console_socket)
         return argv;
 }
 
+char **runtime_verb_argv(const struct options *opt, const char *const *words)
+{
+        char **argv = calloc(FIXED_WORDS + opt->runtime_args.n, sizeof(*argv));
+        size_t n = 0;
+
+        if (!argv)
+                return NULL;
+        add(argv, &n, opt->runtime, NULL);
+        if (opt->systemd_cgroup)
+                add(argv, &n, "--systemd-cgroup", NULL);
+        add_list(argv, &n, &opt->runtime_args);
+        for (; *words; words++)
+                add(argv, &n, *words, NULL);
+        add(argv, &n, opt->cid, NULL);
+        return argv;
+}
+
 int oom_score_adjust(int value)
 {
         char text[16];
@@ -140,9 +157,8 @@ static _Noreturn void child(const struct runtime_setup *s, char **argv, pid_t mo
         _exit(127);
 }
 
-pid_t runtime_start(const struct runtime_setup *setup)
+pid_t runtime_spawn(const struct runtime_setup *setup, char **argv)
 {
-        _cleanup_free_ char **argv = runtime_argv(setup->opt, setup->console_socket);
         pid_t monitor = getpid(), pid;
 
         if (!argv)
@@ -151,4 +167,11 @@ pid_t runtime_start(const struct runtime_setup *setup)
         if (pid == 0)
                 child(setup, argv, monitor);
         return pid < 0 ? -errno : pid;
+}
+
+pid_t runtime_start(const struct runtime_setup *setup)
+{
+        _cleanup_free_ char **argv = runtime_argv(setup->opt, setup->console_socket);
+
+        return runtime_spawn(setup, argv);
 }

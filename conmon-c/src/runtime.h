@@ -23,8 +23,12 @@ struct runtime_setup {
 /* The command line, ended by NULL; fresh memory for the array, not for the words. NULL without memory. */
 char **runtime_argv(const struct options *opt, const char *console_socket);
 
+/* The same for another verb: its words, ended by NULL, go before the container's id. */
+char **runtime_verb_argv(const struct options *opt, const char *const *words);
+
 /* The pid of the runtime, or -errno. */
 pid_t runtime_start(const struct runtime_setup *setup);
+pid_t runtime_spawn(const struct runtime_setup *setup, char **argv);
 
 #define OOM_SCORE_KEPT INT_MIN
 

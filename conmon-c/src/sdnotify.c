@@ -82,6 +82,15 @@ static int connect_to(const char *path)
         return steal_fd(&fd);
 }
 
+int sdnotify_send(const char *path, const char *text)
+{
+        _cleanup_close_ int fd = connect_to(path);
+
+        if (fd < 0)
+                return fd;
+        return send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
 int sdnotify_open(struct sdnotify *notify, const struct options *opt)
 {
         _cleanup_free_ char *dir = opt->bundle ? format("%s/notify", opt->bundle) : NULL;

@@ -18,6 +18,8 @@ void sdnotify_init(struct sdnotify *notify, struct loop *loop);
 
 /* Listen at BUNDLE/notify/notify.sock for the socket in opt->sdnotify_socket; 0, or -errno after a message. */
 int sdnotify_open(struct sdnotify *notify, const struct options *opt);
+/* Send one message to the socket at path ("@..." is abstract); 0 or -errno. */
+int sdnotify_send(const char *path, const char *text);
 void sdnotify_done(struct sdnotify *notify);
 
 /* Whether a line (without its newline) may be passed on. Source: sd_notify(3). */

@@ -185,6 +185,12 @@ static void console_received(void *data, int tty)
                 input_set_terminal(&m->input, in);
 }
 
+int startup_console(struct monitor *m)
+{
+        console_init(&m->console, &m->loop, console_received, m);
+        return console_listen(&m->console);
+}
+
 int startup_sockets(struct monitor *m)
 {
         int r = loop_init(&m->loop);
@@ -193,11 +199,12 @@ int startup_sockets(struct monitor *m)
                 msg_error("Failed to make an epoll instance: %s", strerror(-r));
                 return r;
         }
-        console_init(&m->console, &m->loop, console_received, m);
         if (m->opt.sdnotify_socket)
                 r = sdnotify_open(&m->notify, &m->opt);
         if (r == 0 && m->opt.terminal)
-                r = console_listen(&m->console);
+                r = startup_console(m);
+        if (r == 0 && m->orders.given)
+                r = control_open(&m->control);
         if (r == 0 && m->opt.bundle && !m->log.passthrough) {
                 r = attach_listen(&m->attach, &m->opt);
                 if (r == 0)
@@ -283,16 +290,19 @@ int startup_runtime(struct monitor *m)
         r = children_watch(m);
         if (r < 0)
                 return r;
+        children_expect(m);
         m->runtime_pid = runtime_start(&setup);
         close_p(&in.theirs);
         close_p(&out.theirs);
         close_p(&err.theirs);
         close_p(&m->start_pipe);
         if (m->runtime_pid < 0) {
+                children_settle(m);
                 msg_error("Failed to fork the create command: %s", strerror(-m->runtime_pid));
                 return m->runtime_pid;
         }
         m->started = true;
         relay_prepare(&m->relay);
-        return m->log.passthrough ? disconnect_stdio() : 0;
+        /* A container that may be made again takes them again. */
+        return m->log.passthrough && !m->orders.given ? disconnect_stdio() : 0;
 }

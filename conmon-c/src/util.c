@@ -99,3 +99,22 @@ uint64_t now_ms(void)
         (void) clock_gettime(CLOCK_MONOTONIC, &ts);
         return (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
 }
+
+int read_pidfile(const char *path, char *reterr, size_t size)
+{
+        char text[32], *end = NULL;
+        ssize_t n = read_file(path, text, sizeof(text));
+        long pid;
+
+        if (n < 0) {
+                (void) snprintf(reterr, size, "Failed to open file \xe2\x80\x9c%s\xe2\x80\x9d: %s", path,
+                                strerror((int) -n));
+                return (int) n;
+        }
+        pid = strtol(text, &end, 10);
+        if (end == text || pid <= 0 || pid > INT32_MAX) {
+                (void) snprintf(reterr, size, "Failed to read a pid from %s", path);
+                return -EBADMSG;
+        }
+        return (int) pid;
+}

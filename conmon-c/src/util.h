@@ -62,4 +62,7 @@ char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Milliseconds of CLOCK_MONOTONIC. */
 uint64_t now_ms(void);
 
+/* A pid out of a file that the runtime wrote; -errno with words in reterr. */
+int read_pidfile(const char *path, char *reterr, size_t size);
+
 #endif

@@ -38,6 +38,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "container": ("", "Manage containers"),
         "create": ("create", "Create but do not start a container"),
         "exec": ("exec", "Run a process in a running container"),
+        "healthcheck": ("", "Manage health checks on containers"),
         "help": ("help", "Help about any command"),
         "image": ("", "Manage images"),
         "images": ("images", "List images in local storage"),
@@ -87,6 +88,9 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "top": ("top", "Display the running processes of a container"),
         "unpause": ("pause:unpause", "Unpause the processes in one or more containers"),
         "wait": ("wait", "Block on one or more containers"),
+    },
+    "healthcheck": {
+        "run": ("healthcheck", "Run the health check of a container"),
     },
     "image": {
         "exists": ("image:exists", "Check if an image exists in local storage"),

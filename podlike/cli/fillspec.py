@@ -49,6 +49,7 @@ def fill_spec(call: "Call", table: "tuple[Row, ...]" = ()) -> ContainerSpec:
     _network(call, spec)
     _resources(call, spec)
     _life(call, spec)
+    _health(call, spec)
     spec.given = _given_defaults(call, spec, table)
     return spec
 
@@ -371,11 +372,69 @@ def _life(call: "Call", spec: ContainerSpec) -> None:
     if opts.sdnotify not in ("container", "conmon", "healthy", "ignore"):
         raise UsageError(f'invalid sdnotify value "{opts.sdnotify}": must be container, conmon, healthy or ignore')
     spec.sdnotify = opts.sdnotify if call.changed("sdnotify") else ""
+    spec.notify_socket = "" if spec.sdnotify == "ignore" else os.environ.get("NOTIFY_SOCKET", "")
     world = call.session.options
     spec.runtime = world["runtime"]
     spec.runtime_flags = world["runtime_flag"]
     spec.hooks_dirs = [os.path.abspath(path) for path in world["hooks_dir"]]
     spec.mounts_file = os.path.abspath(world["default_mounts_file"]) if world["default_mounts_file"] else ""
+
+
+_HEALTH_TIMES = ("interval", "timeout", "start_period", "start_interval")
+
+
+def _health(call: "Call", spec: ContainerSpec) -> None:
+    opts = call.opts
+    if opts.health_cmd or opts.health_startup_cmd:
+        _health_commands(call, spec)
+    if opts.health_on_failure not in ("", "none", "kill", "restart", "stop"):
+        raise UsageError(f'invalid on-failure action "{opts.health_on_failure}" for health check: supported actions are '
+                         "none,kill,restart,stop")
+    spec.health_on_failure = "" if opts.health_on_failure == "none" else opts.health_on_failure
+    if not opts.health_cmd:
+        spec.health_changes = {name: getattr(opts, f"health_{name}") for name in _HEALTH_TIMES
+                               if call.changed(f"health-{name.replace('_', '-')}")}
+        if call.changed("health-retries"):
+            if opts.health_retries < 1:
+                raise UsageError("healthcheck-retries must be greater than 0")
+            spec.health_changes["retries"] = str(opts.health_retries)
+    if call.changed("health-log-destination"):
+        spec.health_log_destination = _health_log(opts.health_log_destination)
+    if call.changed("health-max-log-count"):
+        spec.health_log_count = opts.health_max_log_count
+    if call.changed("health-max-log-size"):
+        spec.health_log_size = opts.health_max_log_size
+
+
+def _health_commands(call: "Call", spec: ContainerSpec) -> None:
+    from podlike.spec.health import check_from_flags
+
+    opts = call.opts
+    if opts.no_healthcheck:
+        flag = "health-cmd" if opts.health_cmd else "health-startup-cmd"
+        raise UsageError(f"cannot specify both --no-healthcheck and --{flag}")
+    if opts.health_cmd:
+        spec.health = check_from_flags(
+            opts.health_cmd, interval=opts.health_interval, timeout=opts.health_timeout, retries=opts.health_retries,
+            start_period=opts.health_start_period, start_interval=opts.health_start_interval)
+    if opts.health_startup_cmd:
+        spec.startup_health = check_from_flags(
+            opts.health_startup_cmd, interval=opts.health_startup_interval, timeout=opts.health_startup_timeout,
+            retries=opts.health_startup_retries, successes=opts.health_startup_success, startup=True)
+
+
+def _health_log(destination: str) -> str:
+    """Raises: UsageError unless it is a word that podman knows, or a directory."""
+    if destination in ("local", "events_logger"):
+        return destination
+    try:
+        os.stat(destination)
+    except OSError as e:
+        raise UsageError(f"HealthCheck Log '{destination}' destination error: stat {destination}: "
+                         f"{(e.strerror or '').lower()}") from None
+    if not os.path.isdir(destination):
+        raise UsageError(f"HealthCheck Log '{destination}' destination must be directory")
+    return os.path.abspath(destination)
 
 
 def _log(call: "Call", spec: ContainerSpec) -> None:

@@ -21,6 +21,9 @@ _LISTS = frozenset(("Aliases", "Args", "Binds", "BoundingCaps", "CapAdd", "CapDr
 # Fields of an image's Config, which its document leaves out when they are empty.
 _IMAGE_CONFIG = {"User": "", "ExposedPorts": None, "Env": None, "Entrypoint": None, "Cmd": None, "Volumes": None,
                  "WorkingDir": "", "Labels": None, "StopSignal": "", "ArgsEscaped": False}
+# The same of a container's State and Config, so that `{{if .State.Health}}` can be asked.
+_CONTAINER_STATE = {"Health": None, "EndReason": ""}
+_CONTAINER_CONFIG = {"Healthcheck": None, "StartupHealthCheck": None, "sdNotifySocket": "", "Timezone": "", "ExposedPorts": None}
 
 
 def inspect(call: Call) -> int:
@@ -101,6 +104,8 @@ def _print(call: Call, docs: "list[Any]") -> None:
     for doc in docs:
         if isinstance(doc, ImageDocument):
             doc["Config"] = {**_IMAGE_CONFIG, **doc["Config"]}
+        else:
+            doc["State"], doc["Config"] = {**_CONTAINER_STATE, **doc["State"]}, {**_CONTAINER_CONFIG, **doc["Config"]}
         format_document(call, as_structs(doc), text)
 
 

@@ -198,32 +198,32 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("pidfile", "", "string", None, "*", "Write the container process ID to the file"),
     ("sdnotify", "", "string", "container", "*", 'control sd-notify behavior ("container"|"conmon"|"healthy"|"ignore")'),
     # health
-    ("no-healthcheck", "", "bool", None, "-", "Disable healthchecks on container"),
-    ("health-cmd", "", "string", None, "!", "set a healthcheck command for the container ('none' disables the existing "
+    ("no-healthcheck", "", "bool", None, "no_health", "Disable healthchecks on container"),
+    ("health-cmd", "", "string", None, "*", "set a healthcheck command for the container ('none' disables the existing "
                                            "healthcheck)"),
-    ("health-interval", "", "string", None, "!", "set an interval for the healthcheck. (a value of disable results in no "
+    ("health-interval", "", "string", "30s", "*", "set an interval for the healthcheck. (a value of disable results in no "
                                                 "automatic timer setup)"),
-    ("health-log-destination", "", "string", None, "!", "set the destination of the HealthCheck log. Directory path, "
+    ("health-log-destination", "", "string", "local", "*", "set the destination of the HealthCheck log. Directory path, "
                                                        "local or events_logger"),
-    ("health-max-log-count", "", "uint", None, "!", "set maximum number of attempts in the HealthCheck log file. ('0' "
+    ("health-max-log-count", "", "uint", 5, "*", "set maximum number of attempts in the HealthCheck log file. ('0' "
                                                    "value means an infinite number of attempts in the log file)"),
-    ("health-max-log-size", "", "uint", None, "!", "set maximum length in characters of stored HealthCheck log. ('0' "
+    ("health-max-log-size", "", "uint", 500, "*", "set maximum length in characters of stored HealthCheck log. ('0' "
                                                   "value means an infinite log length)"),
-    ("health-on-failure", "", "string", None, "!", "action to take once the container turns unhealthy"),
-    ("health-retries", "", "uint", None, "!", "the number of retries allowed before a healthcheck is considered to be "
+    ("health-on-failure", "", "string", "none", "*", "action to take once the container turns unhealthy"),
+    ("health-retries", "", "uint", 3, "*", "the number of retries allowed before a healthcheck is considered to be "
                                              "unhealthy"),
-    ("health-start-interval", "", "string", None, "!", "the interval between checks during the start period"),
-    ("health-start-period", "", "string", None, "!", "the initialization time needed for a container to bootstrap"),
-    ("health-startup-cmd", "", "string", None, "!", "Set a startup healthcheck command for the container"),
-    ("health-startup-interval", "", "string", None, "!", "Set an interval for the startup healthcheck."),
-    ("health-startup-retries", "", "uint", None, "!", "Set the maximum number of retries before the startup healthcheck "
+    ("health-start-interval", "", "string", None, "*", "the interval between checks during the start period"),
+    ("health-start-period", "", "string", "0s", "*", "the initialization time needed for a container to bootstrap"),
+    ("health-startup-cmd", "", "string", None, "*", "Set a startup healthcheck command for the container"),
+    ("health-startup-interval", "", "string", "30s", "*", "Set an interval for the startup healthcheck."),
+    ("health-startup-retries", "", "uint", None, "*", "Set the maximum number of retries before the startup healthcheck "
                                                      "will restart the container"),
-    ("health-startup-success", "", "uint", None, "!", "Set the number of consecutive successes before the startup "
+    ("health-startup-success", "", "uint", None, "*", "Set the number of consecutive successes before the startup "
                                                      "healthcheck is marked as successful and the normal healthcheck "
                                                      "begins"),
-    ("health-startup-timeout", "", "string", None, "!", "Set the maximum amount of time that the startup healthcheck may "
+    ("health-startup-timeout", "", "string", "30s", "*", "Set the maximum amount of time that the startup healthcheck may "
                                                        "take before it is considered failed"),
-    ("health-timeout", "", "string", None, "!", "the maximum time allowed to complete the healthcheck before an interval "
+    ("health-timeout", "", "string", "30s", "*", "the maximum time allowed to complete the healthcheck before an interval "
                                                "is considered failed"),
 )
 

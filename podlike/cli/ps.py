@@ -92,7 +92,7 @@ def view(call: Call, row: "Row") -> "View":
         "LocalVolumes": lambda: sum(m.type == "volume" for m in spec.mounts),
         "Mounts": lambda: ",".join(m.source or m.target for m in spec.mounts) if docker else psrows.mount_targets(c),
         "Names": c.name, "Networks": lambda: ",".join(psrows.networks(c)), "Pid": s.pid, "Platform": "linux", "Pod": "",
-        "PodName": "", "Ports": lambda: psrows.port_words(c), "Restarts": c.state.restarts, "Size": lambda: _size(row),
+        "PodName": "", "Ports": lambda: psrows.port_words(c), "Restarts": row.status.restarts, "Size": lambda: _size(row),
         "StartedAt": int(s.started_at), "State": s.state,
         "Status": lambda: psrows.docker_status_words(row) if docker else psrows.status_words(row)}
     for name in ("Cgroup", "IPC", "MNT", "NET", "PIDNS", "UTS", "User"):

@@ -1,8 +1,8 @@
 """Attaching to a container that runs already."""
 
-from podlike import procs
 from podlike.engine import query
 from podlike.engine.core import Engine
+from podlike.engine.stop import sender
 from podlike.engine.wait import wait
 from podlike.errors import ConflictError
 from podlike.runtime import attach as attaching
@@ -22,10 +22,9 @@ def attach(engine: Engine, container: Container, how: Attach) -> int | None:
     if container.spec.log_driver.startswith("passthrough"):
         raise ConflictError(f"this container is using the '{container.spec.log_driver}' log driver, cannot attach: "
                             "this container is not logging output")
-    pid, started = query.process_of(engine, container)
     bundle = engine.roots.bundle(container.id)
     with attaching.connect(bundle) as sock:
-        relay = attaching.Relay(sock, how, bundle=bundle, on_signal=procs.sender(pid, started))
+        relay = attaching.Relay(sock, how, bundle=bundle, on_signal=sender(engine, container))
         if not relay.run():
             return None
     return wait(engine, container)

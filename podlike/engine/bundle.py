@@ -11,6 +11,7 @@ from podlike.engine.devices import look_up_devices
 from podlike.engine.hooks import hooks_of
 from podlike.engine.hostfiles import copied_mounts
 from podlike.engine.network import Network
+from podlike.engine.tending import write_orders
 from podlike.engine.users import identify, write_in_root
 from podlike.engine.volumes import ensure_volume
 from podlike.errors import CannotExecuteError, UsageError
@@ -59,6 +60,10 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         default_capabilities=table.default_capabilities, default_pids_limit=table.pids_limit,
         default_sysctls=_default_sysctls(table.default_sysctls), warnings=warnings)
     container.state.limits = [(r["type"], r["soft"], r["hard"]) for r in config["process"]["rlimits"]]
+    if spec.notify_socket and spec.sdnotify in ("", "container"):
+        _add_notify_socket(config, bundle)
+    if container.state.tended:
+        write_orders(engine, container, config)
     hooks = hooks_of(engine, spec)
     if hooks:
         config["hooks"] = hooks
@@ -68,6 +73,14 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         for text in warnings:
             log.warning(text)
     write_text(f"{bundle}/config.json", json.dumps(config), mode=0o600)
+
+
+def _add_notify_socket(config: "dict[str, Any]", bundle: str) -> None:
+    """The container may tell the service manager that it is ready: the monitor passes that on. Source: sd_notify(3)."""
+    os.makedirs(f"{bundle}/notify", mode=0o755, exist_ok=True)
+    config["mounts"].append({"destination": "/run/notify", "type": "bind", "source": f"{bundle}/notify",
+                             "options": ["bind", "rprivate", "nosuid", "nodev", "noexec"]})
+    config["process"]["env"].append("NOTIFY_SOCKET=/run/notify/notify.sock")
 
 
 def _add_copied_mounts(spec: ContainerSpec, binds: dict[str, str], bundle: str) -> None:

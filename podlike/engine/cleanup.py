@@ -7,6 +7,7 @@ import time
 from podlike import log, procs
 from podlike.engine import query
 from podlike.engine.core import Engine
+from podlike.engine.tending import hold
 from podlike.errors import InUseError, NotFoundError, PodlikeError
 from podlike.locks import Lock
 from podlike.runtime import cgroup
@@ -45,7 +46,7 @@ def cleanup(engine: Engine, container: Container, *, remove: bool = False) -> No
             remove_leftovers(engine, container.id)
             lock.release(remove=True)
             return
-        if query.process_of(engine, fresh)[0]:
+        if query.process_of(engine, fresh)[0] or query.status(engine, fresh).state == "restarting":
             return
         take_down(engine, fresh)
         if remove:
@@ -80,16 +81,26 @@ def take_down(engine: Engine, container: Container) -> None:
         s.phase = "created" if not s.finished_at else "exited"
     else:
         s.phase, s.exit_code, s.oom_killed, s.error = "exited", now.exit_code, now.oom_killed, now.error or lost_output
-        s.finished_at = now.finished_at or time.time()
+        s.started_at, s.finished_at = now.started_at, now.finished_at or time.time()
+        s.end, s.health, s.health_streak = now.end, now.health, now.streak
+        if s.tended:
+            s.restarts = now.restarts
+            s.stopped_by_user = s.stopped_by_user or _ended_by_health(container)
         engine.containers.record_exit(container.id, s.exit_code, s.finished_at)
     s.pid = s.start_time = s.conmon_pid = s.conmon_start_time = 0
     s.helpers, s.execs, s.cgroup, s.netns = [], [], "", ""
     engine.containers.save_state(container)
-    _unlink(f"{engine.roots.exits}/{container.id}")  # now that its code is recorded
+    forget_end(engine, container.id)  # now that it is recorded
+
+
+def _ended_by_health(container: Container) -> bool:
+    """Podman counts an end by --health-on-failure=kill or stop as one by the user."""
+    return container.state.end == "health" and container.spec.health_on_failure in ("kill", "stop")
 
 
 def kill_now(engine: Engine, container: Container) -> None:
-    """Under the container's lock: SIGKILL everything of a container and wait until it is gone."""
+    """Under the container's lock: SIGKILL everything of a container and wait until it is gone for good."""
+    hold(engine, container)
     pid, started = query.process_of(engine, container)
     if pid:
         procs.send_signal(pid, started, signal.SIGKILL)
@@ -135,10 +146,18 @@ def remove_leftovers(engine: Engine, cid: str, cgroup_path: str = "", *, keep_ex
     collect([lambda: spawn.umount(f"{roots.container(cid)}/merged"),
              lambda: spawn.umount(f"{bundle}/shm"),
              lambda: spawn.netns_unpin(f"{roots.netns}/{cid}"),
-             lambda: None if keep_exit else _unlink(f"{roots.exits}/{cid}"),
+             lambda: None if keep_exit else forget_end(engine, cid),
              lambda: remove_tree(bundle),
              lambda: spawn.cgroup_remove(cgroup.ROOT + cgroup_path) if cgroup_path else None],
             what=f"clean up container {cid[:12]}")
+
+
+def forget_end(engine: Engine, cid: str) -> None:
+    """Remove what the monitor wrote about the container's end."""
+    from podlike.runtime.statefile import path_of
+
+    _unlink(f"{engine.roots.exits}/{cid}")
+    _unlink(path_of(engine.roots, cid))
 
 
 def find_and_cleanup(engine: Engine, cid: str, *, remove: bool) -> None:
@@ -150,7 +169,7 @@ def find_and_cleanup(engine: Engine, cid: str, *, remove: bool) -> None:
         remove_leftovers(engine, cid)
         return
     cleanup(engine, container, remove=remove)
-    if not remove and container.spec.restart_policy:
+    if not remove and container.spec.restart_policy and not container.state.tended:
         from podlike.engine.restart import restart_if_wanted
 
         restart_if_wanted(engine, container.id)

@@ -24,7 +24,7 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "Created": rfc3339(c.created),
         "Path": spec.args[0] if spec.args else "",
         "Args": spec.args[1:],
-        "State": _state(c, status, status.error or query.log_error(engine, c.id)),
+        "State": _state(engine, c, status, status.error or query.log_error(engine, c.id)),
         "Image": c.image or "",
         "ImageDigest": _image_digest(engine, c),
         "ImageName": spec.image_name,
@@ -39,7 +39,7 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "ConmonPidFile": spec.conmon_pidfile or f"{bundle}/conmon.pid",
         "PidFile": spec.pidfile or f"{bundle}/pidfile",
         "Name": c.name,
-        "RestartCount": c.state.restarts,
+        "RestartCount": status.restarts,
         "Driver": "overlay",
         "MountLabel": "",
         "ProcessLabel": "",
@@ -70,17 +70,42 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
     return doc
 
 
-def _state(c: Container, s: query.Status, error: str) -> "dict[str, Any]":
+def _state(engine: Engine, c: Container, s: query.Status, error: str) -> "dict[str, Any]":
     out: "dict[str, Any]" = {
         "OciVersion": _OCI_VERSION, "Status": s.state, "Running": s.state in ("running", "stopping"),
-        "Paused": s.state == "paused", "Restarting": False, "OOMKilled": s.oom_killed, "Dead": False, "Pid": s.pid,
-        "ConmonPid": s.conmon_pid, "ExitCode": s.exit_code, "Error": error, "StartedAt": rfc3339(s.started_at),
-        "FinishedAt": rfc3339(s.finished_at)}
-    if s.health:
-        out["Health"] = {"Status": s.health, "FailingStreak": 0, "Log": []}
+        "Paused": s.state == "paused", "Restarting": s.state == "restarting", "OOMKilled": s.oom_killed,
+        "Dead": False, "Pid": s.pid, "ConmonPid": s.conmon_pid, "ExitCode": s.exit_code, "Error": error,
+        "StartedAt": rfc3339(s.started_at), "FinishedAt": rfc3339(s.finished_at)}
+    if s.end:
+        out["EndReason"] = _end_words(c, s)
+    if c.spec.health is not None:
+        from podlike.engine.tending import read_log
+
+        out["Health"] = {"Status": s.health, "FailingStreak": s.streak, "Log": read_log(engine, c)}
     if getattr(c.state, "cgroup", ""):
         out["CgroupPath"] = c.state.cgroup
     return out | {"CheckpointedAt": rfc3339(0.0), "RestoredAt": rfc3339(0.0), "StoppedByUser": c.state.stopped_by_user}
+
+
+def _end_words(c: Container, s: query.Status) -> str:
+    """Why the last run ended, for people."""
+    word, _, detail = s.end.partition(" ")
+    if word == "signal":
+        from podlike.spec.signals import name_of
+
+        return f"killed by {name_of(int(detail))}"
+    if word == "oom":
+        if not detail.isdigit():
+            return "out of memory: the limit of a group above its own, or all of the machine's, was used up"
+        from podlike.spec.sizes import human_size
+
+        return f"out of memory: its limit of {human_size(int(detail))} was used up"
+    action = c.spec.health_on_failure or "restart"  # a startup check restarts without being told to
+    return {"exit": f"its program ended with {s.exit_code}",
+            "seccomp": "killed by SIGSYS: its seccomp profile forbids a system call that it made",
+            "health": f"its health check failed, and the action for that is {action}",
+            "timeout": f"it ran longer than its timeout of {c.spec.timeout} seconds",
+            "unknown": "its runtime gave it another parent: nobody knows"}.get(word, s.end)
 
 
 def _image_digest(engine: Engine, c: Container) -> str:
@@ -179,14 +204,31 @@ def _config(c: Container) -> "dict[str, Any]":
         "Volumes": {v: {} for v in spec.image_volumes} or None, "WorkingDir": spec.workdir or "/",
         "Entrypoint": _entrypoint(spec) or None, "OnBuild": None, "Labels": spec.labels or None,
         "Annotations": _annotations(spec), "StopSignal": spec.stop_signal or "SIGTERM",
-        "HealthcheckOnFailureAction": "none", "CreateCommand": spec.create_command}
+        **_health_config(spec), "CreateCommand": spec.create_command}
     if spec.timezone:
         out["Timezone"] = spec.timezone
     out |= {"Umask": spec.umask, "Timeout": spec.timeout, "StopTimeout": spec.stop_timeout, "Passwd": spec.passwd,
             "sdNotifyMode": spec.sdnotify or "container"}
+    if spec.notify_socket:
+        out["sdNotifySocket"] = spec.notify_socket
     if spec.expose:
         out["ExposedPorts"] = {p: {} for p in spec.expose}
     return out
+
+
+def _health_config(spec: ContainerSpec) -> "dict[str, Any]":
+    out: "dict[str, Any]" = {}
+    if spec.health is not None or spec.startup_health is not None:
+        from podlike.spec.health import document
+
+        if spec.startup_health is not None:
+            out["StartupHealthCheck"] = document(spec.startup_health)
+        if spec.health is not None:
+            out["Healthcheck"] = document(spec.health)
+    return out | {"HealthcheckOnFailureAction": spec.health_on_failure or "none",
+                  "HealthLogDestination": spec.health_log_destination or "local",
+                  "HealthcheckMaxLogCount": 5 if spec.health_log_count is None else spec.health_log_count,
+                  "HealthcheckMaxLogSize": 500 if spec.health_log_size is None else spec.health_log_size}
 
 
 def _annotations(spec: ContainerSpec) -> "dict[str, str] | None":

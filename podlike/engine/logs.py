@@ -203,11 +203,12 @@ def is_over(engine: Engine, container: Container, request: Request) -> bool:
 
 
 def comes_back(container: Container, status: query.Status) -> bool:
-    """Whether a container that has ended will be started again by its restart policy."""
-    from podlike.engine.restart import has_policy, wants_restart
+    """Whether a container of conmon's that has ended will be started again; one that podlike-conmon tends is not over."""
+    from podlike.engine.restart import wants_restart
+    from podlike.engine.tending import has_policy
 
     state = container.state
-    if not has_policy(container.spec) or state.stopped_by_user or state.phase in ("created", "removing"):
+    if state.tended or not has_policy(container.spec) or state.stopped_by_user or state.phase in ("created", "removing"):
         return False
     if time.time() - (status.finished_at or state.finished_at or time.time()) > _LONGEST_WAIT:
         return False

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 SORT_KEYS = ("command", "created", "id", "image", "names", "runningfor", "size", "status")
-_RUNNING = ("running", "paused", "stopping")
+_RUNNING = ("running", "paused", "stopping", "restarting")
 _SHORT = 12  # digits of an id, where nobody asks for all
 _COMMAND_WIDTH = 17
 
@@ -185,6 +185,8 @@ def status_words(row: Row, *, now: float | None = None) -> str:
     s = row.status
     if s.state == "running":
         words = f"Up {human_duration(now - s.started_at)}"
+    elif s.state == "restarting":
+        words = f"Restarting ({s.exit_code}) {ago(s.finished_at, now=now)}"
     elif s.state == "exited":
         words = f"Exited ({s.exit_code}) {ago(s.finished_at, now=now)}"
     else:
@@ -196,7 +198,12 @@ def docker_status_words(row: Row) -> str:
     s = row.status
     if s.state == "paused":
         return f"Up {human_duration(time.time() - s.started_at)} (Paused)"
-    return "Removal In Progress" if s.state == "removing" else status_words(row)
+    if s.state == "removing":
+        return "Removal In Progress"
+    words = status_words(row)
+    if s.health == "starting":
+        return words.replace(" (starting)", " (health: starting)")
+    return words if s.state == "running" else words.removesuffix(f" ({s.health})")
 
 
 def port_words(c: Container) -> str:
@@ -262,7 +269,7 @@ def document(row: Row, *, size: bool) -> "dict[str, Any]":
         "Image": c.spec.image_name or c.spec.rootfs, "ImageID": c.image or "", "IsInfra": False,
         "Labels": c.spec.labels or None, "Mounts": mount_targets(c), "Names": [c.name],
         "Namespaces": {k: v for k, v in namespaces(s.pid).items() if v and k != "Cgroup"}, "Networks": networks(c),
-        "Pid": s.pid, "Pod": "", "PodName": "", "Ports": _port_docs(c), "Restarts": c.state.restarts, "Size": None,
+        "Pid": s.pid, "Pod": "", "PodName": "", "Ports": _port_docs(c), "Restarts": row.status.restarts, "Size": None,
         "StartedAt": int(s.started_at) if s.started_at else -62135596800, "State": s.state,
         "Status": status_words(row), "Created": int(c.created)}
     if size:

@@ -21,7 +21,7 @@ def remove(engine: Engine, container: Container, *, force: bool = False, volumes
                             f"{', '.join(c.id for c in needed_by)}: container already exists",
                             hint="Remove those first, or use `podlike rm --depend`.")
     state = query.status(engine, container).state
-    if state in ("running", "paused", "stopping"):
+    if state in ("running", "paused", "stopping", "restarting"):
         if not force:
             raise InUseError(f"cannot remove container {container.id} as it is {state} - running or paused containers "
                              "cannot be removed without force: container state improper")

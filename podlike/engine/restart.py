@@ -1,17 +1,12 @@
-"""Restart policies, applied by the monitor's exit command: no daemon and no systemd is needed."""
+"""Restart policies where the monitor is conmon: applied by its exit command. podlike-conmon does it by itself."""
 
 import time
 
 from podlike.engine.core import Engine
-from podlike.spec.container import ContainerSpec
 from podlike.store.containers import Container
 
 # Docker's: the wait doubles from 100 ms up to a minute, so that a program that dies at once costs little.
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 60.0
-
-
-def has_policy(spec: ContainerSpec) -> bool:
-    return spec.restart_policy not in ("", "no")
 
 
 def wants_restart(container: Container) -> bool:
@@ -34,6 +29,7 @@ def restart_if_wanted(engine: Engine, cid: str) -> None:
     fresh = engine.containers.get(cid)
     if fresh is None or not wants_restart(fresh):
         return
+    engine.conmon = fresh.state.conmon  # the one that it had: podlike-conmon would begin to count anew
     fresh.state.restarts += 1
     engine.containers.save_state(fresh)
     from podlike.engine.start import start

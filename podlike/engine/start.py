@@ -11,18 +11,21 @@ import time
 from podlike import log, procs
 from podlike.engine import query
 from podlike.engine.bundle import write_bundle, write_network_files
-from podlike.engine.cleanup import await_exit_file, cleanup, delete, kill_now, lock_of, runtime_of, take_down
+from podlike.engine.cleanup import await_exit_file, cleanup, delete, forget_end, kill_now, lock_of, runtime_of, take_down
 from podlike.engine.core import Engine
 from podlike.engine.logconf import monitor_args
 from podlike.engine.network import Network
-from podlike.engine.restart import has_policy
 from podlike.engine.rootfs import mount_rootfs
+from podlike.engine.stop import sender
+from podlike.engine.tending import has_policy, is_ours, needs_tending, refuse_without_our_monitor, start_program
 from podlike.errors import ConflictError
 from podlike.locks import Lock
 from podlike.paths import ensure_private_dir, libexec
 from podlike.runtime import attach as attaching
 from podlike.runtime import cgroup
 from podlike.runtime.monitor import Monitor, MonitorRequest, launch
+from podlike.runtime.oci import failure_from_words
+from podlike.runtime.statefile import path_of
 from podlike.spec.attach import Attach
 from podlike.store.containers import Container, RunState
 from podlike.store.trees import remove_tree
@@ -88,7 +91,7 @@ def _ready_to_start(engine: Engine, container: Container) -> Container | None:
     if state in ("paused", "stopping", "removing"):
         raise ConflictError(f"start container {fresh.name}: it is {state}: container state improper",
                             hint="Unpause it." if state == "paused" else "Wait until it has ended and try again.")
-    if state == "initialized":
+    if state in ("initialized", "restarting"):
         kill_now(engine, fresh)
     take_down(engine, fresh)
     return fresh
@@ -100,6 +103,7 @@ def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> St
     bundle = roots.bundle(container.id)
     os.makedirs(bundle, mode=0o700, exist_ok=True)
     ensure_private_dir(roots.exits)
+    forget_end(engine, container.id)  # of a run whose clean-up was killed on its last step
     container.state = _fresh_state(engine, container)
     engine.containers.save_state(container)
     network = Network(engine, container)
@@ -128,7 +132,11 @@ def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> St
 
 def _fresh_state(engine: Engine, container: Container) -> RunState:
     parent = None if container.spec.cgroups == "disabled" else container.spec.cgroup_parent or cgroup.delegated_parent()
-    return RunState(phase="starting", boot_id=query.this_boot(), restarts=container.state.restarts,
+    conmon = conmon_path(engine)
+    refuse_without_our_monitor(container.spec, conmon)
+    tended = is_ours(conmon) and needs_tending(container.spec)
+    return RunState(phase="starting", boot_id=query.this_boot(), tended=tended, conmon="" if is_ours(conmon) else conmon,
+                    restarts=0 if tended else container.state.restarts,
                     started_at=container.state.started_at, finished_at=container.state.finished_at,
                     exit_code=container.state.exit_code,
                     cgroup=f"{parent.rstrip('/')}/podlike-{container.id}" if parent else "")
@@ -145,15 +153,25 @@ def _go(engine: Engine, started: Started, attach: Attach | None, network: Networ
     if attach is not None:
         passthrough = container.spec.log_driver.startswith("passthrough")
         started.socket = attaching.unconnected() if passthrough else attaching.connect(bundle)
-        started.relay = attaching.Relay(started.socket, attach, bundle=bundle,
-                                        on_signal=procs.sender(state.pid, state.start_time))
+        started.relay = attaching.Relay(started.socket, attach, bundle=bundle, on_signal=sender(engine, container))
         started.relay.enter()
     network.wait_ready()
     write_network_files(engine, container, network)
     state.phase, state.started_at = "started", time.time()
     # Recorded first: should we die now, everybody sees a process that runs, and the monitor knows its end.
     engine.containers.save_state(container)
-    runtime_of(engine, container).start(container.id)
+    _start_program(engine, container)
+
+
+def _start_program(engine: Engine, container: Container) -> None:
+    """Raises: RuntimeFailure and its kin."""
+    runtime = runtime_of(engine, container)
+    if not container.state.tended:
+        runtime.start(container.id)
+        return
+    words = start_program(engine, container)
+    if words is not None:
+        raise failure_from_words(words, runtime=runtime.name)
 
 
 def _monitor_request(engine: Engine, container: Container, attach: Attach | None, network: Network) -> MonitorRequest:
@@ -165,6 +183,12 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
         args.append("-t")
     if spec.stdin_open:
         args.append("-i")
+    if is_ours(conmon_path(engine)):
+        args += ["--state-file", path_of(roots, cid)]
+    if container.state.tended:
+        args += ["--orders", f"{bundle}/orders"]
+    if spec.notify_socket and spec.sdnotify in ("", "container"):
+        args += ["--sdnotify-socket", spec.notify_socket]
     if spec.timeout:
         args += ["-T", str(spec.timeout)]
     exit_command = [sys.executable, "-m", "podlike", "--root", roots.data, "--runroot", roots.run, "container", "cleanup"]
@@ -200,8 +224,8 @@ def _follow(engine: Engine, started: Started) -> int | None:
     if code is None:
         log.warning(f"the monitor of {container.name} was killed: its exit code is unknown")
         code = query.UNWATCHED_EXIT
-    if has_policy(container.spec):
-        return code  # the monitor's exit command cleans up and starts it again
+    if has_policy(container.spec) and not container.state.tended:
+        return code  # conmon's: the monitor's exit command cleans up and starts it again
     cleanup(engine, container, remove=container.spec.remove)
     started.monitor.cleaned_up()
     return code

@@ -7,9 +7,18 @@ from podlike import procs
 from podlike.engine import query
 from podlike.engine.cleanup import await_exit_file, cleanup, kill_now, lock_of, runtime_of, take_down
 from podlike.engine.core import Engine
-from podlike.errors import ConflictError
+from podlike.engine.tending import hold
+from podlike.errors import ConflictError, PodlikeError
 from podlike.spec import signals
 from podlike.store.containers import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
+
+# What the keyboard and an ending session send.
+_ENDING: "Final" = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
 def stop(engine: Engine, container: Container, *, timeout: int | None = None) -> bool:
@@ -27,6 +36,7 @@ def stop(engine: Engine, container: Container, *, timeout: int | None = None) ->
     container.state.stopped_by_user = True
     container.state.stopper = [os.getpid(), procs.start_time(os.getpid())]
     engine.containers.save_state(container)
+    hold(engine, container)
     pid, started = query.process_of(engine, container)
     limit = container.spec.stop_timeout if timeout is None else timeout
     if pid and limit != 0:
@@ -58,12 +68,14 @@ def _kill_unstarted(engine: Engine, container: Container) -> None:
 
 def kill(engine: Engine, container: Container, signum: int) -> None:
     """Send one signal to the container's first process. Raises: ConflictError when it does not run."""
-    pid, started = query.process_of(engine, container)
     state = query.status(engine, container).state
-    if pid and signum in (signal.SIGKILL, signals.parse(container.spec.stop_signal or "TERM")):
-        # Whoever sends what `stop` sends wants it stopped: no restart policy brings it up again.
+    if ends(container, signum) and state in ("running", "paused", "stopping", "restarting"):
         container.state.stopped_by_user = True
         engine.containers.save_state(container)
+        hold(engine, container)
+    pid, started = query.process_of(engine, container)
+    if state == "restarting" and not pid and container.state.stopped_by_user:
+        return  # it had ended; that it comes up again was prevented
     if not pid or state == "initialized" or not procs.send_signal(pid, started, signum):
         raise ConflictError(f"can only kill running containers. {container.id} is in state {state}: "
                             "container state improper")
@@ -71,18 +83,46 @@ def kill(engine: Engine, container: Container, signum: int) -> None:
         procs.wait_gone(pid, started, 10)
 
 
+def ends(container: Container, signum: int) -> bool:
+    """Whoever sends what `stop` sends wants it stopped: no restart policy brings it up again."""
+    return signum in (signal.SIGKILL, signals.parse(container.spec.stop_signal or "TERM"))
+
+
+def sender(engine: Engine, container: Container) -> "Callable[[int], None]":
+    """A function that passes a signal of the user's on to the container's process, whichever that is by then."""
+    state = container.state
+    if not state.tended:
+        return procs.sender(state.pid, state.start_time)
+
+    def send(signum: int) -> None:
+        if signum in _ENDING or ends(container, signum):
+            hold(engine, container)  # who presses ctrl-c does not want to see it start again
+        procs.send_signal(*query.process_of(engine, container), signum)
+
+    return send
+
+
 def pause(engine: Engine, container: Container) -> None:
     """Freeze the container's cgroup. Raises: ConflictError, RuntimeFailure."""
     _need_state(engine, container, "running", "pause")
     engine.enter_session()
     runtime_of(engine, container).run("pause", container.id)
+    if query.status(engine, container).state != "paused":
+        # It ended at that moment and was made anew, without the pause.
+        _need_state(engine, container, "running", "pause")
+        runtime_of(engine, container).run("pause", container.id)
 
 
 def unpause(engine: Engine, container: Container) -> None:
     """Thaw the container's cgroup. Raises: ConflictError, RuntimeFailure."""
     _need_state(engine, container, "paused", "unpause")
     engine.enter_session()
-    runtime_of(engine, container).run("resume", container.id)
+    try:
+        runtime_of(engine, container).run("resume", container.id)
+    except PodlikeError:
+        if query.status(engine, container).state == "paused":
+            raise
+        # It went on, and had ended before the runtime could see that.
 
 
 def _need_state(engine: Engine, container: Container, wanted: str, verb: str) -> None:

@@ -45,6 +45,23 @@ class PortMapping:
 
 
 @record(slots=True, kw_only=True)
+class HealthCheck:
+    """A command that tells whether the container is well. Times are nanoseconds, as in images.
+
+    test: ["CMD", WORD...] or ["CMD-SHELL", TEXT]. interval: 0 runs it on request only. successes: of a startup check,
+    how many it takes.
+    """
+
+    test: "list[str]" = field(default_factory=list)
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    start_interval: int = 0
+    retries: int = 0
+    successes: int = 0
+
+
+@record(slots=True, kw_only=True)
 class ContainerSpec:
     """Everything `create` was asked for. Empty or None means: not given, take the image's or the default."""
 
@@ -167,7 +184,18 @@ class ContainerSpec:
     conmon_pidfile: str = ""
     pidfile: str = ""
     preserve_fds: int = 0
-    sdnotify: str = ""
+    sdnotify: str = ""  # container, conmon, healthy, ignore
+    notify_socket: str = ""  # the service manager's, as create found it in its environment
+
+    # health
+    health: HealthCheck | None = None
+    startup_health: HealthCheck | None = None
+    health_changes: "dict[str, str]" = field(default_factory=dict)  # flags given without a command: for the image's check
+    no_health: bool = False
+    health_on_failure: str = ""  # kill, restart, stop; "": none
+    health_log_destination: str = ""  # local, events_logger, or a directory
+    health_log_count: int | None = None  # 0: no limit
+    health_log_size: int | None = None  # characters; 0: no limit
 
     def to_dict(self) -> "dict[str, Any]":
         """JSON-ready; values equal to the default are left out."""
@@ -180,6 +208,9 @@ class ContainerSpec:
         for name in ("mounts", "ports"):
             if name in out:
                 out[name] = [asdict(item) for item in out[name]]
+        for name in ("health", "startup_health"):
+            if name in out:
+                out[name] = asdict(out[name])
         return out
 
     @classmethod
@@ -188,6 +219,9 @@ class ContainerSpec:
         known = {k: v for k, v in doc.items() if k in _FIELDS}
         known["mounts"] = [Mount(**m) for m in doc.get("mounts", ())]
         known["ports"] = [PortMapping(**p) for p in doc.get("ports", ())]
+        for name in ("health", "startup_health"):
+            if name in known:
+                known[name] = HealthCheck(**known[name])
         return cls(**known)
 
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 # Names that podman's templates take for fields whose JSON key differs (.ID and .Id are the same field).
 _FIELD_ALIASES = {"ID": "Id", "Src": "Source", "Dst": "Destination", "ImageID": "Image",
-                  "CgroupsVersion": "cgroupVersion"}
+                  "CgroupsVersion": "cgroupVersion", "Healthcheck": "Health", "HealthMaxLogCount": "HealthcheckMaxLogCount",
+                  "HealthMaxLogSize": "HealthcheckMaxLogSize"}
 
 
 class _Break(Exception):

@@ -66,6 +66,11 @@ def resolve(spec: ContainerSpec, image_config: "Mapping[str, Any] | None",
     if not out.workdir.startswith("/"):
         raise UsageError(f"the working directory {out.workdir!r} is invalid, it needs to be an absolute path",
                          hint="Give --workdir a path that begins with /.")
+    if not spec.no_health and (spec.health or image.get("Healthcheck") or spec.health_on_failure or spec.startup_health
+                               or spec.sdnotify == "healthy"):
+        from podlike.spec.health import complete
+
+        complete(out, image)
     out.stop_signal = _stop_signal(spec, image, systemd=uses_systemd(out))
     validate(out)
     return out

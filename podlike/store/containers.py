@@ -45,6 +45,11 @@ class RunState:
     netns: str = ""  # path of the pinned network namespace, or of the joined one
     starter: "list[int]" = field(default_factory=list)  # pid, start time of the `run` that is about to start it
     execs: "list[str]" = field(default_factory=list)
+    conmon: str = ""  # the monitor's path, where it is not podlike-conmon
+    tended: bool = False  # its monitor has orders, and starts it again by itself
+    end: str = ""  # why the last run ended, in runtime/statefile.py's words
+    health: str = ""
+    health_streak: int = 0
 
 
 @record(slots=True, kw_only=True)

@@ -12,11 +12,13 @@ from tests.support.engine import Engine
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_run_killed_at_any_moment(podlike: Engine, image: str, seed: int) -> None:
+@pytest.mark.parametrize("orders", [[], ["--health-cmd", "true", "--health-interval", "50ms", "--stop-timeout", "0"]],
+                         ids=["plain", "tended"])
+def test_run_killed_at_any_moment(podlike: Engine, image: str, seed: int, orders: list[str]) -> None:
     rng = random.Random(seed)
     names = [f"crash-{seed}-{n}" for n in range(8)]
     for n, name in enumerate(names):
-        flags = [*(["--rm"] if n % 2 else []), *(["--network", "none"] if n % 3 else [])]
+        flags = [*orders, *(["--rm"] if n % 2 else []), *(["--network", "none"] if n % 3 else [])]
         with podlike.popen("run", "--name", name, *flags, image, "sleep", "0.05", stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL) as command:
             time.sleep(rng.random() * 0.3)
@@ -46,3 +48,24 @@ def test_monitor_killed(podlike: Engine, image: str, name: str) -> None:
     podlike("start", name)
     assert podlike("exec", name, "echo", "alive").line == "alive"
     podlike("rm", "-f", "-t", "0", name)
+
+
+def test_monitors_of_tended_containers_killed_at_any_moment(podlike: Engine, image: str, name: str) -> None:
+    """Whatever it was about: the state is a true one, and the container can be started and removed."""
+    rng = random.Random(7)
+    for n in range(8):
+        one = f"{name}-{n}"
+        podlike("run", "-d", "--name", one, "--restart=always", "--network", "none", "--health-cmd", "true",
+                "--health-interval", "20ms",
+                image, "sh", "-c", "usleep 30000; exit 3")
+        monitor = int(podlike("inspect", "-f", "{{.State.ConmonPid}}", one).line)
+        time.sleep(rng.random() * 0.5)
+        os.kill(monitor, signal.SIGKILL)
+        state = podlike("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", one).line.split()
+        assert state[0] in ("exited", "running", "initialized"), state
+        if state[0] == "exited":
+            assert state[1] in ("3", "255")
+        podlike("start", one)
+        podlike("stop", "-t", "0", one)
+        assert podlike("inspect", "-f", "{{.State.Status}}", one).line == "exited"
+        podlike("rm", one)

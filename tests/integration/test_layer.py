@@ -234,7 +234,7 @@ def test_error_text_is_valid_json_for_any_name(unpack: Unpack) -> None:
         info = tarfile.TarInfo('h"\udcff\n')
         info.type, info.linkname = tarfile.LNKTYPE, "nowhere"
         tar.addfile(info)
-    assert 'h"\ufffd\n' in unpack(raw.getvalue(), fails=True)["error"]
+    assert 'h"\ufffd?' in unpack(raw.getvalue(), fails=True)["error"]
 
 
 @pytest.mark.parametrize("how", ["none", "gzip", "zstd"])

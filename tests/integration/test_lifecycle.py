@@ -280,8 +280,8 @@ def test_exec_in_a_stopped_container(podlike: Engine, image: str, name: str) -> 
 
 
 def test_exec_ends_with_the_container(podlike: Engine, busy: str) -> None:
-    with podlike.popen("exec", busy, "sleep", "100") as run:
-        wait_for(lambda: "sleep 100" in podlike("exec", busy, "ps", "-o", "args").stdout, "exec to run")
+    with podlike.popen("exec", busy, "sleep", "77") as run:
+        wait_for(lambda: "sleep 77" in podlike("exec", busy, "ps", "-o", "args").stdout, "exec to run")
         podlike("kill", busy)
         assert run.wait(20) == 137
 

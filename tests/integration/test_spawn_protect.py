@@ -15,7 +15,7 @@ from tests.support.need import need
 @pytest.fixture
 def direct_box(runtime: str, tmp_path: Path) -> Iterator[Box]:
     """An ordinary user without any namespace: the runtime makes what is needed."""
-    need(os.geteuid() != 0, "run as an ordinary user with subordinate ids")
+    need(os.geteuid() != 0, "the integration step runs this as an ordinary user", optional=True)
     need(shutil.which("newuidmap"), "no newuidmap: install uidmap")
     box = Box(None, str(tmp_path), runtime)
     box.make()

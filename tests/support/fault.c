@@ -320,6 +320,8 @@ int main(int argc, char **argv)
         int code = follow(pid);
         if (plan.list != NULL)
                 fclose(plan.list);
-        /* Those that still run are let go with our end. */
+        /* Those that still run are let go with our end; one that was just born would stay stopped (ptrace(2), SIGSTOP). */
+        for (int i = 0; i < n_processes; i++)
+                (void) kill(processes[i].pid, SIGCONT);
         return plan.list == NULL && !plan.done ? 98 : code;
 }

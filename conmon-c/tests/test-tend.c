@@ -1,0 +1,453 @@
+/* Unit tests of what a monitor does with orders. `test-tend NAME` runs one of them. */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "control.h"
+#include "health.h"
+#include "healthlog.h"
+#include "monitor.h"
+#include "orders.h"
+#include "restart.h"
+#include "statefile.h"
+#include "timer.h"
+#include "tree.h"
+#include "util.h"
+
+static struct orders orders_of(const char *text)
+{
+        struct orders o;
+        char why[200];
+
+        CHECK_INT(orders_parse(&o, text, why, sizeof(why)), 0);
+        return o;
+}
+
+/* --- orders --- */
+
+static void orders_words(void)
+{
+        struct orders o = orders_of("restart on-failure:3\nback-off 10 500 2000\nstop-signal 2\nstop-timeout -1\n"
+                                    "health /a b/health.json\nhealth-interval 1500\nhealth-on-failure stop\n"
+                                    "startup /s\nstartup-success 2\nnotify-socket @x\nnotify-mode healthy\n");
+
+        CHECK(o.given && o.policy == RESTART_ON_FAILURE && o.on_failure == ACTION_STOP &&
+              o.notify_mode == NOTIFY_HEALTHY);
+        CHECK_INT(o.policy_retries, 3);
+        CHECK_INT(o.first_wait, 10);
+        CHECK_INT(o.longest_wait, 500);
+        CHECK_INT(o.reset_after, 2000);
+        CHECK_INT(o.stop_timeout, -1);
+        CHECK_STR(o.regular.process, "/a b/health.json");
+        CHECK_INT(o.regular.interval, 1500);
+        CHECK_INT(o.startup.successes, 2);
+        CHECK_STR(o.notify_socket, "@x");
+        orders_done(&o);
+        CHECK(!o.given);
+        o = orders_of("");
+        CHECK(o.given && o.policy == RESTART_NO);
+        CHECK_INT(o.first_wait, 100);
+        CHECK_INT(o.longest_wait, 60000);
+        CHECK_INT(o.stop_signal, SIGTERM);
+        orders_done(&o);
+}
+
+static void orders_errors(void)
+{
+        static const char *const bad[] = {
+                "restart sometimes",  "restart always:3",  "restart on-failure:", "restart on-failure:x",
+                "health-interval 1s", "health-interval",   "back-off 1 2",        "back-off 0 1 1",
+                "back-off 5 1 1",     "health-on-failure", "notify-mode all",     "colour blue"};
+
+        for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+                struct orders o;
+                char why[200] = "";
+
+                CHECK(orders_parse(&o, bad[i], why, sizeof(why)) < 0);
+                CHECK(*why);
+                orders_done(&o);
+        }
+}
+
+/* --- restarts --- */
+
+static void restart_policies(void)
+{
+        struct orders no = orders_of(""), some = orders_of("restart on-failure:2\n"),
+                      always = orders_of("restart unless-stopped\n");
+
+        CHECK(!restart_wanted(&no, 1, 0));
+        CHECK(restart_wanted(&some, 1, 0) && restart_wanted(&some, EXIT_UNKNOWN, 1));
+        CHECK(!restart_wanted(&some, 1, 2) && !restart_wanted(&some, 0, 0));
+        CHECK(restart_wanted(&always, 0, 1000));
+}
+
+static void restart_back_off(void)
+{
+        struct orders o = orders_of("");
+        int64_t wait = 0, sum = 0;
+
+        for (int i = 0; i < 10; i++) {
+                wait = restart_wait(&o, wait, 5);
+                CHECK_INT(wait, 100 << i > 60000 ? 60000 : 100 << i);
+                sum += wait;
+        }
+        CHECK_INT(restart_wait(&o, wait, 9999), 60000);
+        CHECK_INT(restart_wait(&o, wait, 10000), 100);
+        CHECK(sum > 60000);
+}
+
+/* --- the state file --- */
+
+static void state_lines(void)
+{
+        struct record r = {.phase = PHASE_WAITING,
+                           .restarts = 2,
+                           .started = {.tv_sec = 1700000000, .tv_nsec = 5},
+                           .exit_code = 137,
+                           .cause = CAUSE_OOM,
+                           .oom_killed = true,
+                           .oom_limit = "67108864",
+                           .error = "two\nlines",
+                           .health = "unhealthy",
+                           .streak = 3};
+        char *text = statefile_text(&r);
+
+        CHECK_STR(
+                text,
+                "phase waiting\npid 0 0\nrestarts 2\nstarted 1700000000.000000005\nfinished 0.000000000\nexit 137\noom 1\n"
+                "end oom 67108864\nerror two lines\nhealth unhealthy 3\n");
+        free(text);
+        r = (struct record){.phase = PHASE_RUNNING, .pid = getpid()};
+        text = statefile_text(&r);
+        CHECK(strstr(text, "\nexit 0\noom 0\n") && !strstr(text, "end ") && !strstr(text, "health"));
+        CHECK(!strstr(text, " 0\nrestarts"));
+        free(text);
+        CHECK(process_start_time(getpid()) > 0);
+        CHECK_INT(process_start_time(0), 0);
+}
+
+/* --- what checks mean --- */
+
+static void judge_regular(void)
+{
+        struct orders o = orders_of("health x\nhealth-retries 2\nhealth-on-failure kill\n");
+        struct health_state s = {0};
+
+        CHECK(s.status == HEALTH_STARTING);
+        CHECK(health_judge(&s, &o, false, true) == ACTION_NONE && s.status == HEALTH_STARTING && s.streak == 0);
+        CHECK(health_judge(&s, &o, false, false) == ACTION_NONE && s.status == HEALTH_STARTING && s.streak == 1);
+        CHECK(health_judge(&s, &o, true, false) == ACTION_NONE && s.status == HEALTH_HEALTHY && s.streak == 0);
+        CHECK(health_judge(&s, &o, false, false) == ACTION_NONE && s.status == HEALTH_HEALTHY);
+        CHECK(health_judge(&s, &o, false, false) == ACTION_KILL && s.status == HEALTH_UNHEALTHY && s.streak == 2);
+        CHECK(health_judge(&s, &o, false, false) == ACTION_KILL && s.streak == 3);
+        CHECK(health_judge(&s, &o, true, false) == ACTION_NONE && s.status == HEALTH_HEALTHY && s.streak == 0);
+        orders_done(&o);
+}
+
+static void judge_startup(void)
+{
+        struct orders o = orders_of("health x\nhealth-retries 1\nstartup y\nstartup-success 2\nstartup-retries 3\n");
+        struct health_state s = {0};
+
+        CHECK(health_judge(&s, &o, false, false) == ACTION_NONE && s.status == HEALTH_STARTING && s.streak == 0);
+        CHECK(health_judge(&s, &o, true, false) == ACTION_NONE && s.status == HEALTH_HEALTHY && !s.startup_passed);
+        CHECK(health_judge(&s, &o, false, false) == ACTION_NONE);
+        CHECK(health_judge(&s, &o, false, false) == ACTION_RESTART);
+        CHECK(health_judge(&s, &o, true, false) == ACTION_NONE && s.startup_passed);
+        CHECK(health_judge(&s, &o, false, false) == ACTION_NONE && s.status == HEALTH_UNHEALTHY);
+        orders_done(&o);
+        o = orders_of("health x\nstartup y\n"); /* one success is enough, failures never restart it */
+        s = (struct health_state){0};
+        for (int i = 0; i < 100; i++)
+                CHECK(health_judge(&s, &o, false, false) == ACTION_NONE);
+        CHECK(health_judge(&s, &o, true, false) == ACTION_NONE && s.startup_passed);
+        orders_done(&o);
+}
+
+/* --- the log --- */
+
+static void log_lines(void)
+{
+        static const char output[] = "a\"\\\n\t\x01\xc3\xa9\xff\xf0\x9f\x98\x80\xed\xa0\x80";
+        struct health_entry e = {.end.tv_nsec = 120000000, .code = -1, .output = output, .len = sizeof(output) - 1};
+        char *line;
+
+        CHECK_INT(setenv("TZ", "XYZ-5:30", 1), 0);
+        tzset();
+        line = healthlog_line(&e);
+        CHECK_STR(
+                line,
+                "{\"Start\": \"1970-01-01T05:30:00.000000000+05:30\", \"End\": \"1970-01-01T05:30:00.120000000+05:30\", "
+                "\"ExitCode\": -1, \"Output\": \"a\\\"\\\\\\n\\t\\u0001\xc3\xa9\xef\xbf\xbd\xf0\x9f\x98\x80"
+                "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"}\n");
+        free(line);
+        e.output = NULL;
+        line = healthlog_line(&e);
+        CHECK(strstr(line, "\"Output\": \"\"}\n"));
+        free(line);
+}
+
+static size_t count_lines(const char *text)
+{
+        size_t n = 0;
+
+        for (; *text; text++)
+                n += *text == '\n';
+        return n;
+}
+
+static void log_keeps_the_newest(void)
+{
+        char *path = format("%s/log", test_dir());
+
+        for (int i = 0; i < 50; i++) {
+                char text[16];
+                struct health_entry e = {.output = text, .len = (size_t) snprintf(text, sizeof(text), "<%d>", i)};
+
+                CHECK_INT(healthlog_add(path, &e, 5), 0);
+                CHECK(strstr(test_read("log"), text));
+                CHECK(count_lines(test_read("log")) >= (i < 5 ? (size_t) i + 1 : 5));
+                CHECK(count_lines(test_read("log")) < 10);
+        }
+        CHECK(strstr(test_read("log"), "<45>") && !strstr(test_read("log"), "<35>"));
+        for (int i = 0; i < 30; i++) {
+                struct health_entry e = {.output = "x", .len = 1};
+
+                CHECK_INT(healthlog_add(path, &e, 0), 0);
+        }
+        CHECK(count_lines(test_read("log")) >= 35);
+        CHECK_INT(healthlog_clear(path), 0);
+        CHECK_STR(test_read("log"), "");
+        free(path);
+}
+
+/* --- the tree of a check --- */
+
+static void tree_takes_all(void)
+{
+        struct tree tree = {0};
+        int pipe_fds[2];
+        char byte;
+        pid_t pid;
+
+        CHECK_INT(pipe(pipe_fds), 0);
+        CHECK_INT(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+        pid = fork();
+        if (pid == 0) {
+                setsid();
+                if (fork() == 0 && fork() == 0) { /* one in a session of its own, one that ignores SIGTERM */
+                        setsid();
+                        (void) !write(pipe_fds[1], "a", 1);
+                        pause();
+                }
+                signal(SIGTERM, SIG_IGN);
+                (void) !write(pipe_fds[1], "a", 1);
+                for (;;)
+                        pause();
+        }
+        close(pipe_fds[1]);
+        for (int i = 0; i < 3; i++)
+                CHECK_INT(read(pipe_fds[0], &byte, 1), 1);
+        tree_look(&tree, pid);
+        CHECK_INT(tree.n, 3);
+        tree_look(&tree, pid);
+        CHECK_INT(tree.n, 3);
+        CHECK_INT(tree_signal(&tree, SIGTERM), 3);
+        CHECK(tree_signal(&tree, SIGKILL) >= 2);
+        CHECK_INT(read(pipe_fds[0], &byte, 1), 0); /* nobody is left */
+        close(pipe_fds[0]);
+        while (wait(NULL) > 0)
+                ;
+        CHECK_INT(tree_signal(&tree, 0), 0);
+        tree_done(&tree);
+}
+
+/* --- timers --- */
+
+static void count_up(void *data)
+{
+        ++*(int *) data;
+}
+
+static void timers(void)
+{
+        struct loop loop;
+        struct timer t;
+        int fired = 0;
+
+        CHECK_INT(loop_init(&loop), 0);
+        timer_init(&t, &loop, count_up, &fired);
+        CHECK_INT(timer_left(&t), -1);
+        CHECK_INT(timer_set(&t, 50), 0);
+        CHECK(timer_left(&t) >= 30 && timer_left(&t) <= 50);
+        timer_stop(&t);
+        CHECK_INT(timer_left(&t), -1);
+        CHECK_INT(loop_step(&loop, 80), 0);
+        CHECK_INT(timer_set_at(&t, now_ns() - 1), 0);
+        CHECK_INT(loop_step(&loop, 1000), 1);
+        CHECK_INT(fired, 1);
+        CHECK_INT(loop_step(&loop, 10), 0);
+        timer_done(&t);
+        loop_done(&loop);
+}
+
+/* --- checks, with a runtime that is a script --- */
+
+struct bed {
+        struct monitor m;
+        struct checkrun_result {
+                int runs, code;
+                char output[200];
+        } result;
+};
+
+static struct bed bed;
+
+static void note(struct check *c)
+{
+        bed.result.runs++;
+        bed.result.code = c->code;
+        (void) snprintf(bed.result.output, sizeof(bed.result.output), "%s", c->output ? c->output : "");
+}
+
+/* exec --process FILE --pid-file P --detach CID: run FILE as a script in the background and write its pid. */
+static const char runtime[] = "#!/bin/sh\n"
+                              "[ -s \"$3\" ] || { echo no such check; exit 3; }\n"
+                              "setsid sh \"$3\" & echo $! > \"$5\"\n";
+
+static void bed_up(const char *script)
+{
+        struct monitor *m = &bed.m;
+        char *path = format("%s/runtime", test_dir()), *check = format("%s/script", test_dir());
+
+        CHECK_INT(write_file_atomic(path, runtime), 0);
+        CHECK_INT(chmod(path, 0700), 0);
+        CHECK_INT(write_file_atomic(check, script), 0);
+        CHECK_INT(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+        m->opt.runtime = path;
+        m->opt.cid = "id";
+        m->opt.bundle = (char *) test_dir();
+        m->oom_score_adj = INT32_MIN;
+        m->signals.fd = m->container.fd = -1;
+        m->container_pid = 1;
+        CHECK_INT(loop_init(&m->loop), 0);
+        CHECK_INT(children_watch(m), 0);
+        check_init(&m->health.check, m, note);
+        check_start(&m->health.check, check, 300);
+        free(check);
+}
+
+static void bed_run(void)
+{
+        while (!bed.result.runs)
+                CHECK(loop_step(&bed.m.loop, 5000) > 0);
+}
+
+static void bed_down(void)
+{
+        check_done(&bed.m.health.check);
+        close_p(&bed.m.signals.fd);
+        loop_done(&bed.m.loop);
+        free(bed.m.opt.runtime);
+        while (wait(NULL) > 0)
+                ;
+}
+
+static void check_succeeds(void)
+{
+        bed_up("echo out; echo err >&2\n");
+        bed_run();
+        CHECK_INT(bed.result.code, 0);
+        CHECK_STR(bed.result.output, "out\nerr\n");
+        CHECK_INT(bed.m.expecting, 0);
+        CHECK(!bed.m.children);
+        bed_down();
+}
+
+static void check_fails(void)
+{
+        bed_up("exit 42\n");
+        bed_run();
+        CHECK_INT(bed.result.code, 42);
+        bed_down();
+}
+
+static void check_cannot_run(void)
+{
+        bed_up("");
+        bed_run();
+        CHECK_INT(bed.result.code, 3);
+        CHECK_STR(bed.result.output, "no such check\n");
+        CHECK_INT(bed.m.expecting, 0);
+        bed_down();
+}
+
+static void check_times_out(void)
+{
+        uint64_t began = now_ms();
+
+        bed_up("trap 'echo asked' TERM; sleep 50 & echo begun; while :; do wait; done\n");
+        bed_run();
+        CHECK_INT(bed.result.code, CHECK_TIMED_OUT);
+        CHECK_STR(bed.result.output, "begun\nasked\n");
+        CHECK(now_ms() - began >= 1300 && now_ms() - began < 5000);
+        bed_down(); /* waits for all children: sleep is gone too */
+        CHECK(now_ms() - began < 5000);
+}
+
+static void check_is_cut(void)
+{
+        bed_up("exec sleep 50\n");
+        while (bed.m.health.check.process.pid == 0)
+                CHECK(loop_step(&bed.m.loop, 5000) > 0);
+        CHECK_INT(kill(bed.m.health.check.process.pid, SIGKILL), 0);
+        check_cut(&bed.m.health.check);
+        CHECK_INT(bed.result.runs, 1);
+        CHECK(bed.result.code != 0 && !bed.m.health.check.running && !bed.m.children);
+        bed_down();
+}
+
+static void check_output_is_limited(void)
+{
+        bed_up("i=0; while [ $i -lt 20000 ]; do echo 0123456789; i=$((i+1)); done; sleep 0.05\n");
+        bed.m.health.check.output_max = 15;
+        bed_run();
+        CHECK_INT(bed.result.code, 0);
+        CHECK_STR(bed.result.output, "0123456789\n0123");
+        bed_down();
+}
+
+#define T(f)                                                                                                           \
+        {                                                                                                              \
+#f, f                                                                                                  \
+        }
+
+int main(int argc, char **argv)
+{
+        static const struct test tests[] = {
+                T(orders_words),
+                T(orders_errors),
+                T(restart_policies),
+                T(restart_back_off),
+                T(state_lines),
+                T(judge_regular),
+                T(judge_startup),
+                T(log_lines),
+                T(log_keeps_the_newest),
+                T(tree_takes_all),
+                T(timers),
+                T(check_succeeds),
+                T(check_fails),
+                T(check_cannot_run),
+                T(check_times_out),
+                T(check_is_cut),
+                T(check_output_is_limited),
+        };
+
+        return run_tests(tests, ARRAY_LEN(tests), argc > 1 ? argv[1] : NULL);
+}
