@@ -49,11 +49,17 @@ def cleanup(engine: Engine, container: Container, *, remove: bool = False) -> No
         if query.process_of(engine, fresh)[0] or query.status(engine, fresh).state == "restarting":
             return
         take_down(engine, fresh)
-        if remove:
+        if remove or is_abandoned(fresh):
             delete(engine, fresh, volumes=True)
-            if fresh.spec.remove_image:
+            if remove and fresh.spec.remove_image:
                 _remove_image(engine, fresh)  # under the lock: who waits for the container's end finds it gone
             lock.release(remove=True)
+
+
+def is_abandoned(container: Container) -> bool:
+    """Whether its `run` was killed before the container ran: then nobody knows of it."""
+    s = container.state
+    return s.phase == "created" and bool(s.starter) and not procs.alive(*s.starter)
 
 
 def _remove_image(engine: Engine, container: Container) -> None:
@@ -69,6 +75,7 @@ def _remove_image(engine: Engine, container: Container) -> None:
 def take_down(engine: Engine, container: Container) -> None:
     """Under the container's lock: end every part of the last start and record how it ended."""
     if container.state.phase not in ("starting", "started"):
+        forget_end(engine, container.id)  # of a start that failed before its monitor ended
         return
     now = query.status(engine, container)
     lost_output = query.log_error(engine, container.id)
@@ -127,6 +134,7 @@ def delete(engine: Engine, container: Container, *, volumes: bool = False) -> No
     container.state.phase = "removing"
     engine.containers.save_state(container)
     remove_tree(engine.roots.container(container.id))
+    forget_end(engine, container.id)
     if volumes:
         from podlike.engine.volumes import remove_anonymous
 

@@ -4,9 +4,8 @@ Two phases are only ever seen under the container's lock: "starting" and "removi
 lock is free belongs to a command that died. So does a created container whose `run` is gone: state.starter.
 """
 
-from podlike import procs
 from podlike.engine import query
-from podlike.engine.cleanup import delete, kill_now, lock_of, take_down
+from podlike.engine.cleanup import delete, is_abandoned, kill_now, lock_of, take_down
 from podlike.engine.core import Engine
 
 
@@ -30,14 +29,14 @@ def _finish(engine: Engine, cid: str) -> bool:
     container = engine.containers.get(cid)
     if container is None or container.state.phase not in ("starting", "removing", "created"):
         return False
-    abandoned = container.state.phase == "created"
-    if abandoned and (not container.state.starter or procs.alive(*container.state.starter)):
+    if container.state.phase == "created" and not is_abandoned(container):
         return False
     engine.enter_session()
-    removing = abandoned or container.state.phase == "removing" or container.spec.remove
+    removing = container.state.phase == "removing" or container.spec.remove
     if query.process_of(engine, container)[0]:
         kill_now(engine, container)
     take_down(engine, container)
-    if removing:
+    abandoned = is_abandoned(container)
+    if removing or abandoned:
         delete(engine, container, volumes=abandoned or container.spec.remove)
-    return removing
+    return removing or abandoned
