@@ -31,8 +31,8 @@ int spawn_userns_open(const spawn_idmap *uids, size_t n_uids, const spawn_idmap 
 int spawn_ns_owner(int ns_fd, unsigned int *ret_uid, spawn_error *reterr);
 
 /* session.c: one user + mount namespace per user, held by a process that does nothing else.
- * create makes them (with id 0 mapped) and forks the holder, hold forks one that keeps the caller's own. The holder is a child of the
- * caller, keeps no descriptor of it, and ends on SIGTERM. */
+ * create makes them (with id 0 mapped) and forks the holder, hold forks one that keeps the caller's own. The holder is
+ * a child of the caller, keeps no descriptor of it, and ends on SIGTERM. */
 int spawn_session_create(const spawn_idmap *uids, size_t n_uids, const spawn_idmap *gids, size_t n_gids,
                          const char *newuidmap, const char *newgidmap, int *ret_pid, spawn_error *reterr);
 int spawn_session_hold(int *ret_pid, spawn_error *reterr);
@@ -63,7 +63,8 @@ int spawn_netns_move_link(const char *link, int netns_fd, const char *name, spaw
 int spawn_open_in_root(int root_fd, const char *path, int flags, unsigned int mode, spawn_error *reterr);
 
 /* cgroup.c: cgroup v2. path: absolute, below /sys/fs/cgroup.
- * create: with the directories above it, controllers handed down on the way as far as they go. 1: made, 0: was there. */
+ * create: with the directories above it, controllers handed down on the way as far as they go; 1: made, 0: it was
+ * there. */
 int spawn_cgroup_create(const char *path, spawn_error *reterr);
 int spawn_cgroup_add(const char *path, int pid, spawn_error *reterr);
 /* The cgroup that a process is in: *ret gets its path, size bytes with the zero at its end. */

@@ -19,7 +19,8 @@ void cgroup_systemd_free(struct cgroup_systemd *s);
 void cgroup_systemd_drop(const struct cgroup_systemd *s);
 
 /* A process that joins a running container may not move itself there when its own cgroup is not its user's (that of a
- * login session): then systemd does it. sub: a cgroup below the container's, or NULL. *ret stays NULL when it may, or when there is no scope. */
+ * login session): then systemd does it. sub: a cgroup below the container's, or NULL. *ret stays NULL when it may, or
+ * when there is no scope. */
 int cgroup_systemd_join_prepare(const struct runtime *rt, const struct state *state, const char *sub,
                                 struct cgroup_systemd **ret, spawn_error *e);
 /* The connection was made before; any namespaces may have been joined since. */

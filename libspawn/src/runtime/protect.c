@@ -5,8 +5,9 @@
  * bind mount of the file the second execve alone. Both are waste where the file cannot be written from inside: a file
  * of the distribution belongs to the real root, who has no id in an ordinary user's namespaces, and no capability
  * there reaches the file. So that is looked at first. Where it does not hold (root's containers; a program in the
- * user's own home directory; a caller with capabilities), the program runs again from a detached read-only clone of its mount: whoever reopens
- * /proc/self/exe gets the clone's file, and the mount, which is in no namespace that a container has, says EROFS.
+ * user's own home directory; a caller with capabilities), the program runs again from a detached read-only clone of
+ * its mount: whoever reopens /proc/self/exe gets the clone's file, and the mount, which is in no namespace that a
+ * container has, says EROFS.
  */
 #include <fcntl.h>
 #include <linux/magic.h>
