@@ -74,7 +74,7 @@ def kill(engine: Engine, container: Container, signum: int) -> None:
         engine.containers.save_state(container)
         hold(engine, container)
     pid, started = query.process_of(engine, container)
-    if state == "restarting" and not pid and container.state.stopped_by_user:
+    if not pid and container.state.tended and container.state.stopped_by_user and state in ("restarting", "stopping"):
         return  # it had ended; that it comes up again was prevented
     if not pid or state == "initialized" or not procs.send_signal(pid, started, signum):
         raise ConflictError(f"can only kill running containers. {container.id} is in state {state}: "

@@ -82,10 +82,9 @@ def name() -> str:
 
 @pytest.fixture(scope="session")
 def holder() -> Iterator[int]:
-    """A process that holds the namespaces; containers become children of this one."""
+    """A process that holds the namespaces."""
     need(BUSYBOX, "no busybox: install busybox-static")
     need(os.geteuid() != 0, "the integration step runs this as an ordinary user", optional=True)
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     p = subprocess.Popen(
         ["unshare", "-Urm", "--map-auto", "sh", "-c", "echo ready; exec sleep 100000"],
         stdout=subprocess.PIPE,
@@ -99,6 +98,13 @@ def holder() -> Iterator[int]:
     p.stdout.close()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def adopts_no_longer() -> Iterator[None]:
+    """Tests of the runtime adopt its processes; those of the engine must not: what has ended would stay as a zombie."""
+    yield
+    ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
 @pytest.fixture(scope="session")
 def runtime() -> str:
     path = paths.libexec("podlike-spawn")
@@ -108,6 +114,7 @@ def runtime() -> str:
 
 @pytest.fixture
 def box(holder: int, runtime: str) -> Iterator[Box]:
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: containers become children of this process
     directory = tempfile.mkdtemp(prefix="podlike-spawn-")
     b = Box(holder, directory, runtime)
     b.make()
