@@ -115,7 +115,8 @@ def kill_now(engine: Engine, container: Container) -> None:
             runtime_of(engine, container).kill(container.id, signal.SIGKILL, everyone=True)
         procs.wait_gone(pid, started, 10)
     s = container.state
-    await_exit_file(engine, container.id, s.conmon_pid, s.conmon_start_time)
+    if s.pid:  # else there was none, and no code will be written; the monitor's exit command waits for our lock
+        await_exit_file(engine, container.id, s.conmon_pid, s.conmon_start_time)
 
 
 def await_exit_file(engine: Engine, cid: str, conmon_pid: int, conmon_started: int) -> None:
