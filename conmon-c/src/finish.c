@@ -177,6 +177,7 @@ int finish_failed(struct monitor *m)
 {
         m->exit_code = EXIT_UNKNOWN;
         close_inherited(m);
+        control_finish(&m->control);
         attach_finish(&m->attach);
         close_p(&m->sync_pipe);
         remove_attach_socket(m);
