@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from podlike import log
 from podlike.engine import events
+from podlike.engine.connect import connect
 from podlike.engine.fetch import Fetcher, Job, Progress, check_space
 from podlike.errors import ConflictError, NotFoundError, PodlikeError, RegistryError, StoreError, UsageError
 from podlike.registries_conf import load_registries_conf, record_alias
@@ -206,17 +207,7 @@ class _Pull:
             client.close()
 
     def _client(self, repository: str, insecure: bool) -> "tuple[Client, str]":
-        from podlike.registry.auth import find_credentials, parse_creds
-        from podlike.registry.client import Client, Options
-
-        o = self._options
-        domain, _, path = repository.partition("/")
-        creds = parse_creds(o.creds) if o.creds else find_credentials(repository, authfile=o.authfile)
-        verify = o.tls_verify if o.tls_verify is not None else False if insecure else None
-        engine = self._engine.config.engine
-        return Client(domain, credentials=creds, options=Options(
-            verify=verify, cert_dir=o.cert_dir, persist=o.retries is not None, retry_delay=o.retry_delay,
-            retries=engine.retry if o.retries is None else o.retries)), path
+        return connect(self._engine, repository, self._options, insecure=insecure)
 
     def _is_current(self, reference: Reference, image: "Image") -> bool:
         """Whether the registry's tag still names the image that is here."""
