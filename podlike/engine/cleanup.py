@@ -83,6 +83,8 @@ def take_down(engine: Engine, container: Container) -> bool:
         forget_end(engine, container.id)  # of a start that failed before its monitor ended
         return False
     now = query.status(engine, container)
+    told_oom = eventorders.monitor_tells(engine, container)
+    told_died = told_oom and query.end_was_told(engine, container)
     lost_output = query.log_error(engine, container.id)
     collect([lambda: _stop_helpers(container),
              lambda: runtime_of(engine, container).delete(container.id),
@@ -91,7 +93,7 @@ def take_down(engine: Engine, container: Container) -> bool:
     s = container.state
     ended = s.phase == "started" or now.state == "exited"
     if ended:
-        _tell_end(engine, container, now)
+        _tell_end(engine, container, now, oom=not told_oom, died=not told_died)
     if s.phase == "starting" and now.state != "exited":
         s.phase = "created" if not s.finished_at else "exited"
     else:
@@ -109,12 +111,12 @@ def take_down(engine: Engine, container: Container) -> bool:
     return ended
 
 
-def _tell_end(engine: Engine, container: Container, now: query.Status) -> None:
-    """The events of its end, as far as its monitor has not written them."""
+def _tell_end(engine: Engine, container: Container, now: query.Status, *, oom: bool, died: bool) -> None:
+    """The events of its end that its monitor has not written."""
     told = []
-    if now.oom_killed and not eventorders.monitor_tells(container):
+    if now.oom_killed and oom:
         told.append(events.container_event(container, "oom"))
-    if not query.end_was_told(engine, container):
+    if died:
         told.append(events.container_event(container, "died", exit_code=now.exit_code))
     if told:
         events.emit(engine, *told)

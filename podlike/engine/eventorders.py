@@ -21,31 +21,34 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def monitor_tells(container: Container) -> bool:
-    """Whether the monitor of this start was given such a file."""
-    return not container.state.conmon and (container.state.tended or bool(container.spec.memory))
+def path_of(bundle: str) -> str:
+    """Where the monitor looks for it."""
+    return f"{bundle}/events"
 
 
-def write(engine: Engine, container: Container, path: str, *, exec_id: str = "") -> bool:
-    """Write the file; False: no events are kept, there is none. Raises: OSError, UsageError."""
+def write_for_monitor(engine: Engine, container: Container) -> None:
+    """For a container that is about to start, or whose name or health check has changed. Raises: OSError, UsageError."""
+    if not container.state.conmon and (container.state.tended or container.spec.memory):
+        write(engine, container, engine.roots.bundle(container.id))
+
+
+def monitor_tells(engine: Engine, container: Container) -> bool:
+    """Whether the monitor has such a file."""
+    return os.path.exists(path_of(engine.roots.bundle(container.id)))
+
+
+def write(engine: Engine, container: Container, bundle: str, *, exec_id: str = "") -> None:
+    """Write the file into the bundle of a container or exec session. Raises: OSError, UsageError."""
     where = events.backend(engine)
     if where == "none":
-        return False
+        return
     event = events.container_event(container, "", attributes={"execID": exec_id} if exec_id else None)
     lines = _file_lines(engine, event) if where == "file" else _journal_lines(event)
     if container.spec.health is not None:
         told = "none" if not engine.config.engine.healthcheck_events else \
             "log" if container.spec.health_log_destination == "events_logger" else "status"
-        lines.append(f"health {told}")
-    replace_text(path, "\n".join(lines) + "\n")
-    return True
-
-
-def renamed(engine: Engine, container: Container) -> None:
-    """Tell a monitor that runs of the container's new name."""
-    path = f"{engine.roots.bundle(container.id)}/events"
-    if os.path.exists(path):
-        write(engine, container, path)
+        lines.insert(0, f"health {told}")
+    replace_text(path_of(bundle), "\n".join(lines) + "\n")
 
 
 def _file_lines(engine: Engine, event: Event) -> list[str]:
@@ -54,7 +57,8 @@ def _file_lines(engine: Engine, event: Event) -> list[str]:
         del head["Image"]
     path = events.log_path(engine)
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    return [f"file {path}", f"max-size {events.max_size(engine)}", f"head {_members(head)}",
+    return [f"file {path}", f"name {json.dumps(path, ensure_ascii=False)}", f"max-size {events.max_size(engine)}",
+            f"head {_members(head)}",
             f"tail {_members({'Attributes': event.attributes})}"]
 
 
@@ -67,5 +71,5 @@ def _journal_lines(event: Event) -> list[str]:
     from podlike.spec.eventview import words
 
     constant = {name: text for name, text in fields(event).items() if name not in ("SYSLOG_IDENTIFIER", "PODMAN_EVENT")}
-    return ["journal yes", f"words {words(event)}".replace("\n", " "),
+    return ["journal yes", f"id {event.id}", f"words {words(event)}".replace("\n", " "),
             *(f"field {name}={text}".replace("\n", " ") for name, text in constant.items())]

@@ -55,7 +55,7 @@ def exec_(engine: Engine, container: Container, spec: "ExecSpec", *, attach: Att
         monitor.close()
     if attach is None:
         return session
-    if not os.path.exists(f"{bundle}/events"):
+    if not os.path.exists(eventorders.path_of(bundle)):
         _tell(engine, container, session, code)
     remove_tree(bundle)
     return code
@@ -90,8 +90,8 @@ def _request(engine: Engine, container: Container, spec: "ExecSpec", bundle: str
         args.append("-t")
     if spec.interactive:
         args.append("-i")
-    if is_ours(conmon_path(engine)) and eventorders.write(engine, container, f"{bundle}/events", exec_id=session):
-        args += ["--events", f"{bundle}/events"]
+    if is_ours(conmon_path(engine)):
+        eventorders.write(engine, container, bundle, exec_id=session)
     return MonitorRequest(conmon=conmon_path(engine), runtime=runtime_of(engine, container), cid=container.id,
                           uid=session, args=args, cwd=bundle, exec_session=True, preserve_fds=spec.preserve_fds)
 

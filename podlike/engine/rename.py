@@ -17,5 +17,6 @@ def rename(engine: Engine, container: Container, name: str) -> None:
     except UniqueError:
         raise ConflictError(f'name "{name}" is in use: container already exists',
                             hint="Choose another name, or remove or rename the container that has it.") from None
-    eventorders.renamed(engine, container)
+    if eventorders.monitor_tells(engine, container):
+        eventorders.write_for_monitor(engine, container)
     events.container(engine, container, "rename")

@@ -111,6 +111,7 @@ def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> St
         network.start()
         rootfs = mount_rootfs(engine, container)
         write_bundle(engine, container, rootfs=rootfs, network=network)
+        eventorders.write_for_monitor(engine, container)
         monitor = launch(_monitor_request(engine, container, attach, network), pidfile=f"{bundle}/conmon.pid")
         started = Started(container, monitor)
         try:
@@ -195,8 +196,6 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
         args += ["--state-file", path_of(roots, cid)]
     if container.state.tended:
         args += ["--orders", f"{bundle}/orders"]
-    if eventorders.monitor_tells(container) and eventorders.write(engine, container, f"{bundle}/events"):
-        args += ["--events", f"{bundle}/events"]
     if spec.notify_socket and spec.sdnotify in ("", "container"):
         args += ["--sdnotify-socket", spec.notify_socket]
     if spec.timeout:
