@@ -33,8 +33,7 @@ def read(engine: Engine, *, passes: "Callable[[Event], bool]", since: float = 0.
         return bool(until) and time.time() >= until
 
     if where == "none":
-        raise UsageError('cannot read events with the "none" backend',
-                         hint='Set events_logger = "file" in containers.conf, or say --events-backend file.')
+        raise UsageError('cannot read events with the "none" backend')
     if where == "journald":
         from podlike.engine.eventjournal import read as entries
 
