@@ -14,15 +14,11 @@ def save(call: Call) -> None:
     from podlike.engine.save import own_form
     from podlike.engine.save import save as save_images
     from podlike.spec.image import parse_platform
-    from podlike.transports.sending import Wanted
 
     o = call.opts
     _check(call)
-    wanted: Wanted | None = None
-    if o.uncompressed and o.format.startswith("oci"):
-        wanted = own_form(o.format)._replace(compression="none")
-    elif o.compress:
-        wanted = own_form(o.format)._replace(compression="gzip")
+    compression = "none" if o.uncompressed and o.format.startswith("oci") else "gzip" if o.compress else ""
+    wanted = own_form(o.format)._replace(compression=compression) if compression else None
     several = _several(call)
     progress = make_progress(quiet=o.quiet or not o.output)
     sys.stdout.flush()

@@ -2,6 +2,7 @@
 
 import os
 
+from podlike.engine import events
 from podlike.engine.core import Engine
 from podlike.spec import image as spec
 
@@ -33,6 +34,8 @@ def load(engine: Engine, path: str, *, names: "Sequence[str]" = (), platform: sp
             called = list(names) or list(found.names)
             image = intake.take(source, found, called)
             loaded += called or [f"sha256:{image.id}"]
+            if not names:  # with names: one of our own, on the way of another command
+                events.image(engine, "loadfromarchive", id=image.id, name=path)
     return loaded
 
 
