@@ -6,10 +6,10 @@ read once and memory stays at a few pieces. A layer that the archive's reader ha
 
 import hashlib
 import threading
-import time
 
 from podlike.engine.fetch import Progress
 from podlike.engine.images import Garbage, collect_garbage
+from podlike.engine.parallel import run_all
 from podlike.errors import PodlikeError, StoreError
 
 TYPE_CHECKING = False
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 # Reading, hashing and unpacking one layer keeps two processors busy; more only fight for the disk.
 _PARALLEL: "Final" = 3
-_PATIENCE_S: "Final" = 10.0  # how long ctrl-c waits for threads that are cleaning up
 
 
 class Intake:
@@ -111,47 +110,13 @@ class _Crew:
         self._source = source
         self._progress = progress
         self._partial = partial
-        self._guard = threading.Lock()
-        self._queue: "list[Layer]" = []
-        self._error: BaseException | None = None
-        self._ended = threading.Semaphore(0)
+        self._stop = threading.Event()
 
     def run(self, jobs: "Sequence[Layer]") -> None:
         """Raises: the first error, when all threads have cleaned up; KeyboardInterrupt."""
         # The largest first: the last thread at work is not the one with the most to do.
-        self._queue = sorted(jobs, key=lambda layer: layer.descriptor.size)
-        threads = [threading.Thread(target=self._work, name=f"layer-{n}", daemon=True)
-                   for n in range(min(_PARALLEL, len(jobs)))]
-        started = 0
-        try:  # not Thread.join(): interrupted by ctrl-c, CPython 3.11's takes the thread for ended
-            for thread in threads:
-                thread.start()
-                started += 1
-            while started:
-                self._ended.acquire()
-                started -= 1
-        except BaseException as e:
-            self._error = self._error or e
-            deadline = time.monotonic() + _PATIENCE_S
-            while started > 0 and self._ended.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                started -= 1
-            raise
-        if self._error is not None:
-            raise self._error
-
-    def _work(self) -> None:
-        try:
-            while True:
-                with self._guard:
-                    if self._error is not None or not self._queue:
-                        return
-                    layer = self._queue.pop()
-                self._one(layer)
-        except BaseException as e:
-            with self._guard:
-                self._error = self._error or e
-        finally:
-            self._ended.release()
+        order = sorted(jobs, key=lambda layer: layer.descriptor.size, reverse=True)
+        run_all(order, self._one, threads=_PARALLEL, abort=self._stop.set)
 
     def _one(self, layer: "Layer") -> None:
         digest = layer.descriptor.digest
@@ -197,6 +162,6 @@ class _Crew:
             unpack.finish()
 
     def _check(self) -> None:
-        if self._error is not None:
+        if self._stop.is_set():
             raise StoreError("another layer failed")  # never shown: the first error is
 

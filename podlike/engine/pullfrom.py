@@ -1,5 +1,7 @@
 """Pull from other places than registries: archives, layouts, directories, podman's store."""
 
+import os
+
 from podlike.errors import UsageError
 from podlike.spec import image as spec
 
@@ -20,8 +22,9 @@ def pull_from(engine: "Engine", place: "Place", *, platform: str | None = None,
     from podlike.engine.intake import Intake
 
     wanted = spec.parse_platform(platform) if platform else spec.host_platform()
+    opened = _opened(engine, place)  # says who podman's user is: inside the session everybody is root
     engine.enter_session()
-    with Intake(engine, progress) as intake, _opened(engine, place) as source:
+    with Intake(engine, progress) as intake, opened as source:
         found = source.choose(place.reference, place.position, wanted)
         return intake.take(source, found, found.names)
 
@@ -40,8 +43,21 @@ def _opened(engine: "Engine", place: "Place") -> "AbstractContextManager[Source]
 def _storage(engine: "Engine", place: "Place") -> "AbstractContextManager[Source]":
     from contextlib import nullcontext
 
-    from podlike.transports.container_storage import ContainerStorage, default_root
+    from podlike.transports.container_storage import ContainerStorage
 
-    configured = engine.config.storage
-    root = place.store.root or default_root(configured.rootless_storage_path or configured.graphroot)
+    root = place.store.root or _storage_root(engine)
     return nullcontext(ContainerStorage(root, place.store.driver))
+
+
+def _storage_root(engine: "Engine") -> str:
+    """Where podman keeps the caller's images (containers-storage.conf(5)); the machine's graphroot is root's alone."""
+    configured = engine.config.storage
+    home, user = os.environ.get("HOME", ""), os.geteuid()
+    own = not configured.path.startswith(("/etc/", "/usr/"))
+    if user == 0:
+        return configured.graphroot or "/var/lib/containers/storage"
+    root = configured.graphroot if own else configured.rootless_storage_path
+    for variable, value in (("$HOME", home), ("$UID", str(user)), ("$USER", os.environ.get("USER", ""))):
+        root = root.replace(variable, value)
+    data = os.environ.get("XDG_DATA_HOME") or f"{home}/.local/share"
+    return root or f"{data}/containers/storage"

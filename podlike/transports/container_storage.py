@@ -136,16 +136,6 @@ class ContainerStorage:
         return data
 
 
-def default_root(configured: str) -> str:
-    """Where podman keeps the caller's images. configured: by storage.conf, or ""."""
-    if configured:
-        return configured
-    if os.geteuid() == 0 and not os.environ.get("_PODLIKE_ROOTLESS"):
-        return "/var/lib/containers/storage"
-    data = os.environ.get("XDG_DATA_HOME") or f"{os.environ.get('HOME', '')}/.local/share"
-    return f"{data}/containers/storage"
-
-
 class _Rebuilt:
     """The tar of one layer, made again from its tar-split and its files."""
 
