@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from podlike.engine.core import Engine
     from podlike.store.images import Image
-    from podlike.transports.found import Found, Layer, Source
+    from podlike.transports.found import Bytes, Found, Layer, LayerSource
 
 # Reading, hashing and unpacking one layer keeps two processors busy; more only fight for the disk.
 _PARALLEL: "Final" = 3
@@ -57,7 +57,7 @@ class Intake:
         except PodlikeError:
             pass  # the first error is the one that matters; the next removal tries again
 
-    def take(self, source: "Source", found: "Found", names: "Sequence[str]") -> "Image":
+    def take(self, source: "LayerSource", found: "Found", names: "Sequence[str]") -> "Image":
         """Store one image under these full names; the record comes last. Raises: StoreError."""
         engine = self._engine
         image_id = hashlib.sha256(found.config).hexdigest()
@@ -103,7 +103,7 @@ def _jobs(layers: "Iterable[Layer]") -> "list[Layer]":
 class _Crew:
     """Threads that take the layers of one image. run() may be called once."""
 
-    def __init__(self, engine: "Engine", source: "Source", progress: Progress, partial: set[str]) -> None:
+    def __init__(self, engine: "Engine", source: "LayerSource", progress: Progress, partial: set[str]) -> None:
         """partial: digests of blobs that are being written; an error leaves them in it."""
         self._blobs = engine.blobs
         self._layers = engine.layers
@@ -148,7 +148,8 @@ class _Crew:
         digest = layer.descriptor.digest
         with self._source.open_layer(layer) as data, self._blobs.partial(digest) as blob, \
                 self._layers.unpack(layer.diff_id, blob=digest, media_type=layer.descriptor.media_type) as unpack:
-            keep = not blob.done
+            ready = self._is_ready(data, layer)
+            keep = not blob.done and not ready
             if keep:
                 blob.reset()
             for piece in data.pieces():
@@ -160,6 +161,18 @@ class _Crew:
             if keep:
                 blob.finish(layer.descriptor.size)
             unpack.finish()
+            if ready and not blob.done:
+                self._blobs.adopt(data.file, digest)
+
+    def _is_ready(self, data: "Bytes", layer: "Layer") -> bool:
+        """Whether the reader has made a file of the layer that can become the blob. Raises: StoreError."""
+        wanted = layer.descriptor
+        if data.file < 0:
+            return False
+        if data.digest != wanted.digest:
+            raise StoreError(f"verify blob: it is {data.digest}, expected {wanted.digest}",
+                             hint="The archive is damaged; get or make it again.")
+        return data.size == wanted.size
 
     def _check(self) -> None:
         if self._stop.is_set():

@@ -139,8 +139,9 @@ class ContainerStorage:
 class _Rebuilt:
     """The tar of one layer, made again from its tar-split and its files."""
 
+    size = 0  # known at the end only
     digest = ""
-    whole = False
+    file = -1
 
     def __init__(self, split: str, directory: str, what: str) -> None:
         self._split = split
@@ -159,9 +160,6 @@ class _Rebuilt:
         for fd in (self._root, self._dir_fd):
             if fd >= 0:
                 os.close(fd)
-
-    def take(self) -> int:
-        raise NotImplementedError  # whole is False
 
     def pieces(self) -> "Iterator[bytes]":
         """Headers and small files are gathered into pieces of about 1 MiB. Raises: StoreError."""
