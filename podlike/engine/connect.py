@@ -1,5 +1,7 @@
 """From a repository's name and the user's options to a client of its registry."""
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
@@ -28,15 +30,19 @@ def connect(engine: "Engine", repository: str, options: "RegistryOptions", *, in
     """(client of the registry, path of the repository there); nothing is sent yet.
 
     repository: domain/path. insecure: what registries.conf says, where the user has said nothing.
+    $PODLIKE_REGISTRY_TIMEOUT: how long a registry may say nothing, a duration.
     Raises: UsageError, RegistryError for credentials that cannot be read.
     """
     from podlike.registry.auth import find_credentials, parse_creds
     from podlike.registry.client import Client, Options
+    from podlike.spec.durations import parse_duration
 
     domain, _, path = repository.partition("/")
     creds = parse_creds(options.creds) if options.creds else find_credentials(repository, authfile=options.authfile)
     verify = options.tls_verify if options.tls_verify is not None else False if insecure else None
     settings = engine.config.engine
+    timeout = os.environ.get("PODLIKE_REGISTRY_TIMEOUT", "")
     return Client(domain, credentials=creds, options=Options(
         verify=verify, cert_dir=options.cert_dir, persist=options.retries is not None,
-        retry_delay=options.retry_delay, retries=settings.retry if options.retries is None else options.retries)), path
+        retry_delay=options.retry_delay, retries=settings.retry if options.retries is None else options.retries,
+        timeout=parse_duration(timeout) if timeout else Options().timeout)), path

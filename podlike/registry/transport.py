@@ -230,7 +230,7 @@ class Transport:
     def _first(self, method: str, path: str, headers: "Mapping[str, str]",
                body: bytes | None = None) -> "BaseHTTPResponse":
         """The first request of all finds out whether the registry speaks TLS."""
-        while len(self._schemes) > 1:
+        if len(self._schemes) > 1:
             first: HTTPError | None = None
             try:
                 response = self._once(method, self.base + path, headers, body)
@@ -245,7 +245,17 @@ class Transport:
             if isinstance(first, NewConnectionError) and ":" in self.host:
                 raise first  # The port is the same for both schemes.
             log.debug(f"registry {self.host} does not answer as {self._schemes[0]}: {first}")
-            del self._schemes[0]
+            scheme = self._schemes.pop(0)
+            try:
+                response = self._retrying(method, self.base + path, headers, body)
+            except SSLError as e:
+                if not isinstance(first, ProtocolError) or not _speaks_no_tls(str(e)):
+                    raise
+                # The connection broke by accident, not because clear text is not understood.
+                self._schemes[:] = [scheme]
+            else:
+                self._settle()
+                return response
         response = self._retrying(method, self.base + path, headers, body)
         self._settle()
         return response
@@ -483,7 +493,7 @@ def _words(e: HTTPError, address: str, host: str) -> tuple[str, str]:
 def _tls_words(text: str, host: str) -> tuple[str, str]:
     where = f"~/.config/containers/certs.d/{host}/ca.crt"
     insecure = "use --tls-verify=false or set insecure=true for it in registries.conf"
-    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text or "wrong version" in text:
+    if _speaks_no_tls(text):
         return "http: server gave HTTP response to HTTPS client", f"If plain HTTP is meant, {insecure}."
     if "CERTIFICATE_VERIFY_FAILED" in text:
         why = text.partition("certificate verify failed: ")[2].partition(" (_ssl")[0] or "unknown reason"
@@ -494,6 +504,10 @@ def _tls_words(text: str, host: str) -> tuple[str, str]:
         return f"tls: failed to verify certificate: x509: certificate signed by unknown authority ({why})", \
             f"Put the registry's CA certificate in {where}, or {insecure}."
     return f"tls: {text}", f"Check the registry's TLS set-up; if plain HTTP is meant, {insecure}."
+
+
+def _speaks_no_tls(text: str) -> bool:
+    return "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text or "wrong version" in text
 
 
 def _root(e: BaseException) -> str:
