@@ -64,6 +64,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "unpause": ("pause:unpause", "Unpause the processes in one or more containers"),
         "unshare": ("unshare", "Run a command in a modified user namespace"),
         "untag": ("untag", "Remove a name from a local image"),
+        "update": ("update", "Update an existing container"),
         "version": ("version", "Display the podlike version information"),
         "wait": ("wait", "Block on one or more containers"),
     },
@@ -87,6 +88,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "stop": ("stop", "Stop one or more containers"),
         "top": ("top", "Display the running processes of a container"),
         "unpause": ("pause:unpause", "Unpause the processes in one or more containers"),
+        "update": ("update", "Update an existing container"),
         "wait": ("wait", "Block on one or more containers"),
     },
     "healthcheck": {
@@ -106,9 +108,17 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     "system": {
         "connection": ("", "Manage remote service destinations"),
         "info": ("info", "Display podlike system information"),
+        "startup": ("", "Manage how containers come back after a reboot"),
     },
     "system connection": {
         "list": ("connection", "List destination for the podlike service(s)"),
+    },
+    "system startup": {
+        "install": ("startup:install_command", "Have containers started after a reboot"),
+        "remove": ("startup:remove_command", "Have no containers started after a reboot"),
+        "run": ("startup:run_command", "Start the containers that come back after a reboot"),
+        "status": ("startup:status_command", "Show how containers are started after a reboot"),
+        "stop": ("startup:stop_command", "Stop all containers because the machine goes down"),
     },
 }
 
@@ -159,7 +169,8 @@ _REFUSED = {
     "syslog": "messages go to standard error only",
 }
 _GROUP_ABOUT = {"": "Manage pods, containers and images", "container": "Manage containers", "image": "Manage images",
-                "system": "Manage podlike", "system connection": "Manage remote service destinations"}
+                "system": "Manage podlike", "system connection": "Manage remote service destinations",
+                "system startup": "Manage how containers come back after a reboot"}
 
 
 class App(click.Group):
