@@ -46,9 +46,9 @@ def bring_up(engine: Engine, on_failure: "Callable[[Container, PodlikeError], No
                     raise ConflictError(f"start container {container.name}: it needs {missing}, which could not be started")
                 if _start(engine, container.id):
                     on_start(container)
-            except PodlikeError as e:
+            except (PodlikeError, OSError) as e:  # whatever it is, the others come up
                 failed.add(container.id)
-                on_failure(container, e)
+                on_failure(container, e if isinstance(e, PodlikeError) else PodlikeError(f"start container {container.name}: {e}"))
 
 
 def in_order(containers: "Iterable[Container]") -> list[Container]:
