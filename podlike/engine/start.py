@@ -103,11 +103,14 @@ def _await_healthy(engine: Engine, container: Container) -> None:
     """Raises: ConflictError when it ends first. The monitor tells the service manager by itself."""
     from podlike.engine.wait import wait
 
-    wait(engine, container, conditions=("healthy",))
-    now = engine.containers.get(container.id)
-    if now is None or not query.status(engine, now).running:
-        raise ConflictError(f"wait for container {container.name} to be healthy: it has ended: container is stopped",
-                            hint=f"`podlike logs {container.name}` may say why." if now else None)
+    try:
+        wait(engine, container, conditions=("healthy",))
+    except ConflictError as e:
+        e.hint = f"It ended before it was. `podlike logs {container.name}` may say why."
+        raise
+    if engine.containers.get(container.id) is None:
+        raise ConflictError(f"wait for container {container.name} to be healthy: container is stopped",
+                            hint="It ended before it was, and was removed then.")
 
 
 def _ready_to_start(engine: Engine, container: Container) -> Container | None:

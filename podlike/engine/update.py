@@ -58,8 +58,9 @@ def update(engine: Engine, container: Container, changes: Changes) -> None:
         if not state.running and state.state != "initialized":
             _refuse_limits(new, cgroup.delegated_parent())
         fresh.spec = new
-        refuse_without_our_monitor(new, fresh.state.conmon)
         if state.running:
+            if fresh.state.conmon:
+                refuse_without_our_monitor(new, fresh.state.conmon)
             _update_running(engine, fresh, old)
         engine.containers.save_spec(fresh)
 

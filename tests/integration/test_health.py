@@ -516,7 +516,8 @@ def test_wait_for_healthy_that_ends_first(podlike: Engine, image: str, name: str
     made = podlike("create", "--name", name, *QUIET, *flags, "--sdnotify=healthy", "--health-cmd", "false", image, "sleep", "0.5")
     started = podlike("start", made.line, check=False)
     assert started.code == 125
-    assert "to be healthy: it has ended: container is stopped" in started.stderr
+    assert "to be healthy: container is stopped" in started.stderr
+    assert "It ended before it was" in started.stderr
 
 
 def test_notify_container(podlike: Engine, image: str, name: str, manager: Manager) -> None:
