@@ -509,13 +509,13 @@ def create_container(call: "Call", spec: ContainerSpec, *, for_run: bool = False
     progress: "Any" = LazyProgress(quiet=call.opts.quiet)
     startup = None
     try:
-        if spec.image and policy != "never" and _pulls_in_its_own_way(call):
-            _pull(call, spec.image, policy, progress)
-            policy = "missing"
         if spec.restart_policy not in ("", "no"):
             from podlike.cli.startup import set_up_once
 
-            startup = set_up_once(call, spec.restart_policy)
+            startup = set_up_once(call, spec.restart_policy)  # first: cron is out of reach from inside the session
+        if spec.image and policy != "never" and _pulls_in_its_own_way(call):
+            _pull(call, spec.image, policy, progress)
+            policy = "missing"
         container = create(call.engine, spec, pull_policy=policy, replace=call.opts.replace, for_run=for_run,
                            progress=progress)
     except BaseException:

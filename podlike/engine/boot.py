@@ -48,7 +48,8 @@ def bring_up(engine: Engine, on_failure: "Callable[[Container, PodlikeError], No
                     on_start(container)
             except (PodlikeError, OSError) as e:  # whatever it is, the others come up
                 failed.add(container.id)
-                on_failure(container, e if isinstance(e, PodlikeError) else PodlikeError(f"start container {container.name}: {e}"))
+                told = e if isinstance(e, PodlikeError) else PodlikeError(f"start container {container.name}: {e}")
+                on_failure(container, told)
 
 
 def in_order(containers: "Iterable[Container]") -> list[Container]:

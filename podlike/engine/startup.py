@@ -112,7 +112,10 @@ class Startup:
 
     def forget(self) -> None:
         """As if nothing had been decided: for a container that came to nothing."""
-        self.remove()
+        try:
+            self.remove()
+        except PodlikeError:
+            return  # cron, and the session was joined meanwhile: a line with nothing to start does no harm
         _unlink(self._marker)
 
     # --- systemd ---
