@@ -4,7 +4,7 @@ import json
 from dataclasses import field
 
 from podlike import log, procs
-from podlike.engine import query
+from podlike.engine import eventorders, events, query
 from podlike.engine.cleanup import lock_of, runtime_of
 from podlike.engine.core import Engine
 from podlike.engine.tending import needs_tending, refuse_without_our_monitor, reload
@@ -63,6 +63,7 @@ def update(engine: Engine, container: Container, changes: Changes) -> None:
                 refuse_without_our_monitor(new, fresh.state.conmon)
             _update_running(engine, fresh, old)
         engine.containers.save_spec(fresh)
+        events.container(engine, fresh, "update")
 
 
 def changed_spec(old: ContainerSpec, changes: Changes) -> ContainerSpec:
@@ -160,6 +161,7 @@ def _tend(engine: Engine, container: Container, old: ContainerSpec, config: "dic
         return
     engine.containers.set_tended(container.id)  # first: whoever looks from now on finds what the monitor tells
     state.tended = True
+    eventorders.write_for_monitor(engine, container)
     try:
         if not reload(engine, container, config):
             log.warning(f"the monitor of {container.name} is of an older version: restart policy and health check apply from "
