@@ -45,6 +45,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "images": ("images", "List images in local storage"),
         "info": ("info", "Display podlike system information"),
         "inspect": ("inspect", "Display the configuration of object denoted by ID"),
+        "import": ("import_", "Import a tarball to create a filesystem image"),
         "kill": ("kill", "Kill one or more running containers with a specific signal"),
         "load": ("load", "Load image(s) from a tar archive"),
         "logs": ("logs", "Fetch the logs of one or more containers"),
@@ -99,6 +100,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     },
     "image": {
         "exists": ("image:exists", "Check if an image exists in local storage"),
+        "import": ("import_", "Import a tarball to create a filesystem image"),
         "inspect": ("inspect:image_inspect", "Display the configuration of an image"),
         "list": ("images", "List images in local storage"),
         "load": ("load", "Load image(s) from a tar archive"),

@@ -18,9 +18,12 @@ from podlike.store.locks import StoreLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Final
 
     from podlike.store.images import Image
+
+# Names that begin so are places (spec/transport.py), which are never looked up here.
+_ELSEWHERE: "Final" = frozenset(("docker-archive", "oci-archive", "oci", "dir", "containers-storage"))
 
 
 def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing", replace: bool = False, for_run: bool = False,
@@ -79,7 +82,7 @@ def _look_up_or_pull(engine: Engine, name: str, *, pull_policy: str, progress: "
     """(image, whether it was here)"""
     from podlike.engine.images import resolve
 
-    if pull_policy in ("missing", "never", ""):
+    if pull_policy in ("missing", "never", "") and name.partition(":")[0] not in _ELSEWHERE:
         try:
             return resolve(engine, name), True
         except NotFoundError as e:
@@ -93,6 +96,8 @@ def _look_up_or_pull(engine: Engine, name: str, *, pull_policy: str, progress: "
 
 def _shown_name(image: "Image", typed: str) -> str:
     """The full name behind what was typed; an id stays as the image's first name."""
+    if typed.partition(":")[0] in _ELSEWHERE:
+        return next(iter(image.names), image.id)
     from podlike.spec.reference import candidates
 
     names = list(image.names)
