@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/vfs.h>
 
+#include "eventlog.h"
 #include "healthlog.h"
 #include "message.h"
 #include "monitor.h"
@@ -111,11 +112,26 @@ static void tick(void *data)
 
 /* --- results --- */
 
-static void log_check(const struct health *h, const struct check *c)
+static struct health_summary summary(const struct health *h)
+{
+        return (struct health_summary){health_word(h->state.status), h->state.streak};
+}
+
+static void begin_log(const struct health *h)
+{
+        const struct health_summary s = summary(h);
+        int r = h->orders->health_log ? healthlog_clear(h->orders->health_log, &s) : 0;
+
+        if (r < 0)
+                msg_warn("Failed to begin the health log %s: %s", h->orders->health_log, strerror(-r));
+}
+
+static struct health_entry entry_of(const struct check *c)
 {
         static const char too_long[] = "Health check exceeded its timeout\n";
         bool says_why = c->code == CHECK_TIMED_OUT && c->output_len == 0;
-        struct health_entry entry = {
+
+        return (struct health_entry){
                 .start = c->start,
                 .end = c->end,
                 /* Podman's codes: a command's own is not told. */
@@ -123,17 +139,36 @@ static void log_check(const struct health *h, const struct check *c)
                 .output = says_why ? too_long : c->output,
                 .len = says_why ? sizeof(too_long) - 1 : c->output_len,
         };
-        int r = h->orders->health_log ? healthlog_add(h->orders->health_log, &entry, h->orders->health_log_count) : 0;
-
-        if (r < 0)
-                msg_warn("Failed to write the health log %s: %s", h->orders->health_log, strerror(-r));
 }
 
-/* health_status events would be written here: every result and what it came to has passed. */
-static void tell(struct health *h)
+static void log_check(const struct health *h, const struct check *c)
+{
+        const struct health_entry entry = entry_of(c);
+        const struct health_summary s = summary(h);
+        const char *path = h->orders->health_log;
+        int r = path ? healthlog_add(path, &entry, &s, h->orders->health_log_count) : 0;
+
+        if (r < 0)
+                msg_warn("Failed to write the health log %s: %s", path, strerror(-r));
+}
+
+static void tell_event(struct health *h, const struct check *c)
+{
+        struct health_entry entry = entry_of(c);
+        _cleanup_free_ char *line = healthlog_line(&entry);
+
+        eventlog_tell(&h->m->opt, &(struct event){.status = "health_status",
+                                                  .health = health_word(h->state.status),
+                                                  .streak = h->state.streak,
+                                                  .health_log = line});
+}
+
+/* Every result and what it came to passes here. */
+static void tell(struct health *h, const struct check *c)
 {
         const struct orders *o = h->orders;
 
+        tell_event(h, c);
         tend_health_changed(h->m, health_word(h->state.status), h->state.streak);
         if (h->state.status != HEALTH_HEALTHY || h->ready_told)
                 return;
@@ -174,7 +209,7 @@ static void check_over(struct check *c)
                 action = health_judge(&h->state, h->orders, c->code == 0, in_start_period(h));
         }
         log_check(h, c);
-        tell(h);
+        tell(h, c);
         answer(h, c, action != ACTION_NONE);
         if (action != ACTION_NONE) {
                 health_stop(h);
@@ -254,24 +289,73 @@ void health_init(struct health *health, struct monitor *m)
         timer_init(&health->tick, &m->loop, tick, health);
 }
 
-void health_start(struct health *health)
+/* started: ns, when the container's program did. late: it runs for some time already. */
+static void start_checks(struct health *health, int64_t started, bool late)
 {
-        int r;
-
-        if (!health->orders->regular.process)
-                return;
-        health->state = (struct health_state){0};
+        /* As for podman: a startup check that comes late is for the next run. */
+        health->state = (struct health_state){.startup_passed = late};
         health->requested = false;
         health->running = true;
-        health->started = health->origin = now_ns();
+        health->started = started;
+        health->origin = now_ns();
         health->period = 0;
-        r = health->orders->health_log ? healthlog_clear(health->orders->health_log) : 0;
-        if (r < 0)
-                msg_warn("Failed to begin the health log %s: %s", health->orders->health_log, strerror(-r));
+        begin_log(health);
         watch_freezer(health);
         tend_health_changed(health->m, health_word(HEALTH_STARTING), 0);
         if (interval(health) > 0)
                 tick(health);
+}
+
+void health_start(struct health *health)
+{
+        if (health->orders->regular.process)
+                start_checks(health, now_ns(), false);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+        return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_check(const struct check_orders *a, const struct check_orders *b)
+{
+        return a->interval == b->interval && a->timeout == b->timeout && a->retries == b->retries &&
+               a->successes == b->successes;
+}
+
+/* Checks were ordered before, and still are. */
+static void change_checks(struct health *h, const struct orders *before)
+{
+        const struct orders *now = h->orders;
+
+        if (!before->startup.process)
+                h->state.startup_passed = true;
+        if (!same_check(&before->startup, &now->startup))
+                h->state.startup_successes = h->state.startup_failures = 0;
+        if (!same_text(before->health_log, now->health_log))
+                begin_log(h);
+        if (interval(h) * NS_OF_MS != h->period) {
+                h->origin = now_ns();
+                h->period = 0;
+                arm(h);
+        }
+}
+
+void health_reordered(struct health *health, const struct orders *before)
+{
+        const struct orders *now = health->orders;
+
+        if (!now->regular.process) {
+                health_stop(health);
+                tend_health_changed(health->m, NULL, 0);
+                return;
+        }
+        if (health->m->record.phase != PHASE_RUNNING || health->m->ended)
+                return; /* the next run begins with them */
+        if (before->regular.process)
+                change_checks(health, before);
+        else
+                start_checks(health, (int64_t) health->m->run_began * NS_OF_MS, true);
 }
 
 void health_stop(struct health *health)

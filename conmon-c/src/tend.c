@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "call.h"
+#include "eventlog.h"
 #include "message.h"
 #include "monitor.h"
 #include "restart.h"
@@ -14,6 +15,11 @@
 static void save(struct monitor *m)
 {
         statefile_write(&m->record, m->opt.state_file);
+}
+
+static void tell(const struct monitor *m, const char *status)
+{
+        eventlog_tell(&m->opt, &(struct event){.status = status});
 }
 
 int tend_read_orders(struct monitor *m)
@@ -36,6 +42,7 @@ static void now_running(struct monitor *m)
         m->record.cause = CAUSE_NONE;
         m->record.error = NULL;
         m->recorded = false;
+        tell(m, "start");
         save(m);
         health_start(&m->health);
 }
@@ -155,6 +162,8 @@ void tend_over(struct monitor *m)
         (void) snprintf(m->oom_limit, sizeof(m->oom_limit), "%s", m->oom.limit);
         m->record.oom_limit = m->oom_limit;
         m->record.pid = 0;
+        if (m->orders.given && m->was_started)
+                eventlog_tell(&m->opt, &(struct event){.status = "died", .has_code = true, .code = m->exit_code});
 }
 
 void tend_told(struct monitor *m)
@@ -174,10 +183,15 @@ static void end_by_timeout(struct monitor *m)
 
 /* --- again --- */
 
+static bool allowed(const struct monitor *m)
+{
+        return !m->held && m->was_started && (m->again || restart_wanted(&m->orders, m->exit_code, m->record.restarts));
+}
+
 static bool wanted(struct monitor *m)
 {
         control_poll(&m->control);
-        return !m->held && m->was_started && (m->again || restart_wanted(&m->orders, m->exit_code, m->record.restarts));
+        return allowed(m);
 }
 
 static void wait_over(void *data)
@@ -185,7 +199,7 @@ static void wait_over(void *data)
         *(bool *) data = true;
 }
 
-/* ran: ms of the run before. false: somebody wants no restart. */
+/* ran: ms of the run before. false: somebody wants no restart, or other orders have come. */
 static bool wait_to_restart(struct monitor *m, int64_t ran)
 {
         struct timer timer;
@@ -196,11 +210,10 @@ static bool wait_to_restart(struct monitor *m, int64_t ran)
         timer_init(&timer, &m->loop, wait_over, &over);
         r = timer_set(&timer, m->wait);
         /* A client that is behind gets the old run's output before the new one's. */
-        while (r >= 0 && !m->held && !(over && m->relay.drained))
+        while (r >= 0 && allowed(m) && !(over && m->relay.drained))
                 r = monitor_step(m);
         timer_done(&timer);
-        control_poll(&m->control);
-        return r >= 0 && !m->held;
+        return r >= 0 && wanted(m);
 }
 
 /* Make stdio and container anew, with the same bundle, clients and logs. */
@@ -235,6 +248,7 @@ static bool bring_up(struct monitor *m)
         m->record.restarts++;
         m->failed_health = m->again = false;
         save(m);
+        tell(m, "restart");
         m->said[0] = '\0';
         if (create_again(m) < 0) {
                 if (!m->said[0])
@@ -244,6 +258,7 @@ static bool bring_up(struct monitor *m)
         m->record.phase = PHASE_CREATED;
         m->record.pid = m->container_pid;
         save(m);
+        tell(m, "init");
         control_poll(&m->control);
         if (m->held || m->ended || !start_program(m))
                 return false;

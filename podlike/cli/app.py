@@ -37,6 +37,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "attach": ("attach", "Attach to a running container"),
         "container": ("", "Manage containers"),
         "create": ("create", "Create but do not start a container"),
+        "events": ("events", "Show podlike system events"),
         "exec": ("exec", "Run a process in a running container"),
         "healthcheck": ("", "Manage health checks on containers"),
         "help": ("help", "Help about any command"),
@@ -44,6 +45,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "images": ("images", "List images in local storage"),
         "info": ("info", "Display podlike system information"),
         "inspect": ("inspect", "Display the configuration of object denoted by ID"),
+        "import": ("import_", "Import a tarball to create a filesystem image"),
         "kill": ("kill", "Kill one or more running containers with a specific signal"),
         "load": ("load", "Load image(s) from a tar archive"),
         "logs": ("logs", "Fetch the logs of one or more containers"),
@@ -57,6 +59,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "rm": ("rm", "Remove one or more containers"),
         "rmi": ("rmi", "Remove one or more images from local storage"),
         "run": ("run", "Run a command in a new container"),
+        "save": ("save", "Save image(s) to an archive"),
         "start": ("start", "Start one or more containers"),
         "stop": ("stop", "Stop one or more containers"),
         "system": ("", "Manage podlike"),
@@ -65,6 +68,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "unpause": ("pause:unpause", "Unpause the processes in one or more containers"),
         "unshare": ("unshare", "Run a command in a modified user namespace"),
         "untag": ("untag", "Remove a name from a local image"),
+        "update": ("update", "Update an existing container"),
         "version": ("version", "Display the podlike version information"),
         "wait": ("wait", "Block on one or more containers"),
     },
@@ -88,6 +92,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "stop": ("stop", "Stop one or more containers"),
         "top": ("top", "Display the running processes of a container"),
         "unpause": ("pause:unpause", "Unpause the processes in one or more containers"),
+        "update": ("update", "Update an existing container"),
         "wait": ("wait", "Block on one or more containers"),
     },
     "healthcheck": {
@@ -95,6 +100,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     },
     "image": {
         "exists": ("image:exists", "Check if an image exists in local storage"),
+        "import": ("import_", "Import a tarball to create a filesystem image"),
         "inspect": ("inspect:image_inspect", "Display the configuration of an image"),
         "list": ("images", "List images in local storage"),
         "load": ("load", "Load image(s) from a tar archive"),
@@ -102,15 +108,25 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "pull": ("pull", "Pull an image from a registry"),
         "push": ("push", "Push an image to a specified destination"),
         "rm": ("rmi", "Remove one or more images from local storage"),
+        "save": ("save", "Save image(s) to an archive"),
         "tag": ("tag", "Add an additional name to a local image"),
         "untag": ("untag", "Remove a name from a local image"),
     },
     "system": {
         "connection": ("", "Manage remote service destinations"),
+        "events": ("events", "Show podlike system events"),
         "info": ("info", "Display podlike system information"),
+        "startup": ("", "Manage how containers come back after a reboot"),
     },
     "system connection": {
         "list": ("connection", "List destination for the podlike service(s)"),
+    },
+    "system startup": {
+        "install": ("startup:install_command", "Have containers started after a reboot"),
+        "remove": ("startup:remove_command", "Have no containers started after a reboot"),
+        "run": ("startup:run_command", "Start the containers that come back after a reboot"),
+        "status": ("startup:status_command", "Show how containers are started after a reboot"),
+        "stop": ("startup:stop_command", "Stop all containers because the machine goes down"),
     },
 }
 
@@ -161,7 +177,8 @@ _REFUSED = {
     "syslog": "messages go to standard error only",
 }
 _GROUP_ABOUT = {"": "Manage pods, containers and images", "container": "Manage containers", "image": "Manage images",
-                "system": "Manage podlike", "system connection": "Manage remote service destinations"}
+                "system": "Manage podlike", "system connection": "Manage remote service destinations",
+                "system startup": "Manage how containers come back after a reboot"}
 
 
 class App(click.Group):
@@ -299,6 +316,9 @@ def apply_globals(session: Session) -> None:
     if options["storage_driver"] not in ("", "overlay"):
         raise UsageError(f"use storage driver {options['storage_driver']}: podlike stores layers with overlay only",
                          hint="Leave out --storage-driver, or say --storage-driver overlay.")
+    if options["events_backend"] not in ("", "file", "journald", "none"):
+        raise UsageError(f'create an events logger "{options["events_backend"]}": unknown event logger type',
+                         hint="Use file, journald or none.")
     session.make_engine = make_engine
 
 
@@ -321,12 +341,12 @@ def make_engine(session: Session) -> "Engine":
     from podlike.engine.core import Engine
     from podlike.paths import Roots, default_roots
 
-    data, run, conmon = (session.options[name] for name in ("root", "runroot", "conmon"))
+    data, run, conmon, events = (session.options[name] for name in ("root", "runroot", "conmon", "events_backend"))
     if not data and not run:
-        return Engine(conmon=conmon)
+        return Engine(conmon=conmon, events=events)
     usual = default_roots()
     return Engine(roots=Roots(data=os.path.abspath(data) if data else usual.data,
-                              run=os.path.abspath(run) if run else usual.run), conmon=conmon)
+                              run=os.path.abspath(run) if run else usual.run), conmon=conmon, events=events)
 
 
 def run(args: list[str], prog: str) -> int:

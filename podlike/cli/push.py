@@ -8,6 +8,7 @@ from podlike.errors import StoreError, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from podlike.engine.push import Pushed, PushOptions
+    from podlike.spec.transport import Place
 
 # Flags that this version refuses, and why. "" as value: not given.
 _REFUSED = {
@@ -24,9 +25,14 @@ _HINTS = {"encrypt": "Push the image without this flag; nothing of it will be en
 
 
 def push(call: Call) -> int:
+    from podlike.spec.transport import parse_place
+
     _check_platform(call, call.args[0])
-    if call.opts.all_tags and len(call.args) > 1:
+    place = parse_place(call.args[1]) if len(call.args) > 1 else None
+    if place is not None and call.opts.all_tags:
         raise UsageError("--all-tags pushes each image to where its name says", hint="Leave the destination out.")
+    if place is not None and place.transport != "docker":
+        return _push_to(call, place)
     done = _push(call, call.args[1] if len(call.args) > 1 else None)
     if call.opts.digestfile:
         _write_digest(call.opts.digestfile, done[-1].digest)
@@ -45,6 +51,24 @@ def _push(call: Call, destination: str | None) -> "list[Pushed]":
         return [engine.push(call.engine, name, destination, options=options, progress=progress)]
     finally:
         progress.close()
+
+
+def _push_to(call: Call, place: "Place") -> int:
+    """An archive or a directory instead of a registry."""
+    from podlike.cli.progress import make_progress
+    from podlike.cli.signals import unwinding
+    from podlike.engine.pushto import push_to
+
+    compress, call.opts.compress = call.opts.compress, False
+    progress = make_progress(quiet=call.opts.quiet, form=call.opts.progress)
+    try:
+        with unwinding():
+            done = push_to(call.engine, call.args[0], place, _options(call), compress=compress, progress=progress)
+    finally:
+        progress.close()
+    if call.opts.digestfile:
+        _write_digest(call.opts.digestfile, done.digest)
+    return 0
 
 
 def docker_push_(call: Call) -> int:

@@ -4,6 +4,7 @@ import os
 import time
 
 from podlike import procs
+from podlike.engine import events
 from podlike.engine.core import Engine
 from podlike.engine.logconf import refuse_bad_log
 from podlike.engine.names import random_name
@@ -11,14 +12,18 @@ from podlike.engine.sweep import sweep
 from podlike.errors import ConflictError, NotFoundError, PodlikeError, UsageError
 from podlike.runtime import cgroup
 from podlike.spec.container import ContainerSpec, Mount
+from podlike.spec.events import Event
 from podlike.store.containers import Container, RunState
 from podlike.store.locks import StoreLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Final
 
     from podlike.store.images import Image
+
+# Names that begin so are places (spec/transport.py), which are never looked up here.
+_ELSEWHERE: "Final" = frozenset(("docker-archive", "oci-archive", "oci", "dir", "containers-storage"))
 
 
 def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing", replace: bool = False, for_run: bool = False,
@@ -30,12 +35,13 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
     Raises: NotFoundError, ConflictError, UsageError and what a pull raises; nothing is left behind then.
     """
     sweep(engine)
+    asked = spec.image
     cid = os.urandom(32).hex()
     # The image must not be deleted between finding it and recording its use.
     with StoreLock(engine.roots.tmp):
-        image = None
+        image, found_here = None, False
         if not spec.rootfs:
-            image = find_image(engine, spec.image, pull_policy=pull_policy, progress=progress)
+            image, found_here = _look_up_or_pull(engine, spec.image, pull_policy=pull_policy, progress=progress)
             spec.image_id, spec.layers = image.id, list(image.layers)
             spec.image_name = _shown_name(image, spec.image)
         if spec.name:
@@ -44,6 +50,7 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
                 _replace(engine, spec.name)
         resolved = resolve_spec(engine, spec, image, cid)
         _take_volumes(engine, resolved)
+        resolved.requires = [engine.containers.find(name).id for name in resolved.requires]
         refuse_bad_requests(engine, resolved)
         container = Container(id=cid, name=resolved.name, image=image.id if image else None, created=time.time(),
                               spec=resolved, state=RunState(starter=_ourselves() if for_run else []))
@@ -56,6 +63,9 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
     except BaseException:
         engine.containers.delete(container.id)
         raise
+    # As podman tells it: an image that is here already has been pulled, too.
+    pulled = [Event("image", "pull", id=image.id, name=asked)] if image and found_here else []
+    events.emit(engine, *pulled, events.created(engine, container))
     return container
 
 
@@ -65,22 +75,29 @@ def _ourselves() -> list[int]:
 
 def find_image(engine: Engine, name: str, *, pull_policy: str, progress: "Any" = None) -> "Image":
     """The image of that name, pulled first if the policy says so. Raises: NotFoundError, RegistryError."""
+    return _look_up_or_pull(engine, name, pull_policy=pull_policy, progress=progress)[0]
+
+
+def _look_up_or_pull(engine: Engine, name: str, *, pull_policy: str, progress: "Any" = None) -> "tuple[Image, bool]":
+    """(image, whether it was here)"""
     from podlike.engine.images import resolve
 
-    if pull_policy in ("missing", "never", ""):
+    if pull_policy in ("missing", "never", "") and name.partition(":")[0] not in _ELSEWHERE:
         try:
-            return resolve(engine, name)
+            return resolve(engine, name), True
         except NotFoundError as e:
             if pull_policy == "never":
                 e.hint = None  # who says never to pull has a script that reads the one line
                 raise
     from podlike.engine.pull import pull
 
-    return pull(engine, name, policy=pull_policy or "missing", progress=progress)
+    return pull(engine, name, policy=pull_policy or "missing", progress=progress), False
 
 
 def _shown_name(image: "Image", typed: str) -> str:
     """The full name behind what was typed; an id stays as the image's first name."""
+    if typed.partition(":")[0] in _ELSEWHERE:
+        return next(iter(image.names), image.id)
     from podlike.spec.reference import candidates
 
     names = list(image.names)

@@ -8,10 +8,10 @@ one finds, and unfinished blobs in tmp/, which it continues.
 """
 
 import hashlib
-import re
 from typing import NamedTuple
 
 from podlike import log
+from podlike.engine import events
 from podlike.engine.connect import connect
 from podlike.engine.fetch import Fetcher, Job, Progress, check_space
 from podlike.errors import ConflictError, NotFoundError, PodlikeError, RegistryError, StoreError, UsageError
@@ -31,6 +31,7 @@ from podlike.spec.image import (
     platform_rank,
 )
 from podlike.spec.reference import Reference, is_short, parse_reference, split_short
+from podlike.spec.transport import parse_place
 from podlike.store.origins import remember_origin
 
 TYPE_CHECKING = False
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 POLICIES: "Final" = ("always", "missing", "never", "newer")
 # An index may list indexes; real ones do not go deeper than two.
 _MAX_INDEX_DEPTH: "Final" = 3
-_OTHER_TRANSPORTS = re.compile(r"(docker-archive|docker-daemon|oci-archive|oci|dir|containers-storage|ostree|sif|atomic):")
 
 
 class PullOptions(NamedTuple):
@@ -95,24 +95,45 @@ def pull(engine: "Engine", name: str, *, platform: str | None = None, tls_verify
     if policy not in POLICIES:
         raise UsageError(f'unsupported pull policy "{policy}"', hint=f"Use one of {', '.join(POLICIES)}.")
     options = PullOptions(platform, tls_verify, creds, authfile, cert_dir, retries, retry_delay, choose)
+    try:
+        image = _pull(engine, name, options, policy, progress or Progress())
+    except PodlikeError as e:
+        events.image(engine, "pull-error", name=name, error=e.message)
+        raise
+    events.image(engine, "pull", id=image.id, name=name)
+    return image
+
+
+def _pull(engine: "Engine", name: str, options: PullOptions, policy: str, progress: Progress) -> "Image":
+    place = parse_place(name)
+    if place is not None and place.transport != "docker":
+        from podlike.engine.pullfrom import pull_from
+
+        return pull_from(engine, place, platform=options.platform, progress=progress)
     text = _strip_transport(name)
     local = None if policy == "always" else _local(engine, text, options)
     if local is not None and policy in ("missing", "never"):
         return local
     if policy == "never":
         raise NotFoundError(f"{name}: image not known", hint=f"Pull it first: podlike pull {name}.")
-    return _Pull(engine, options, progress or Progress()).by_name(text, newer_than=local)
+    return _Pull(engine, options, progress).by_name(text, newer_than=local)
 
 
 def pull_all_tags(engine: "Engine", name: str, *, options: PullOptions | None = None,
                   progress: Progress | None = None) -> "list[Image]":
     """Pull every tag of a repository. Raises: as pull()."""
-    return _Pull(engine, options or PullOptions(), progress or Progress()).all_tags(_strip_transport(name))
+    images = _Pull(engine, options or PullOptions(), progress or Progress()).all_tags(_strip_transport(name))
+    for image in images:
+        events.image(engine, "pull", id=image.id, name=name)
+    return images
 
 
 def shown_name(image: "Image", typed: str) -> str:
     """The full name that a typed one stands for, as docker prints it at the end of a pull."""
-    reference = parse_reference(_strip_transport(typed))
+    place = parse_place(typed)
+    if place is not None and place.transport != "docker":
+        return next(iter(image.names), f"sha256:{image.id}")
+    reference = parse_reference(place.reference if place else typed)
     return reference.name if reference.name in image.names or reference.digest else next(iter(image.names), image.id)
 
 
@@ -304,13 +325,13 @@ def _references(conf: "RegistriesConf", text: str, options: PullOptions,
 
 
 def _strip_transport(name: str) -> str:
-    text = name.removeprefix("docker://")
-    match = _OTHER_TRANSPORTS.match(text)
-    # "dir:1" and "oci:1" are also names with tags: a path follows a transport.
-    if match and text[match.end():match.end() + 1] in ("/", ".", ""):
-        raise UsageError(f"pull {name}: images are pulled from registries, not from {match.group(1)}",
-                         hint="Use `podlike load -i FILE` for archives.")
-    return text
+    place = parse_place(name)
+    if place is None:
+        return name
+    if place.transport != "docker":
+        raise UsageError(f"pulling all tags is not supported for {place.transport} transport",
+                         hint="Leave --all-tags out.")
+    return place.reference
 
 
 def _local(engine: "Engine", text: str, options: PullOptions) -> "Image | None":
