@@ -32,6 +32,7 @@ from podlike.spec.image import (
     platform_rank,
 )
 from podlike.spec.reference import Reference, is_short, parse_reference, split_short
+from podlike.store.origins import remember_origin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -276,8 +277,10 @@ class _Pull:
             for job in missing:
                 layers.index(layers.record(job.diff_id))
             self._progress.config(source.manifest.config.digest)
-            blobs.write(source.config_raw)
+            config = blobs.write(source.config_raw)
             blobs.write(source.raw)
+            for digest in (config, *(job.digest for job in jobs)):
+                remember_origin(blobs.path(digest), f"{source.client.host}/{source.path}")
             self._progress.writing()
             return self._record(reference, source)
 
