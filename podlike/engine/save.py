@@ -1,6 +1,7 @@
 """Images of the store to archives and directories: `save`, and `push` to other places than registries."""
 
 from podlike import log
+from podlike.engine import events
 from podlike.engine.images import find
 from podlike.errors import StoreError, UsageError
 from podlike.spec import image as spec
@@ -42,6 +43,8 @@ def save(engine: "Engine", names: "Sequence[str]", *, format: str = "docker-arch
             raise UsageError('"docker-dir" does not support saving multiple images',
                              hint="Save them one by one, or use --format oci-dir.")
         _write(engine, items, format, output, fd, wanted or own_form(format), progress)
+    for image in images:
+        events.image(engine, "save", id=image.id, name=output or "/dev/stdout")
     return images
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from tests.support import oci
 from tests.support.engine import Engine, wait_for
+from tests.support.need import need
 
 QUIET = ("--network", "none")
 READ = ("events", "--stream=false")
@@ -322,3 +324,31 @@ def test_a_log_that_cannot_be_written_stops_nothing(podlike: Engine, image: str,
     done = podlike("run", "--rm", "--name", name, *QUIET, image, "echo", "hi", env=conf)
     assert done.line == "hi"
     assert "Unable to write container event" in done.stderr
+
+
+def test_podman_reads_our_log_and_we_read_its(podlike: Engine, image: str, name: str, tmp_path: Path) -> None:
+    podman = shutil.which("podman", path="/usr/bin")
+    need(podman, "podman, from the package of that name")
+    conf = configured(tmp_path, events_logger="file", events_logfile_path=str(tmp_path / "events.log"))
+    podlike("run", "-d", "--name", name, "--label", "a=b c", "--restart", "on-failure:1", "--health-cmd", "true", *QUIET, image,
+            "sh", "-c", "exit 3", env=conf)
+    wait_for(lambda: "cleanup" in [e["Status"] for e in told(podlike, log=conf)], "its end")
+    podlike("rm", name, env=conf)
+    storage = tmp_path / "storage.conf"
+    storage.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/graph"\nrunroot = "{tmp_path}/run"\n')
+    env = {**podlike.env, "CONTAINERS_CONF": conf["CONTAINERS_CONF_OVERRIDE"], "CONTAINERS_STORAGE_CONF": str(storage)}
+
+    def theirs(*args: str) -> str:
+        argv = [str(podman), "--cgroup-manager", "cgroupfs", "--tmpdir", f"{tmp_path}/tmp", *args]
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    theirs("volume", "create", "one")
+    shown = [line for line in theirs(*READ).splitlines() if " health_status " not in line]  # 4.3 says less of those
+    assert [line.split()[5] for line in shown if f"name={name}" in line] == [
+        "create", "init", "start", "died", "restart", "init", "start", "died", "cleanup", "remove"]
+    ours = [line for line in podlike(*READ, env=conf).stdout.splitlines() if " health_status " not in line]
+    assert ours == shown
+    assert " volume create one" in ours[-1]
+    theirs("system", "migrate")  # ends the process that holds its namespaces
