@@ -294,9 +294,6 @@ def apply_globals(session: Session) -> None:
                              hint="Leave the option out; it has no effect on this version of podlike.")
     if options["noout"] or options["out"]:
         _redirect(options["out"] or "/dev/null")
-    if options["storage_driver"] not in ("", "overlay"):
-        raise UsageError(f"use storage driver {options['storage_driver']}: podlike stores layers with overlay only",
-                         hint="Leave out --storage-driver, or say --storage-driver overlay.")
     session.make_engine = make_engine
 
 
@@ -320,11 +317,14 @@ def make_engine(session: Session) -> "Engine":
     from podlike.paths import Roots, default_roots
 
     data, run, conmon = (session.options[name] for name in ("root", "runroot", "conmon"))
-    if not data and not run:
-        return Engine(conmon=conmon)
-    usual = default_roots()
-    return Engine(roots=Roots(data=os.path.abspath(data) if data else usual.data,
-                              run=os.path.abspath(run) if run else usual.run), conmon=conmon)
+    roots = None
+    if data or run:
+        usual = default_roots()
+        roots = Roots(data=os.path.abspath(data) if data else usual.data, run=os.path.abspath(run) if run else usual.run)
+    engine = Engine(roots=roots, conmon=conmon, storage_driver=session.options["storage_driver"],
+                    storage_opts=session.options["storage_opt"])
+    _ = engine.storage  # a store of another driver is refused before anything is done
+    return engine
 
 
 def run(args: list[str], prog: str) -> int:

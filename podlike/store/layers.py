@@ -18,10 +18,11 @@ from podlike.store.trees import remove_tree
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any, Final, Self
 
     from podlike.store.db import Database
+    from podlike.store.options import StoreOptions
 
 # Mode of a layer's directory until an entry for "/" says another: most layers have none. Sticky and not writable is
 # a mode that means nothing, so nobody gives it to a root directory; a mode costs no read when a container starts.
@@ -30,21 +31,26 @@ _HINTS: "Final" = {
     errno.ENOSPC: "Free space on its file system, for instance with `podlike image prune --all`.",
     errno.EDQUOT: "Your disk quota is used up. Free space, for instance with `podlike image prune --all`.",
     errno.ERANGE: "Give this user a larger range in /etc/subuid and /etc/subgid, for instance "
-                  "`sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`.",
+                  "`sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`; or take all files as "
+                  "your own with `--storage-opt overlay.ignore_chown_errors=true`.",
+    errno.EFBIG: "If you trust the image, raise the limit: --storage-opt podlike.max_layer_size=SIZE, "
+                 "podlike.max_layer_entries=NUMBER, or in storage.conf [storage.options.podlike].",
 }
 
 
 class LayerStore:
     """layers/sha256/HEX. Everything that writes needs the session's ids (Engine.enter_session) or root."""
 
-    __slots__ = ("_db", "_root", "_thread", "_tmp")
+    __slots__ = ("_db", "_options", "_root", "_thread", "_tmp")
 
-    def __init__(self, root: str, *, tmp: str, db: "Database") -> None:
+    def __init__(self, root: str, *, tmp: str, db: "Database", options: "Callable[[], StoreOptions] | None" = None) -> None:
+        """options: asked when they are needed; None: the defaults."""
         from _thread import get_ident
 
         self._root = root
         self._tmp = tmp
         self._db = db
+        self._options = options
         self._thread = get_ident()
 
     def has(self, diff_id: str) -> bool:
@@ -119,6 +125,9 @@ class LayerStore:
                 removed += _sweep_one(f"{self._tmp}/{name}", min_age)
         return removed
 
+    def unpack_arguments(self) -> "list[str]":
+        return self._options().unpack_arguments() if self._options is not None else []
+
     def _dir(self, diff_id: str) -> str:
         algorithm, digits = split_digest(diff_id)
         return f"{self._root}/{algorithm}/{digits}"
@@ -181,7 +190,8 @@ class LayerUnpack:
             os.mkdir(f"{self._dir}/diff")
             os.chmod(f"{self._dir}/diff", NO_ROOT_ENTRY)
             self._child = subprocess.Popen(
-                [program, "unpack", "--dest", f"{self._dir}/diff", "--diff-id", self._diff_id],
+                [program, "unpack", "--dest", f"{self._dir}/diff", "--diff-id", self._diff_id,
+                 *self._store.unpack_arguments()],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         except OSError as e:
             self.abort()
