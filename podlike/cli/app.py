@@ -37,6 +37,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "attach": ("attach", "Attach to a running container"),
         "container": ("", "Manage containers"),
         "create": ("create", "Create but do not start a container"),
+        "events": ("events", "Show podlike system events"),
         "exec": ("exec", "Run a process in a running container"),
         "healthcheck": ("", "Manage health checks on containers"),
         "help": ("help", "Help about any command"),
@@ -51,11 +52,13 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "port": ("port", "List port mappings or a specific mapping for the container"),
         "ps": _LIST,
         "pull": ("pull", "Pull an image from a registry"),
+        "push": ("push", "Push an image to a specified destination"),
         "rename": ("rename", "Rename an existing container"),
         "restart": ("restart", "Restart one or more containers"),
         "rm": ("rm", "Remove one or more containers"),
         "rmi": ("rmi", "Remove one or more images from local storage"),
         "run": ("run", "Run a command in a new container"),
+        "save": ("save", "Save image(s) to an archive"),
         "start": ("start", "Start one or more containers"),
         "stop": ("stop", "Stop one or more containers"),
         "system": ("", "Manage podlike"),
@@ -99,12 +102,15 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "load": ("load", "Load image(s) from a tar archive"),
         "prune": ("image:prune", "Remove unused images"),
         "pull": ("pull", "Pull an image from a registry"),
+        "push": ("push", "Push an image to a specified destination"),
         "rm": ("rmi", "Remove one or more images from local storage"),
+        "save": ("save", "Save image(s) to an archive"),
         "tag": ("tag", "Add an additional name to a local image"),
         "untag": ("untag", "Remove a name from a local image"),
     },
     "system": {
         "connection": ("", "Manage remote service destinations"),
+        "events": ("events", "Show podlike system events"),
         "info": ("info", "Display podlike system information"),
     },
     "system connection": {
@@ -294,6 +300,9 @@ def apply_globals(session: Session) -> None:
                              hint="Leave the option out; it has no effect on this version of podlike.")
     if options["noout"] or options["out"]:
         _redirect(options["out"] or "/dev/null")
+    if options["events_backend"] not in ("", "file", "journald", "none"):
+        raise UsageError(f'create an events logger "{options["events_backend"]}": unknown event logger type',
+                         hint="Use file, journald or none.")
     session.make_engine = make_engine
 
 
@@ -316,12 +325,12 @@ def make_engine(session: Session) -> "Engine":
     from podlike.engine.core import Engine
     from podlike.paths import Roots, default_roots
 
-    data, run, conmon = (session.options[name] for name in ("root", "runroot", "conmon"))
+    data, run, conmon, events = (session.options[name] for name in ("root", "runroot", "conmon", "events_backend"))
     roots = None
     if data or run:
         usual = default_roots()
         roots = Roots(data=os.path.abspath(data) if data else usual.data, run=os.path.abspath(run) if run else usual.run)
-    engine = Engine(roots=roots, conmon=conmon, storage_driver=session.options["storage_driver"],
+    engine = Engine(roots=roots, conmon=conmon, events=events, storage_driver=session.options["storage_driver"],
                     storage_opts=session.options["storage_opt"])
     _ = engine.storage  # a store of another driver is refused before anything is done
     return engine

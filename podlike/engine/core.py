@@ -21,13 +21,13 @@ class Engine:
     """One user's podlike. Cheap to make: nothing is opened or created before it is needed."""
 
     def __init__(self, *, roots: Roots | None = None, config: "Config | None" = None, conmon: str = "",
-                 storage_driver: str = "", storage_opts: "Sequence[str]" = ()) -> None:
-        """conmon: path of a monitor to be used instead of ours and of the configured one.
-
-        storage_driver, storage_opts: as typed; over what storage.conf says.
+                 events: str = "", storage_driver: str = "", storage_opts: "Sequence[str]" = ()) -> None:
+        """conmon: path of a monitor to be used instead of ours and of the configured one. events: file, journald or none,
+        instead of the configured events_logger. storage_driver, storage_opts: as typed; over what storage.conf says.
         """
         self.roots = roots or default_roots()
         self.conmon = conmon
+        self.events = events
         self._config = config
         self._db: "Database | None" = None
         self._storage_driver, self._storage_opts = storage_driver, storage_opts
