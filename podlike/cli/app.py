@@ -110,8 +110,11 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     },
     "system": {
         "connection": ("", "Manage remote service destinations"),
+        "check": ("check", "Check storage consistency"),
         "events": ("events", "Show podlike system events"),
+        "df": ("df", "Show podlike disk usage"),
         "info": ("info", "Display podlike system information"),
+        "prune": ("prune", "Remove unused data"),
     },
     "system connection": {
         "list": ("connection", "List destination for the podlike service(s)"),

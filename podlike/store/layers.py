@@ -8,6 +8,7 @@ import errno
 import fcntl
 import json
 import os
+import stat
 
 from podlike.errors import StoreError
 from podlike.paths import libexec
@@ -75,6 +76,38 @@ class LayerStore:
         """Bytes of its regular files."""
         return int(self.record(diff_id)["size"])
 
+    def digest_tree(self, tree: str) -> str:
+        """store.pack.tree_digest() of a layer's directory; the directory itself counts where the layer has an entry for it.
+
+        Raises: StoreError.
+        """
+        from podlike.store.pack import tree_digest
+
+        try:
+            described = stat.S_IMODE(os.stat(tree).st_mode) != NO_ROOT_ENTRY
+        except OSError as e:
+            raise StoreError(f"read layer {tree}: {e.strerror}") from e
+        return tree_digest(tree, root_entry=described)
+
+    def known_tree(self, diff_id: str) -> str | None:
+        """What digest_tree() gave when the layer was last known to be right; None: never asked."""
+        try:
+            with open(f"{self._dir(diff_id)}/tree", encoding="ascii", errors="replace") as f:
+                return f.read().strip() or None
+        except OSError:
+            return None
+
+    def remember_tree(self, diff_id: str, digest: str) -> None:
+        path = f"{self._dir(diff_id)}/tree"
+        if self.known_tree(diff_id) == digest:
+            return
+        try:
+            with open(f"{path}.{os.getpid()}", "w", encoding="ascii") as f:
+                f.write(digest + "\n")
+            os.rename(f"{path}.{os.getpid()}", path)
+        except OSError as e:
+            raise disk_error("write", path, e) from e
+
     def unpack(self, diff_id: str, *, blob: str | None, media_type: str) -> "LayerUnpack":
         """For `with`: feed the (compressed) layer to write(), then call finish().
 
@@ -109,21 +142,24 @@ class LayerStore:
             return
         yield from (f"sha256:{name}" for name in names)
 
-    def sweep(self, *, partial_age: float = 86400.0) -> int:
-        """Remove what crashed commands left in tmp/; return how many entries went.
+    def sweep(self, *, partial_age: float = 86400.0, everything: bool = False) -> "tuple[int, int]":
+        """Remove what crashed commands left in tmp/; return how many entries went and their bytes.
 
         partial_age: seconds for which an unfinished blob is kept for the next pull to continue.
+        everything: whatever nobody holds a lock on. Only under the exclusive store lock.
         """
-        removed = 0
+        removed = freed = 0
         try:
             names = os.listdir(self._tmp)
         except FileNotFoundError:
-            return 0
+            return 0, 0
         for name in names:
-            if name.startswith(("layer-", "trash-")) or name.endswith(".partial"):
-                min_age = partial_age if name.endswith(".partial") else 0.0
-                removed += _sweep_one(f"{self._tmp}/{name}", min_age)
-        return removed
+            partial = name.endswith(".partial")
+            if name != ".lock" and (everything or partial or name.startswith(("layer-", "trash-"))):
+                size = _sweep_one(f"{self._tmp}/{name}", partial_age if partial else 0.0)
+                removed += size >= 0
+                freed += max(size, 0)
+        return removed, freed
 
     def unpack_arguments(self) -> "list[str]":
         return self._options().unpack_arguments() if self._options is not None else []
@@ -213,6 +249,18 @@ class LayerUnpack:
             self._result()
             raise StoreError(f"unpack layer {self._diff_id}: podlike-layer stopped reading") from None
 
+    @property
+    def tree(self) -> str:
+        """The directory that is being made, until finish() gives it its name."""
+        return f"{self._dir}/diff"
+
+    def verify(self) -> "dict[str, Any]":
+        """Wait for podlike-layer; what it says. The tree stays where it is and goes at the end of `with`.
+
+        Raises: as finish().
+        """
+        return self._result()
+
     def finish(self) -> "dict[str, Any]":
         """Wait for podlike-layer, verify, give the layer its name; return its record.
 
@@ -270,19 +318,21 @@ class LayerUnpack:
 
 
 def _sweep_one(path: str, min_age: float) -> int:
+    """Bytes that went; -1: it is in use, or not ours to remove now."""
     import time
 
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
-        return 0
+        return -1
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if time.time() - os.fstat(fd).st_mtime < min_age:
-            return 0
+        st = os.fstat(fd)
+        if time.time() - st.st_mtime < min_age:
+            return -1
         remove_tree(path)
     except OSError:
-        return 0  # in use, or not ours to remove now
+        return -1
     finally:
         os.close(fd)
-    return 1
+    return st.st_size

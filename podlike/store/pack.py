@@ -69,12 +69,12 @@ class LayerPack:
             child.wait()
 
 
-def tree_digest(source: str) -> str:
+def tree_digest(source: str, *, root_entry: bool) -> str:
     """What the tree would be as a layer: sha256:... of names, contents, modes, owners, attributes, times, links.
 
     Raises: StoreError.
     """
-    with LayerPack(source, root_entry=True, holes=False) as pack:
+    with LayerPack(source, root_entry=root_entry, holes=False) as pack:
         sink = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
         try:
             while os.splice(pack.stream.fileno(), sink, 1 << 20):
