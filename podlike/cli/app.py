@@ -114,9 +114,12 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     },
     "system": {
         "connection": ("", "Manage remote service destinations"),
+        "check": ("check", "Check storage consistency"),
         "events": ("events", "Show podlike system events"),
+        "df": ("df", "Show podlike disk usage"),
         "info": ("info", "Display podlike system information"),
         "startup": ("", "Manage how containers come back after a reboot"),
+        "prune": ("prune", "Remove unused data"),
     },
     "system connection": {
         "list": ("connection", "List destination for the podlike service(s)"),
@@ -313,9 +316,6 @@ def apply_globals(session: Session) -> None:
                              hint="Leave the option out; it has no effect on this version of podlike.")
     if options["noout"] or options["out"]:
         _redirect(options["out"] or "/dev/null")
-    if options["storage_driver"] not in ("", "overlay"):
-        raise UsageError(f"use storage driver {options['storage_driver']}: podlike stores layers with overlay only",
-                         hint="Leave out --storage-driver, or say --storage-driver overlay.")
     if options["events_backend"] not in ("", "file", "journald", "none"):
         raise UsageError(f'create an events logger "{options["events_backend"]}": unknown event logger type',
                          hint="Use file, journald or none.")
@@ -342,11 +342,14 @@ def make_engine(session: Session) -> "Engine":
     from podlike.paths import Roots, default_roots
 
     data, run, conmon, events = (session.options[name] for name in ("root", "runroot", "conmon", "events_backend"))
-    if not data and not run:
-        return Engine(conmon=conmon, events=events)
-    usual = default_roots()
-    return Engine(roots=Roots(data=os.path.abspath(data) if data else usual.data,
-                              run=os.path.abspath(run) if run else usual.run), conmon=conmon, events=events)
+    roots = None
+    if data or run:
+        usual = default_roots()
+        roots = Roots(data=os.path.abspath(data) if data else usual.data, run=os.path.abspath(run) if run else usual.run)
+    engine = Engine(roots=roots, conmon=conmon, events=events, storage_driver=session.options["storage_driver"],
+                    storage_opts=session.options["storage_opt"])
+    _ = engine.storage  # a store of another driver is refused before anything is done
+    return engine
 
 
 def run(args: list[str], prog: str) -> int:
