@@ -106,5 +106,5 @@ def test_creds_option() -> None:
     with pytest.raises(UsageError):
         parse_creds(":x")
     assert "secret" not in repr(Credentials("u", "secret", "secret"))
-    with pytest.raises(UsageError, match="--authfile /nowhere"):
+    with pytest.raises(UsageError, match="credential file is not accessible: stat /nowhere"):
         find_credentials("q.example/x", authfile="/nowhere")
