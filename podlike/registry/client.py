@@ -244,8 +244,8 @@ class Client:
                                       f"podlike login {self.host}.")
         if status in (401, 403):
             default = "authentication required" if status == 401 else "requested access to the resource is denied"
-            code = code or ("unauthorized" if status == 401 else "denied")
-            return RegistryError(f"{what}: {code}: {words or default}",
+            code = "" if status == 401 and code in ("", "unauthorized") else f"{code or 'denied'}: "
+            return RegistryError(f"{what}: {code}{words or default}",
                                  hint="It does not exist or is private. " + LOGIN_HINT.format(self.host))
         if status == 429:
             return RegistryError(f"{what}: toomanyrequests: {words or 'too many requests to registry'}",
