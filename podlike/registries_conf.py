@@ -62,10 +62,11 @@ class RegistriesConf:
     sources: the files that were read, for messages.
     """
 
-    __slots__ = ("search", "mode", "aliases", "alias_sources", "registries", "sources")
+    __slots__ = ("search", "credential_helpers", "mode", "aliases", "alias_sources", "registries", "sources")
 
     def __init__(self) -> None:
         self.search: tuple[str, ...] | None = None
+        self.credential_helpers: tuple[str, ...] = ()
         self.mode = "permissive"
         self.aliases: dict[str, str] = {}
         self.alias_sources: dict[str, str] = {}
@@ -191,6 +192,8 @@ def _apply(conf: RegistriesConf, doc: "dict[str, Any]", path: str) -> None:
         doc = _from_v1(doc["registries"])
     if "unqualified-search-registries" in doc:
         conf.search = tuple(_trim(s, path) for s in _strings(doc, "unqualified-search-registries", path))
+    if "credential-helpers" in doc:
+        conf.credential_helpers = tuple(_strings(doc, "credential-helpers", path))
     if "short-name-mode" in doc:
         conf.mode = doc["short-name-mode"]
         if conf.mode not in MODES:

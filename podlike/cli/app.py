@@ -46,6 +46,8 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "inspect": ("inspect", "Display the configuration of object denoted by ID"),
         "kill": ("kill", "Kill one or more running containers with a specific signal"),
         "load": ("load", "Load image(s) from a tar archive"),
+        "login": ("login", "Log in to a container registry"),
+        "logout": ("logout", "Log out of a container registry"),
         "logs": ("logs", "Fetch the logs of one or more containers"),
         "pause": ("pause", "Pause all the processes in one or more containers"),
         "port": ("port", "List port mappings or a specific mapping for the container"),
@@ -292,6 +294,10 @@ def apply_globals(session: Session) -> None:
         if options.get(name):
             raise UsageError(f"use --{name.replace('_', '-')}: {why}",
                              hint="Leave the option out; it has no effect on this version of podlike.")
+    if options["config"]:
+        import os
+
+        os.environ["DOCKER_CONFIG"] = options["config"]  # as docker does, for credential helpers too
     if options["noout"] or options["out"]:
         _redirect(options["out"] or "/dev/null")
     if options["storage_driver"] not in ("", "overlay"):

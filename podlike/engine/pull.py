@@ -152,7 +152,7 @@ class _Pull:
         reference = references[0]
         images: dict[str, Image] = {}
         place = self._conf.pull_sources(reference.repository, by_digest=False)[-1]
-        client, path = self._client(place.repository, place.insecure)
+        client, path = self._client(place.repository, place.insecure, reference)
         try:
             tags = client.tags(path)
         finally:
@@ -179,7 +179,7 @@ class _Pull:
         return self._from_place(reference, places[-1].repository, places[-1].insecure)
 
     def _from_place(self, reference: Reference, repository: str, insecure: bool) -> "Image":
-        client, path = self._client(repository, insecure)
+        client, path = self._client(repository, insecure, reference)
         try:
             try:
                 source = self._describe(client, path, reference)
@@ -191,23 +191,20 @@ class _Pull:
         finally:
             client.close()
 
-    def _client(self, repository: str, insecure: bool) -> "tuple[Client, str]":
-        from podlike.registry.auth import find_credentials, parse_creds
-        from podlike.registry.client import Client, Options
+    def _client(self, repository: str, insecure: bool, reference: Reference) -> "tuple[Client, str]":
+        from podlike.engine.access import Access, open_client
 
         o = self._options
-        domain, _, path = repository.partition("/")
-        creds = parse_creds(o.creds) if o.creds else find_credentials(repository, authfile=o.authfile)
-        verify = o.tls_verify if o.tls_verify is not None else False if insecure else None
-        engine = self._engine.config.engine
-        return Client(domain, credentials=creds, options=Options(
-            verify=verify, cert_dir=o.cert_dir, persist=o.retries is not None, retry_delay=o.retry_delay,
-            retries=engine.retry if o.retries is None else o.retries)), path
+        primary = self._conf.pull_sources(reference.repository, by_digest=False)[-1].repository.partition("/")[0]
+        return open_client(self._conf, repository, insecure=insecure, primary=primary,
+                           access=Access(o.tls_verify, o.creds, o.authfile, o.cert_dir),
+                           retries=self._engine.config.engine.retry if o.retries is None else o.retries,
+                           retry_delay=o.retry_delay, persist=o.retries is not None)
 
     def _is_current(self, reference: Reference, image: "Image") -> bool:
         """Whether the registry's tag still names the image that is here."""
         place = self._conf.pull_sources(reference.repository, by_digest=False)[-1]
-        client, path = self._client(place.repository, place.insecure)
+        client, path = self._client(place.repository, place.insecure, reference)
         try:
             digest = client.manifest_digest(path, reference.identifier)
         finally:

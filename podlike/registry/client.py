@@ -15,13 +15,13 @@ from urllib3.exceptions import HTTPError
 
 from podlike import log
 from podlike.errors import NotFoundError, RegistryError
-from podlike.registry.authtoken import LOGIN_HINT, Authorizer, clean, error_words, parse_challenges
+from podlike.registry.authtoken import LOGIN_HINT, Authorizer, UnauthorizedError, clean, error_words, parse_challenges
 from podlike.registry.credentials import Credentials
 from podlike.registry.transport import ERROR_BODY_MAX, Cancelled, Options, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any, Final
 
     from urllib3 import BaseHTTPResponse
@@ -146,6 +146,18 @@ class Client:
                 stalls = 0 if at - before >= PROGRESS else stalls + 1
                 self._resume_later(stalls, at, size, broken, what)
 
+    def read(self, url: str, what: str, *, scope: str = "", limit: int = MANIFEST_MAX) -> "tuple[bytes, Mapping[str, str]]":
+        """(body, headers) of what the registry has at a path, for everything that has no method of its own.
+
+        scope: as token servers call it, "registry:catalog:*". what: for messages. Raises: NotFoundError, RegistryError.
+        """
+        response = self._ask(scope, url, what, {"Accept": "application/json"})
+        data = self._http.read(response, limit)
+        if len(data) > limit:
+            raise RegistryError(f"{what}: the answer is larger than {limit} bytes",
+                                hint="Report this to the registry's administrator.")
+        return data, response.headers
+
     def abort(self) -> None:
         """Make all threads that use this client stop soon."""
         self._http.abort()
@@ -214,8 +226,12 @@ class Client:
 
     def _get(self, path: str, url: str, what: str, headers: "dict[str, str]", *, method: str = "GET",
              ok: tuple[int, ...] = (200,)) -> "BaseHTTPResponse":
+        """A response about a repository with one of the wanted statuses."""
+        return self._ask(f"repository:{path}:pull", url, what, headers, method=method, ok=ok)
+
+    def _ask(self, scope: str, url: str, what: str, headers: "dict[str, str]", *, method: str = "GET",
+             ok: tuple[int, ...] = (200,)) -> "BaseHTTPResponse":
         """A response with one of the wanted statuses; authenticates when asked to."""
-        scope = f"repository:{path}:pull"
         for attempt in range(2):
             used = self._auth.header(scope)
             response = self._http.get(url, {**headers, **({"Authorization": used} if used else {})}, method=method)
@@ -245,8 +261,9 @@ class Client:
         if status in (401, 403):
             default = "authentication required" if status == 401 else "requested access to the resource is denied"
             code = "" if status == 401 and code in ("", "unauthorized") else f"{code or 'denied'}: "
-            return RegistryError(f"{what}: {code}{words or default}",
-                                 hint="It does not exist or is private. " + LOGIN_HINT.format(self.host))
+            refusal = UnauthorizedError if status == 401 else RegistryError
+            return refusal(f"{what}: {code}{words or default}",
+                           hint="It does not exist or is private. " + LOGIN_HINT.format(self.host))
         if status == 429:
             return RegistryError(f"{what}: toomanyrequests: {words or 'too many requests to registry'}",
                                  hint=(f"Wait {clean(wait)} seconds" if wait.isdigit() else "Wait")
