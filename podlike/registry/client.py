@@ -39,6 +39,7 @@ CHUNK: "Final" = 1024 * 1024
 # Broken connections one after another that brought next to nothing each.
 MAX_STALLS: "Final" = 5
 PROGRESS: "Final" = 64 * 1024
+_LINK_MAX: "Final" = 8192
 _LINK_NEXT = re.compile(r'<([^>]*)>\s*;.*\brel="?next"?')
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
@@ -93,11 +94,10 @@ class Client:
             if url is None:
                 break
             response = self._get(path, url, what, {"Accept": "application/json"})
-            link = _LINK_NEXT.search(response.headers.get("Link", ""))
+            following = next_page(url, response.headers)
             doc = _json_object(self._http.read(response, MANIFEST_MAX), what)
             found += [t for t in doc.get("tags") or [] if isinstance(t, str)]
-            following = urlsplit(urljoin(url, link.group(1))) if link else None
-            url = f"{following.path}?{following.query}" if following else None
+            url = following
         return found
 
     def small_blob(self, path: str, digest: str, size: int, *, limit: int = MANIFEST_MAX) -> bytes:
@@ -270,6 +270,17 @@ class Client:
                                  + f", or log in for a higher limit: podlike login {self.host}.")
         return RegistryError(f"{what}: unexpected status {status}" + (f": {words}" if words else ""),
                              hint="Try again later; if it stays, tell the registry's administrator.")
+
+
+def next_page(url: str, headers: "Mapping[str, str]") -> str | None:
+    """Path and query of the page after url, by its Link header; always at the same registry."""
+    link = _LINK_NEXT.search(headers.get("Link", "")[:_LINK_MAX])
+    try:
+        following = urlsplit(urljoin(url, link.group(1))) if link else None
+    except ValueError:
+        return None
+    page = f"{following.path}?{following.query}" if following else url
+    return page if page != url and page.startswith("/") else None
 
 
 def _body_start(response: "BaseHTTPResponse", at: int, size: int, what: str) -> int:
