@@ -303,6 +303,8 @@ def _references(conf: "RegistriesConf", text: str, options: PullOptions,
     elif ask and conf.mode == "enforcing":
         raise ConflictError(f'short-name resolution enforced but cannot prompt without a TTY: "{repository}" may be '
                             f"{' or '.join(found)}", hint=f"Write the full name, for example {found[0]}{tail}.")
+    elif conf.search_source:
+        progress.note(f'Resolving "{repository}" using unqualified-search registries ({conf.search_source})')
     return [parse_reference(name + tail) for name in found], chosen
 
 
