@@ -46,7 +46,8 @@ def _options(call: Call) -> "PullOptions":
         creds=_creds(o.creds), authfile=o.authfile or None, cert_dir=o.cert_dir or None,
         retries=o.retry if call.changed("retry") else None,
         retry_delay=parse_duration(o.retry_delay) if o.retry_delay else None,
-        choose=_choose if sys.stdin.isatty() and sys.stderr.isatty() and not o.quiet else None)
+        choose=_choose if sys.stdin.isatty() and sys.stderr.isatty() and not o.quiet else None,
+        signature_policy=o.signature_policy or None)
 
 
 def _platform(call: Call) -> str | None:
@@ -102,6 +103,7 @@ command = Command(
            Flag("quiet", "q", "bool", "Suppress output information when pulling images"),
            Flag("retry", "", "uint", "Number of times to retry in case of failure when performing pull", 3),
            Flag("retry-delay", "", "duration", "Delay between retries in case of pull failures"),
+           Flag("signature-policy", "", "string", "Pathname of signature policy file (not usually used)", hidden=True),
            Flag("tls-verify", "", "bool", "Require HTTPS and verify certificates when contacting registries", True),
            Flag("variant", "", "string", "Use VARIANT instead of the running architecture variant for choosing "
                 "images", aliases=("override-variant",))),

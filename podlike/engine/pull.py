@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from podlike import log
 from podlike.engine.fetch import Fetcher, Job, Progress, check_space
+from podlike.engine.trusting import Trust
 from podlike.errors import ConflictError, NotFoundError, PodlikeError, RegistryError, StoreError, UsageError
 from podlike.registries_conf import load_registries_conf, record_alias
 from podlike.spec.image import (
@@ -54,6 +55,7 @@ class PullOptions(NamedTuple):
     platform: OS/ARCH[/VARIANT], None: this machine's. tls_verify: None: as registries.conf says.
     creds: USER[:PASSWORD] instead of what is in authfile. retries: further tries after transient failures.
     retry_delay: seconds. choose: asks the user which of several full names a short one means.
+    signature_policy: a policy.json instead of the user's or the system's.
     """
 
     platform: str | None = None
@@ -64,6 +66,7 @@ class PullOptions(NamedTuple):
     retries: int | None = None
     retry_delay: float | None = None
     choose: "Callable[[Sequence[str]], str] | None" = None
+    signature_policy: str | None = None
 
 
 class _Source(NamedTuple):
@@ -82,7 +85,8 @@ class _Source(NamedTuple):
 def pull(engine: "Engine", name: str, *, platform: str | None = None, tls_verify: bool | None = None,
          creds: str | None = None, authfile: str | None = None, cert_dir: str | None = None, policy: str = "always",
          retries: int | None = None, retry_delay: float | None = None,
-         choose: "Callable[[Sequence[str]], str] | None" = None, progress: Progress | None = None) -> "Image":
+         choose: "Callable[[Sequence[str]], str] | None" = None, signature_policy: str | None = None,
+         progress: Progress | None = None) -> "Image":
     """Make an image available under its name and return it.
 
     name: as typed; short names are resolved by registries.conf.
@@ -92,7 +96,8 @@ def pull(engine: "Engine", name: str, *, platform: str | None = None, tls_verify
     """
     if policy not in POLICIES:
         raise UsageError(f'unsupported pull policy "{policy}"', hint=f"Use one of {', '.join(POLICIES)}.")
-    options = PullOptions(platform, tls_verify, creds, authfile, cert_dir, retries, retry_delay, choose)
+    options = PullOptions(platform, tls_verify, creds, authfile, cert_dir, retries, retry_delay, choose,
+                          signature_policy)
     text = _strip_transport(name)
     local = None if policy == "always" else _local(engine, text, options)
     if local is not None and policy in ("missing", "never"):
@@ -122,6 +127,7 @@ class _Pull:
         self._options = options
         self._progress = progress
         self._conf: RegistriesConf = load_registries_conf()
+        self._trust = Trust(options.signature_policy)
         self._platform: Platform = parse_platform(options.platform) if options.platform else host_platform()
 
     def by_name(self, text: str, *, newer_than: "Image | None" = None) -> "Image":
@@ -225,6 +231,7 @@ class _Pull:
         if isinstance(document, Index):
             raise RegistryError("its indexes are nested without end", hint="Report this to the owner of the image.")
         self._progress.reading()
+        self._trust.check_pulled(client, path, reference, got.data, got.digest)
         raw = self._config(client, path, document.config)
         try:
             raw.decode()

@@ -158,6 +158,19 @@ class Client:
                                 hint="Report this to the registry's administrator.")
         return data, response.headers
 
+    def fetch(self, url: str, what: str, *, limit: int) -> bytes | None:
+        """What lies at any URL, asked for without credentials; None when there is nothing (404). Raises: RegistryError."""
+        response = self._http.fetch(url, {})
+        if response.status == 404:
+            self._http.finish(response)
+            return None
+        if response.status != 200:
+            raise self._refused(response, what)
+        data = self._http.read(response, limit)
+        if len(data) > limit:
+            raise RegistryError(f"{what}: it is larger than {limit} bytes", hint="Report this to the server's administrator.")
+        return data
+
     def abort(self) -> None:
         """Make all threads that use this client stop soon."""
         self._http.abort()

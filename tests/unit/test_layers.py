@@ -12,10 +12,11 @@ ROOT = Path(podlike.__file__).parent
 MAY_USE = {
     "__main__": {"cli", "ground"},
     "cli": {"engine", "build", "spec", "config", "ground"},
-    "engine": {"build", "store", "registry", "net", "runtime", "spec", "config", "ground"},
-    "build": {"engine", "store", "registry", "net", "runtime", "spec", "config", "ground"},
+    "engine": {"build", "store", "registry", "trust", "net", "runtime", "spec", "config", "ground"},
+    "build": {"engine", "trust", "store", "registry", "net", "runtime", "spec", "config", "ground"},
     "store": {"spec", "config", "ground"},
     "registry": {"spec", "config", "ground"},
+    "trust": {"spec", "config", "ground"},
     "net": {"spec", "config", "ground"},
     "runtime": {"spec", "config", "ground"},
     "spec": {"errors"},
@@ -33,6 +34,9 @@ HOMES = {
     "urllib3": ("registry/", False),
     "pyroute2": ("net/", True),
     "rich": ("cli/", True),
+    "cryptography": ("trust/", True),
+    "nacl": ("trust/", True),
+    "yaml": ("", True),
 }
 FILES = sorted(p for p in ROOT.rglob("*.py") if "libexec" not in p.parts)
 
