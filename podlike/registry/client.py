@@ -17,7 +17,7 @@ from podlike import log
 from podlike.errors import NotFoundError, RegistryError
 from podlike.registry.authtoken import LOGIN_HINT, Authorizer, UnauthorizedError, clean, error_words, parse_challenges
 from podlike.registry.credentials import Credentials
-from podlike.registry.transport import ERROR_BODY_MAX, Cancelled, Options, Transport
+from podlike.registry.transport import ERROR_BODY_MAX, Body, Cancelled, Options, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Client:
 
         scope: as token servers call it, "registry:catalog:*". what: for messages. Raises: NotFoundError, RegistryError.
         """
-        response = self._ask(scope, url, what, {"Accept": "application/json"})
+        response = self.request("", url, what, {"Accept": "application/json"}, access=[scope] if scope else [])
         data = self._http.read(response, limit)
         if len(data) > limit:
             raise RegistryError(f"{what}: the answer is larger than {limit} bytes",
@@ -181,6 +181,31 @@ class Client:
 
     def close(self) -> None:
         self._http.close()
+
+    # For upload.py, which writes where this reads
+
+    def finish(self, response: "BaseHTTPResponse") -> None:
+        """The answer is not needed any more."""
+        self._http.finish(response)
+
+    def refusal(self, response: "BaseHTTPResponse", what: str) -> RegistryError | NotFoundError:
+        """The error for an answer; its body is read."""
+        return self._refused(response, what)
+
+    def reason(self, e: HTTPError) -> str:
+        return self._http.reason(e)
+
+    def absolute(self, url: str) -> str:
+        """A whole URL of one that an answer named. Raises: RegistryError."""
+        return self._http.absolute(url)
+
+    def pause(self, stalls: int, why: str) -> None:
+        """Wait longer with every failure in a row. Raises: Cancelled."""
+        log.debug(f"registry {self.host}: {why}")
+        if stalls:
+            self._http.back_off(stalls)
+        else:
+            self._http.check()
 
     # Blobs
 
@@ -237,17 +262,21 @@ class Client:
 
     # Requests and tokens
 
-    def _get(self, path: str, url: str, what: str, headers: "dict[str, str]", *, method: str = "GET",
-             ok: tuple[int, ...] = (200,)) -> "BaseHTTPResponse":
-        """A response about a repository with one of the wanted statuses."""
-        return self._ask(f"repository:{path}:pull", url, what, headers, method=method, ok=ok)
+    def request(self, path: str, url: str, what: str, headers: "dict[str, str]", *, method: str = "GET",
+                ok: tuple[int, ...] = (200,), access: "Sequence[str] | None" = None, body: "bytes | Body | None" = None,
+                ) -> "BaseHTTPResponse":
+        """A response with one of the wanted statuses; authenticates when asked to.
 
-    def _ask(self, scope: str, url: str, what: str, headers: "dict[str, str]", *, method: str = "GET",
-             ok: tuple[int, ...] = (200,)) -> "BaseHTTPResponse":
-        """A response with one of the wanted statuses; authenticates when asked to."""
+        url: beneath the registry, or whole where an answer named it. access: token scopes; to pull from path
+        if it is None. body: bytes are sent again where that helps, a Body is sent at most once a request.
+        Raises: NotFoundError, RegistryError; HTTPError of a Body that did not get through.
+        """
+        scope = f"repository:{path}:pull" if access is None else " ".join(access)
         for attempt in range(2):
             used = self._auth.header(scope)
-            response = self._http.get(url, {**headers, **({"Authorization": used} if used else {})}, method=method)
+            # A whole URL may lead to another host, which credentials of this one do not concern.
+            auth = {"Authorization": used} if used and self._http.is_own(url) else {}
+            response = self._http.send(method, url, {**headers, **auth}, body)
             if response.status != 401 or attempt:
                 break
             challenges = response.headers.getlist("WWW-Authenticate")
@@ -256,6 +285,10 @@ class Client:
         if response.status in ok:
             return response
         raise self._refused(response, what)
+
+    def _get(self, path: str, url: str, what: str, headers: "dict[str, str]", *, method: str = "GET",
+             ok: tuple[int, ...] = (200,)) -> "BaseHTTPResponse":
+        return self.request(path, url, what, headers, method=method, ok=ok)
 
     def _refused(self, response: "BaseHTTPResponse", what: str) -> RegistryError | NotFoundError:
         """The error for an answer that is not what was asked for."""
