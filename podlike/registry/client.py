@@ -284,7 +284,10 @@ class Client:
             self._auth.challenged(challenges, scope, used, what)
         if response.status in ok:
             return response
-        raise self._refused(response, what)
+        error = self._refused(response, what)
+        if response.status == 401 and not self._auth.anonymous:
+            error.hint = f"The registry does not take these credentials: podlike login {self.host}."
+        raise error
 
     def _get(self, path: str, url: str, what: str, headers: "dict[str, str]", *, method: str = "GET",
              ok: tuple[int, ...] = (200,)) -> "BaseHTTPResponse":
