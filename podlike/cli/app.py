@@ -107,8 +107,14 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "push": ("push", "Push an image to a specified destination"),
         "rm": ("rmi", "Remove one or more images from local storage"),
         "search": ("search", "Search registry for image"),
+        "sign": ("sign", "Sign an image"),
         "tag": ("tag", "Add an additional name to a local image"),
+        "trust": ("", "Manage container image trust policy"),
         "untag": ("untag", "Remove a name from a local image"),
+    },
+    "image trust": {
+        "set": ("trust:set_", "Set default trust policy or a new trust policy for a registry"),
+        "show": ("trust:show", "Display trust policy for the system"),
     },
     "system": {
         "connection": ("", "Manage remote service destinations"),
@@ -167,6 +173,7 @@ _REFUSED = {
     "syslog": "messages go to standard error only",
 }
 _GROUP_ABOUT = {"": "Manage pods, containers and images", "container": "Manage containers", "image": "Manage images",
+                "image trust": "Manage container image trust policy",
                 "system": "Manage podlike", "system connection": "Manage remote service destinations"}
 
 

@@ -34,6 +34,7 @@ from podlike.spec.image import (
 )
 from podlike.spec.reference import Reference, is_short, parse_reference, split_short
 from podlike.store.origins import remember_origin
+from podlike.trust.check import RejectedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -206,7 +207,8 @@ class _Pull:
             try:
                 source = self._describe(client, path, reference)
             except (RegistryError, NotFoundError, StoreError) as e:
-                e.message = f"initializing source docker://{reference.name}: {e.message}"
+                step = "unable to copy from source" if isinstance(e, RejectedError) else "initializing source"
+                e.message = f"{step} docker://{reference.name}: {e.message}"
                 e.args = (e.message,)
                 raise
             return self._store(reference, source)

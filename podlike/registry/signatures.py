@@ -62,10 +62,10 @@ def read_attachments(client: "Client", path: str, tag: str) -> list[Attachment]:
 
 
 def attach(client: "Client", path: str, tag: str, new: Attachment, *, put_blob: "Callable[[bytes], None]",
-           put_manifest: "Callable[[bytes, str, str], None]") -> None:
+           put_manifest: "Callable[[str, bytes, str], object]") -> None:
     """Add one to the manifest under a tag, which is made if there is none.
 
-    put_blob(data); put_manifest(data, tag, media type). Raises: RegistryError.
+    put_blob(data); put_manifest(tag, data, media type). Raises: RegistryError.
     """
     document = _manifest(client, path, tag)
     layers = _layers(document, tag)
@@ -77,8 +77,8 @@ def attach(client: "Client", path: str, tag: str, new: Attachment, *, put_blob: 
         "type": "layers", "diff_ids": [one.get("digest") for one in layers]}}).encode()
     for data in (new.data, config):
         put_blob(data)
-    put_manifest(json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": _descriptor(config, _CONFIG),
-                             "layers": layers}).encode(), tag, OCI_MANIFEST)
+    put_manifest(tag, json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": _descriptor(config, _CONFIG),
+                                  "layers": layers}).encode(), OCI_MANIFEST)
 
 
 def _manifest(client: "Client", path: str, tag: str) -> "dict[str, Any]":

@@ -40,7 +40,7 @@ class Repository:
 
     def __init__(self, client: "Client", path: str) -> None:
         self._client = client
-        self._path = path
+        self._path = self.path = path
         self._access = (f"repository:{path}:pull,push",)
 
     def has_blob(self, digest: str) -> bool:

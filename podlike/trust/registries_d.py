@@ -70,7 +70,7 @@ def load_registries_d(named: str = "") -> RegistriesD:
     places: dict[str, Place] = {}
     sources: dict[str, str] = {}
     for path in _files(folder):
-        document = _read(path)
+        document = read_yaml(path)
         for key in document:
             if key not in _TOP:
                 raise _wrong(path, key, _unknown(key, _TOP))
@@ -101,7 +101,8 @@ def _files(folder: str) -> list[str]:
         raise ConfigError(f"read {folder}: {e.strerror}", hint="Correct its permissions.") from e
 
 
-def _read(path: str) -> "dict[str, Any]":
+def read_yaml(path: str) -> "dict[str, Any]":
+    """A table. Raises: ConfigError."""
     import yaml
 
     try:

@@ -77,6 +77,15 @@ def _verify(key: "Any", signature: bytes, payload: bytes) -> None:
         key.verify(signature, payload)
 
 
+def is_encrypted(path: str) -> bool:
+    """Whether a private key asks for a pass phrase; False also where there is no such file."""
+    try:
+        with open(path, "rb") as f:
+            return b"ENCRYPTED" in f.read(1 << 20)
+    except OSError:
+        return False
+
+
 def load_private_key(path: str, passphrase: str | None) -> "Any":
     """A key as cosign and skopeo make it, or one in plain PKCS#8 form. Raises: UsageError, ConfigError."""
     from cryptography.exceptions import UnsupportedAlgorithm
