@@ -97,13 +97,13 @@ def _options(call: Call) -> "PushOptions":
                          hint="Layers are compressed on their way to a registry anyway.")
     if o.format == "v2s1":
         raise UsageError("--format v2s1: Docker's schema 1 has been withdrawn", hint="Use oci or v2s2.")
-    if o.format and o.format not in ("oci", "v2s2"):
+    if o.format and o.format not in ("oci", "v2s2", "docker"):
         raise UsageError(f'unknown format "{o.format}". Choose on of the supported formats: "oci", "v2s1", or "v2s2"')
     if call.changed("compression-format") and o.compression_format not in ("gzip", "zstd"):
         raise UsageError(f"--compression-format {o.compression_format}: not supported", hint="Use gzip or zstd.")
     chosen = call.changed("compression-format")
     return PushOptions(
-        format=o.format or None, compression=o.compression_format if chosen else None,
+        format={"docker": "v2s2"}.get(o.format, o.format) or None, compression=o.compression_format if chosen else None,
         level=o.compression_level if call.changed("compression-level") else None,
         force=o.force_compression if call.changed("force-compression") else chosen, signer=_signer(call), **common)
 

@@ -111,8 +111,8 @@ def check_login(wallet: Wallet, target: Target, credentials: "Credentials", acce
     try:
         client.read("/v2/", f"pinging container registry {target.host}")
     except UnauthorizedError as e:
-        raise ConflictError(f'logging into "{target.key}": invalid username/password',
-                            hint="Check them; where two-factor authentication is on, use an access token.") from e
+        # Without a hint: scripts compare these words whole.
+        raise ConflictError(f'logging into "{target.key}": invalid username/password') from e
     except RegistryError as e:
         raise RegistryError(f'authenticating creds for "{target.key}": {e.message}', hint=e.hint) from e
     finally:

@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
     from podlike.registry.client import Client
     from podlike.spec.reference import Reference
+    from podlike.transports.found import Source
     from podlike.trust.check import Signature
     from podlike.trust.policy import Policy
 
 _SIGNATURE_MAX: "Final" = 4 * 1024 * 1024
+# How policies call what a source of podlike/transports reads; OciLayout is one of two.
+_TRANSPORTS: "Final" = {"DockerArchive": "docker-archive", "PlainDir": "dir", "ContainerStorage": "containers-storage"}
 
 
 class Trust:
@@ -46,6 +49,14 @@ class Trust:
         named = reference._replace(tag=None) if reference.digest else reference
         check(self.policy, Candidate("docker", f"docker://{named.familiar}", scopes(named), named, manifest,
                                      lambda: find_signatures(client, path, digest)))
+
+    def check_source(self, source: "Source", place: str) -> None:
+        """What is loaded from an archive, a directory or another store. place: its path as typed.
+
+        Raises: RejectedError, ConfigError.
+        """
+        name = type(source).__name__
+        self.check_local(_TRANSPORTS.get(name) or ("oci" if os.path.isdir(place) else "oci-archive"), place)
 
     def check_local(self, transport: str, place: str) -> None:
         """An archive or folder, which has no signatures. transport: docker-archive, oci, dir ...

@@ -45,7 +45,8 @@ class Repository:
 
     def has_blob(self, digest: str) -> bool:
         """Whether the blob is there already. Raises: RegistryError."""
-        what = f"trying to reuse blob {digest} at destination"
+        what = f"trying to reuse blob {digest} at destination: checking whether a blob {digest} exists in " \
+            f"{self._client.host}/{self._path}"
         try:
             response = self._request("HEAD", f"/v2/{self._path}/blobs/{digest}", what)
         except NotFoundError:
