@@ -103,7 +103,7 @@ def remove_credentials(key: str, *, path: str, helpers: "Sequence[str]" = _BUILT
     for helper in helpers or _BUILT_IN:
         if helper == AUTH_FILES:
             removed |= _remove_from_file(key, path)
-        elif "/" not in key:
+        elif not _namespaced(key):
             removed |= authhelper.erase(helper, key)
     if not removed:
         raise NotFoundError(f"not logged into {key}", hint="See who you are with: podlike login --get-login REGISTRY.")
@@ -116,7 +116,7 @@ def _remove_from_file(key: str, path: str) -> bool:
         auths = files.table(doc, "auths", path)
         helper, name = _helper_of(doc, key, path)
         removed = auths.pop(key, None) is not None
-        if helper and "/" not in key:
+        if helper and not _namespaced(key):
             removed |= authhelper.erase(helper, name) | (auths.pop(name, None) is not None)
     return removed
 
@@ -158,10 +158,13 @@ def _helper_of(doc: "dict[str, Any]", key: str, path: str) -> tuple[str, str]:
     return (store, files.helper_key(host)) if isinstance(store, str) and store and "/" not in host else ("", key)
 
 
+def _namespaced(key: str) -> bool:
+    """Whether a key is for a part of a registry, which helpers do not know."""
+    return "://" not in key and "/" in key
+
+
 def _refuse_repository(key: str, helper: str) -> None:
-    if "/" in key.partition("://")[2] or ("://" not in key and "/" in key):
-        if key == files.HUB_KEY:
-            return
+    if _namespaced(key):
         raise RegistryError(f"store credentials for {key}: namespaced key is not supported for credential helper {helper}",
                             hint="Log in to the registry as a whole, or take it out of credHelpers.")
 

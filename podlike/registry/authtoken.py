@@ -190,7 +190,7 @@ def _lifetime(doc: "dict[str, Any]") -> float:
     seconds = doc.get("expires_in")
     if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not 0 < seconds < float("inf"):
         seconds = _LIFETIME_S
-    lifetime = min(float(seconds), _LIFETIME_MAX_S)
+    lifetime = float(min(seconds, _LIFETIME_MAX_S))
     age = _age(doc.get("issued_at"))
     # A token that is older than its lifetime, or not issued yet, tells that one of the clocks is wrong.
     if 0 < age < lifetime:

@@ -328,7 +328,7 @@ def next_page(url: str, headers: "Mapping[str, str]") -> str | None:
         following = urlsplit(urljoin(url, link.group(1))) if link else None
     except ValueError:
         return None
-    page = f"{following.path}?{following.query}" if following else url
+    page = following._replace(scheme="", netloc="", fragment="").geturl() if following else url
     return page if page != url and page.startswith("/") else None
 
 

@@ -70,7 +70,8 @@ def _by_catalog(client: "Client", term: str, limit: int) -> list[Found]:
         if url is None or len(found) >= limit:
             break
         data, headers = client.read(url, what, scope="registry:catalog:*")
-        names = _object(data, what).get("repositories") or []
+        names = _object(data, what).get("repositories")
+        names = [] if names is None else names
         if not isinstance(names, list):
             raise RegistryError(f"{what}: the answer has no list of repositories",
                                 hint="Check that the address is a registry's.")
