@@ -48,6 +48,8 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "import": ("import_", "Import a tarball to create a filesystem image"),
         "kill": ("kill", "Kill one or more running containers with a specific signal"),
         "load": ("load", "Load image(s) from a tar archive"),
+        "login": ("login", "Log in to a container registry"),
+        "logout": ("logout", "Log out of a container registry"),
         "logs": ("logs", "Fetch the logs of one or more containers"),
         "pause": ("pause", "Pause all the processes in one or more containers"),
         "port": ("port", "List port mappings or a specific mapping for the container"),
@@ -60,6 +62,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "rmi": ("rmi", "Remove one or more images from local storage"),
         "run": ("run", "Run a command in a new container"),
         "save": ("save", "Save image(s) to an archive"),
+        "search": ("search", "Search registry for image"),
         "start": ("start", "Start one or more containers"),
         "stop": ("stop", "Stop one or more containers"),
         "system": ("", "Manage podlike"),
@@ -109,8 +112,15 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "push": ("push", "Push an image to a specified destination"),
         "rm": ("rmi", "Remove one or more images from local storage"),
         "save": ("save", "Save image(s) to an archive"),
+        "search": ("search", "Search registry for image"),
+        "sign": ("sign", "Sign an image"),
         "tag": ("tag", "Add an additional name to a local image"),
+        "trust": ("", "Manage container image trust policy"),
         "untag": ("untag", "Remove a name from a local image"),
+    },
+    "image trust": {
+        "set": ("trust:set_", "Set default trust policy or a new trust policy for a registry"),
+        "show": ("trust:show", "Display trust policy for the system"),
     },
     "system": {
         "connection": ("", "Manage remote service destinations"),
@@ -180,6 +190,7 @@ _REFUSED = {
     "syslog": "messages go to standard error only",
 }
 _GROUP_ABOUT = {"": "Manage pods, containers and images", "container": "Manage containers", "image": "Manage images",
+                "image trust": "Manage container image trust policy",
                 "system": "Manage podlike", "system connection": "Manage remote service destinations",
                 "system startup": "Manage how containers come back after a reboot"}
 
@@ -314,6 +325,10 @@ def apply_globals(session: Session) -> None:
         if options.get(name):
             raise UsageError(f"use --{name.replace('_', '-')}: {why}",
                              hint="Leave the option out; it has no effect on this version of podlike.")
+    if options["config"]:
+        import os
+
+        os.environ["DOCKER_CONFIG"] = options["config"]  # as docker does, for credential helpers too
     if options["noout"] or options["out"]:
         _redirect(options["out"] or "/dev/null")
     if options["events_backend"] not in ("", "file", "journald", "none"):
