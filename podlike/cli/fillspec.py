@@ -532,7 +532,7 @@ def create_container(call: "Call", spec: ContainerSpec, *, for_run: bool = False
 def _pulls_in_its_own_way(call: "Call") -> bool:
     """Whether a flag says how to pull, so that the engine's plain pull will not do."""
     return any(call.changed(name) for name in ("platform", "arch", "os", "variant", "authfile", "creds", "cert-dir",
-                                               "tls-verify", "retry", "retry-delay"))
+                                               "tls-verify", "retry", "retry-delay", "signature-policy"))
 
 
 def _pull(call: "Call", name: str, policy: str, progress: "Progress") -> None:
@@ -544,7 +544,8 @@ def _pull(call: "Call", name: str, policy: str, progress: "Progress") -> None:
          tls_verify=opts.tls_verify if call.changed("tls-verify") else None, creds=opts.creds or None,
          authfile=opts.authfile or None, cert_dir=opts.cert_dir or None, policy=policy,
          retries=opts.retry if call.changed("retry") else None,
-         retry_delay=parse_duration(opts.retry_delay) if opts.retry_delay else None, progress=progress)
+         retry_delay=parse_duration(opts.retry_delay) if opts.retry_delay else None,
+         signature_policy=opts.signature_policy or None, progress=progress)
 
 
 def write_cidfile(call: "Call", path: str, container: "Container") -> None:

@@ -207,19 +207,25 @@ def _store(engine: Engine) -> "dict[str, Any]":
         "configFile": f"{home}/containers/storage.conf" if os.geteuid() else "/etc/containers/storage.conf",
         "containerStore": {"number": len(states), "paused": paused, "running": running,
                            "stopped": len(states) - running - paused},
-        "graphDriverName": "overlay",
-        "graphOptions": {},
+        "graphDriverName": engine.storage.driver,
+        "graphOptions": engine.storage.shown(),
         "graphRoot": engine.roots.data,
         "graphRootAllocated": total,
         "graphRootUsed": used,
-        "graphStatus": {"Backing Filesystem": _filesystem(engine.roots.data), "Native Overlay Diff": "true",
-                        "Using metacopy": "false"},
+        "graphStatus": _graph_status(engine),
         "imageCopyTmpDir": engine.roots.tmp,
         "imageStore": {"number": images[0] if images else 0},
         "runRoot": engine.roots.run,
         "transientStore": False,
         "volumePath": f"{engine.roots.data}/volumes",
     }
+
+
+def _graph_status(engine: Engine) -> "dict[str, str]":
+    if engine.storage.driver == "vfs":
+        return {}
+    native = "false" if engine.storage.mount_program else "true"
+    return {"Backing Filesystem": _filesystem(engine.roots.data), "Native Overlay Diff": native, "Using metacopy": "false"}
 
 
 def _disk(path: str) -> tuple[int, int]:

@@ -41,14 +41,14 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "PidFile": spec.pidfile or f"{bundle}/pidfile",
         "Name": c.name,
         "RestartCount": status.restarts,
-        "Driver": "overlay",
+        "Driver": engine.storage.driver,
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": "" if spec.apparmor_profile == "unconfined" else spec.apparmor_profile,
         "EffectiveCaps": effective,
         "BoundingCaps": bounding,
         "ExecIDs": list(c.state.execs),
-        "GraphDriver": {"Name": "overlay", "Data": _graph_data(engine, c)},
+        "GraphDriver": {"Name": engine.storage.driver, "Data": _graph_data(engine, c)},
     }
     if size:
         from podlike.engine.sizes import container_size
@@ -133,6 +133,8 @@ def _capabilities(spec: ContainerSpec) -> "tuple[list[str] | None, list[str]]":
 
 def _graph_data(engine: Engine, c: Container) -> "dict[str, str]":
     data = engine.roots.container(c.id)
+    if engine.storage.driver == "vfs":
+        return {"UpperDir": f"{data}/root"}
     out = {"UpperDir": f"{data}/upper", "WorkDir": f"{data}/work"}
     if c.spec.layers:
         out["LowerDir"] = ":".join(engine.layers.path(d) for d in reversed(c.spec.layers))
