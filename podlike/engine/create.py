@@ -50,6 +50,7 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
                 _replace(engine, spec.name)
         resolved = resolve_spec(engine, spec, image, cid)
         _take_volumes(engine, resolved)
+        resolved.requires = [engine.containers.find(name).id for name in resolved.requires]
         refuse_bad_requests(engine, resolved)
         container = Container(id=cid, name=resolved.name, image=image.id if image else None, created=time.time(),
                               spec=resolved, state=RunState(starter=_ourselves() if for_run else []))

@@ -4,6 +4,7 @@ import os
 
 from podlike.engine import events
 from podlike.engine.core import Engine
+from podlike.engine.trusting import Trust
 from podlike.spec import image as spec
 
 TYPE_CHECKING = False
@@ -31,6 +32,8 @@ def load(engine: Engine, path: str, *, names: "Sequence[str]" = (), platform: sp
     loaded: list[str] = []
     wanted = platform or spec.host_platform()
     with Intake(engine, progress) as intake, OpenSource(path, tmp=engine.roots.tmp, fd=fd) as source:
+        if not names:
+            Trust().check_source(source, path)
         chosen = [source.choose(reference, index, wanted)] if reference or index is not None else source.images(wanted)
         for found in chosen:
             called = list(names) or list(found.names)

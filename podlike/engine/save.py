@@ -45,7 +45,7 @@ def save(engine: "Engine", names: "Sequence[str]", *, format: str = "docker-arch
             raise UsageError('"docker-dir" does not support saving multiple images',
                              hint="Save them one by one, or use --format oci-dir.")
         write(engine, items, format, output=output, fd=fd, wanted=wanted or own_form(format), progress=progress)
-    events.emit(engine, *(Event("image", "save", id=image.id, name=output) for image in images))
+    events.emit(engine, *(Event("image", "save", id=image.id, name=output or "/dev/stdout") for image in images))
     return images
 
 
