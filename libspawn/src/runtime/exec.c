@@ -227,6 +227,11 @@ static pid_t fork_into(struct joining *j, spawn_error *e)
 
         if (pid < 0 && j->init_cgroup_fd >= 0)
                 pid = ns_fork(0, j->init_cgroup_fd, false);
+        if (pid == -EACCES && j->state.cgroup != NULL)
+                return fail_code(e, pid, "join",
+                                 "make a process in cgroup `%s`, which this login may not move processes to "
+                                 "(systemd-run --user --scope COMMAND may)",
+                                 j->state.cgroup);
         if (pid < 0 && j->o->cgroup != NULL)
                 return fail_code(e, pid, "join", "make a process in cgroup `%s` of container `%s`", j->o->cgroup,
                                  j->o->id);
@@ -287,7 +292,7 @@ static int exec_steps(struct joining *j, pid_t *ret_pid, int *ret_master, spawn_
         (void) close(j->sync[1]);
         j->sync[1] = -1;
         r = pid < 0 ? pid : 0;
-        if (r == 0 && j->systemd != NULL && (r = cgroup_systemd_join(j->systemd, &j->state, pid, e)) == 0)
+        if (r == 0 && j->systemd != NULL && (r = cgroup_systemd_join(j->systemd, pid, e)) == 0)
                 (void) sync_send(j->sync[0], SYNC_GO, 0, NULL); /* a failure shows in what it answers */
         if (r == 0)
                 r = await_exec(j, &pid, e);
