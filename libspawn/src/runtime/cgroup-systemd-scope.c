@@ -155,7 +155,14 @@ int cgroup_systemd_join_prepare(const struct runtime *rt, const struct state *st
             (below = unit_around(state, init, unit, sizeof(unit))) != NULL)
                 (void) snprintf(s->inner, sizeof(s->inner), "%.*s", (int) sizeof(s->inner) - 1, below);
         r = sdbus_load(&s->lib, e);
-        return r < 0 ? r : sdbus_connect(s->lib, rt->rootless, &s->bus, e);
+        if (r == 0)
+                r = sdbus_connect(s->lib, rt->rootless, &s->bus, e);
+        if (r < 0 && state->scope == NULL) { /* without it the caller has a way of its own */
+                cgroup_systemd_free(s);
+                *ret = NULL;
+                return 0;
+        }
+        return r;
 }
 
 static int attach(const struct cgroup_systemd *s, const char *unit, const char *sub, pid_t pid, spawn_error *e)
