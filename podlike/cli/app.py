@@ -45,6 +45,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "images": ("images", "List images in local storage"),
         "info": ("info", "Display podlike system information"),
         "inspect": ("inspect", "Display the configuration of object denoted by ID"),
+        "import": ("import_", "Import a tarball to create a filesystem image"),
         "kill": ("kill", "Kill one or more running containers with a specific signal"),
         "load": ("load", "Load image(s) from a tar archive"),
         "login": ("login", "Log in to a container registry"),
@@ -70,6 +71,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "unpause": ("pause:unpause", "Unpause the processes in one or more containers"),
         "unshare": ("unshare", "Run a command in a modified user namespace"),
         "untag": ("untag", "Remove a name from a local image"),
+        "update": ("update", "Update an existing container"),
         "version": ("version", "Display the podlike version information"),
         "wait": ("wait", "Block on one or more containers"),
     },
@@ -93,6 +95,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "stop": ("stop", "Stop one or more containers"),
         "top": ("top", "Display the running processes of a container"),
         "unpause": ("pause:unpause", "Unpause the processes in one or more containers"),
+        "update": ("update", "Update an existing container"),
         "wait": ("wait", "Block on one or more containers"),
     },
     "healthcheck": {
@@ -100,6 +103,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     },
     "image": {
         "exists": ("image:exists", "Check if an image exists in local storage"),
+        "import": ("import_", "Import a tarball to create a filesystem image"),
         "inspect": ("inspect:image_inspect", "Display the configuration of an image"),
         "list": ("images", "List images in local storage"),
         "load": ("load", "Load image(s) from a tar archive"),
@@ -120,11 +124,22 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     },
     "system": {
         "connection": ("", "Manage remote service destinations"),
+        "check": ("check", "Check storage consistency"),
         "events": ("events", "Show podlike system events"),
+        "df": ("df", "Show podlike disk usage"),
         "info": ("info", "Display podlike system information"),
+        "startup": ("", "Manage how containers come back after a reboot"),
+        "prune": ("prune", "Remove unused data"),
     },
     "system connection": {
         "list": ("connection", "List destination for the podlike service(s)"),
+    },
+    "system startup": {
+        "install": ("startup:install_command", "Have containers started after a reboot"),
+        "remove": ("startup:remove_command", "Have no containers started after a reboot"),
+        "run": ("startup:run_command", "Start the containers that come back after a reboot"),
+        "status": ("startup:status_command", "Show how containers are started after a reboot"),
+        "stop": ("startup:stop_command", "Stop all containers because the machine goes down"),
     },
 }
 
@@ -176,7 +191,8 @@ _REFUSED = {
 }
 _GROUP_ABOUT = {"": "Manage pods, containers and images", "container": "Manage containers", "image": "Manage images",
                 "image trust": "Manage container image trust policy",
-                "system": "Manage podlike", "system connection": "Manage remote service destinations"}
+                "system": "Manage podlike", "system connection": "Manage remote service destinations",
+                "system startup": "Manage how containers come back after a reboot"}
 
 
 class App(click.Group):
@@ -315,9 +331,6 @@ def apply_globals(session: Session) -> None:
         os.environ["DOCKER_CONFIG"] = options["config"]  # as docker does, for credential helpers too
     if options["noout"] or options["out"]:
         _redirect(options["out"] or "/dev/null")
-    if options["storage_driver"] not in ("", "overlay"):
-        raise UsageError(f"use storage driver {options['storage_driver']}: podlike stores layers with overlay only",
-                         hint="Leave out --storage-driver, or say --storage-driver overlay.")
     if options["events_backend"] not in ("", "file", "journald", "none"):
         raise UsageError(f'create an events logger "{options["events_backend"]}": unknown event logger type',
                          hint="Use file, journald or none.")
@@ -344,11 +357,12 @@ def make_engine(session: Session) -> "Engine":
     from podlike.paths import Roots, default_roots
 
     data, run, conmon, events = (session.options[name] for name in ("root", "runroot", "conmon", "events_backend"))
-    if not data and not run:
-        return Engine(conmon=conmon, events=events)
-    usual = default_roots()
-    return Engine(roots=Roots(data=os.path.abspath(data) if data else usual.data,
-                              run=os.path.abspath(run) if run else usual.run), conmon=conmon, events=events)
+    roots = None
+    if data or run:
+        usual = default_roots()
+        roots = Roots(data=os.path.abspath(data) if data else usual.data, run=os.path.abspath(run) if run else usual.run)
+    return Engine(roots=roots, conmon=conmon, events=events, storage_driver=session.options["storage_driver"],
+                  storage_opts=session.options["storage_opt"])
 
 
 def run(args: list[str], prog: str) -> int:

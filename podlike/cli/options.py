@@ -41,7 +41,7 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("replace", "", "bool", None, "*", "If a container with the same name exists, replace it"),
     ("pod", "", "string", None, "!", "Run container in an existing pod"),
     ("pod-id-file", "", "string", None, "!", "Read the pod ID from the file"),
-    ("requires", "", "strings", None, "!", "Add one or more requirement containers that must be started before this "
+    ("requires", "", "strings", None, "requires", "Add one or more requirement containers that must be started before this "
                                           "container will start"),
     # image
     ("pull", "", "string", "missing", "*", 'Pull image policy ("always"|"missing"|"never"|"newer")'),

@@ -214,7 +214,7 @@ def remove_image(engine: Engine, image: Image, *, force: bool = False, typed: st
                          hint=f"Remove the container first (`podlike rm {users[0].name}`), or use --force.")
     for container in _with_dependents(engine, users):
         _remove_container(engine, container)
-    blobs = _blobs_of(engine, image)
+    blobs = blobs_of(engine, image)
     engine.images.remove(image.id)
     collect_garbage(engine, Garbage(set(image.layers), blobs))
     _tell_removed(engine, image, typed or image.id)
@@ -250,9 +250,7 @@ def prune(engine: Engine, *, every: bool = False, filters: "Iterable[str]" = ())
     for image in doomed:
         engine.images.remove(image.id)
         _tell_removed(engine, image, image.id)
-    freed = collect_garbage(engine)
-    engine.layers.sweep(partial_age=0.0)
-    return doomed, freed
+    return doomed, collect_garbage(engine)
 
 
 def collect_garbage(engine: Engine, suspects: Garbage | None = None) -> int:
@@ -271,8 +269,10 @@ def collect_garbage(engine: Engine, suspects: Garbage | None = None) -> int:
     try:
         layers = suspects.layers if suspects else set(engine.layers.all())
         freed = sum(engine.layers.remove(diff_id) for diff_id in layers - engine.images.layers_in_use())
+        if suspects is None:
+            freed += engine.layers.sweep(partial_age=0.0, everything=True)[1]
         blobs = suspects.blobs if suspects else set(engine.blobs.all())
-        used: set[str] = set().union(*(_blobs_of(engine, image) for image in engine.images.all()))
+        used: set[str] = set().union(*(blobs_of(engine, image) for image in engine.images.all()))
         freed += sum(engine.blobs.delete(digest) for digest in blobs - used)
         remove_unused(engine, {image.id for image in engine.images.all()} | {c.spec.image_id for c in engine.containers.all()})
         return freed
@@ -280,7 +280,7 @@ def collect_garbage(engine: Engine, suspects: Garbage | None = None) -> int:
         lock.release()
 
 
-def _blobs_of(engine: Engine, image: Image) -> set[str]:
+def blobs_of(engine: Engine, image: Image) -> set[str]:
     """Manifest, config and layers. Where the manifest is damaged, what the layers were unpacked from."""
     blobs = {image.manifest_digest, f"sha256:{image.id}"}
     try:
@@ -353,4 +353,4 @@ def _graph_driver(engine: Engine, image: Image) -> "dict[str, Any]":
     data = {"UpperDir": paths[0]} if paths else {}
     if len(paths) > 1:
         data["LowerDir"] = ":".join(paths[1:])
-    return {"Name": "overlay", "Data": data}
+    return {"Name": engine.storage.driver, "Data": data}

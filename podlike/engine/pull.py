@@ -8,7 +8,6 @@ one finds, and unfinished blobs in tmp/, which it continues.
 """
 
 import hashlib
-import re
 from typing import NamedTuple
 
 from podlike import log
@@ -33,6 +32,7 @@ from podlike.spec.image import (
     platform_rank,
 )
 from podlike.spec.reference import Reference, is_short, parse_reference, split_short
+from podlike.spec.transport import parse_place
 from podlike.store.origins import remember_origin
 from podlike.trust.check import RejectedError
 
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 POLICIES: "Final" = ("always", "missing", "never", "newer")
 # An index may list indexes; real ones do not go deeper than two.
 _MAX_INDEX_DEPTH: "Final" = 3
-_OTHER_TRANSPORTS = re.compile(r"(docker-archive|docker-daemon|oci-archive|oci|dir|containers-storage|ostree|sif|atomic):")
 
 
 class PullOptions(NamedTuple):
@@ -112,6 +111,11 @@ def pull(engine: "Engine", name: str, *, platform: str | None = None, tls_verify
 
 
 def _pull(engine: "Engine", name: str, options: PullOptions, policy: str, progress: Progress) -> "Image":
+    place = parse_place(name)
+    if place is not None and place.transport != "docker":
+        from podlike.engine.pullfrom import pull_from
+
+        return pull_from(engine, place, platform=options.platform, progress=progress)
     text = _strip_transport(name)
     local = None if policy == "always" else _local(engine, text, options)
     if local is not None and policy in ("missing", "never"):
@@ -132,7 +136,10 @@ def pull_all_tags(engine: "Engine", name: str, *, options: PullOptions | None = 
 
 def shown_name(image: "Image", typed: str) -> str:
     """The full name that a typed one stands for, as docker prints it at the end of a pull."""
-    reference = parse_reference(_strip_transport(typed))
+    place = parse_place(typed)
+    if place is not None and place.transport != "docker":
+        return next(iter(image.names), f"sha256:{image.id}")
+    reference = parse_reference(place.reference if place else typed)
     return reference.name if reference.name in image.names or reference.digest else next(iter(image.names), image.id)
 
 
@@ -280,7 +287,7 @@ class _Pull:
         with StoreLock(engine.roots.tmp):
             missing = [job for job in jobs if not layers.has(job.diff_id)]
             # Compressed blobs are kept beside the trees, which are at least as large.
-            check_space(engine.roots.tmp, sum(j.size * (1 if blobs.has(j.digest) else 2) for j in missing),
+            check_space(engine.roots.tmp, sum(j.size for j in missing) + sum(j.size for j in jobs if not blobs.has(j.digest)),
                         reference.name)
             Fetcher(source.client, source.path, blobs=blobs, layers=layers, progress=self._progress,
                     parallel=engine.config.engine.image_parallel_copies).run(jobs)
@@ -330,13 +337,13 @@ def _references(conf: "RegistriesConf", text: str, options: PullOptions,
 
 
 def _strip_transport(name: str) -> str:
-    text = name.removeprefix("docker://")
-    match = _OTHER_TRANSPORTS.match(text)
-    # "dir:1" and "oci:1" are also names with tags: a path follows a transport.
-    if match and text[match.end():match.end() + 1] in ("/", ".", ""):
-        raise UsageError(f"pull {name}: images are pulled from registries, not from {match.group(1)}",
-                         hint="Use `podlike load -i FILE` for archives.")
-    return text
+    place = parse_place(name)
+    if place is None:
+        return name
+    if place.transport != "docker":
+        raise UsageError(f"pulling all tags is not supported for {place.transport} transport",
+                         hint="Leave --all-tags out.")
+    return place.reference
 
 
 def _local(engine: "Engine", text: str, options: PullOptions) -> "Image | None":

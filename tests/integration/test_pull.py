@@ -259,7 +259,7 @@ def test_mirrors_are_asked_first(engine: Engine, registry: RealRegistry, liar: L
 
 @pytest.mark.parametrize(("name", "words"), [
     ("UPPER/case", "repository name must be lowercase"), ("x:-y", "invalid reference format"),
-    ("oci:/tmp/x", "not from oci"), ("https://quay.io/x", "invalid reference format"),
+    ("docker-daemon:x", "not supported"), ("https://quay.io/x", "invalid reference format"),
 ])
 def test_bad_names(engine: Engine, name: str, words: str) -> None:
     result = engine("pull", name, check=False)

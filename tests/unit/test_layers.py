@@ -15,7 +15,7 @@ MAY_USE = {
     "engine": {"build", "store", "transports", "registry", "trust", "net", "runtime", "spec", "config", "ground"},
     "build": {"engine", "store", "transports", "registry", "trust", "net", "runtime", "spec", "config", "ground"},
     "store": {"spec", "config", "ground"},
-    "transports": {"spec", "config", "ground"},
+    "transports": {"store", "spec", "config", "ground"},
     "registry": {"spec", "config", "ground"},
     "trust": {"spec", "config", "ground"},
     "net": {"spec", "config", "ground"},
