@@ -245,8 +245,9 @@ class _Layer:
         level = self._push._options.level
         key = how if level is None else f"{how}-{level}"
         known = origins.variant(self._path, key)
-        if known is not None and self._is_there(known.digest):
-            self._progress.skipped(self._descriptor.digest)
+        if known is not None and (self._is_there(known.digest) or self._mounted(known.digest)):
+            self._progress.skipped(known.digest)
+            self._remember(known.digest)
             return Recompressed(known.digest, known.size, how)
         tmp = self._push._engine.roots.tmp
         os.makedirs(tmp, mode=0o700, exist_ok=True)
@@ -298,17 +299,22 @@ class _Layer:
             self._repository.upload(digest, size, lambda offset: _pieces(path, offset), sent=sent)
             if not quiet:
                 self._progress.done(digest)
+        self._remember(digest)
+
+    def _remember(self, digest: str) -> None:
         self._push._present.add(digest)
-        if path == self._path:
-            origins.remember_origin(path, self._push._target.repository)
+        origins.remember_origin(self._path, self._push._target.repository, self._variant(digest))
+
+    def _variant(self, digest: str) -> str:
+        return "" if digest == self._descriptor.digest else digest
 
     def _is_there(self, digest: str) -> bool:
         return digest in self._push._present or self._repository.has_blob(digest)
 
     def _mounted(self, digest: str) -> bool:
         target = self._push._target
-        known = [path for path in origins.origins(self._path, target.domain) if path != target.path]
-        return digest == self._descriptor.digest and any(self._repository.mount(digest, path) for path in known[:2])
+        known = origins.origins(self._path, target.domain, self._variant(digest))
+        return any(self._repository.mount(digest, path) for path in known[:2] if path != target.path)
 
 
 def _identifier(target: Reference, data: bytes) -> str:
