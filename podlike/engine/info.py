@@ -6,6 +6,7 @@ import sys
 from podlike import __version__, paths
 from podlike.engine import events, query
 from podlike.engine.core import Engine
+from podlike.engine.startup import Startup
 from podlike.errors import PodlikeError
 from podlike.files import read_text
 
@@ -55,6 +56,7 @@ def _host(engine: Engine, runtime: str) -> "dict[str, Any]":
         "security": _security(),
         "serviceIsRemote": False,
         "slirp4netns": _tool("slirp4netns"),
+        "startup": Startup(engine.roots).document(),
         "swapFree": memory.get("SwapFree", 0),
         "swapTotal": memory.get("SwapTotal", 0),
         "uptime": _uptime(),

@@ -2,6 +2,7 @@
 
 from podlike.engine import psrows, query
 from podlike.engine.core import Engine
+from podlike.engine.dependents import must_run
 from podlike.spec.container import ContainerSpec, Mount
 from podlike.spec.durations import rfc3339
 from podlike.store.containers import Container
@@ -161,8 +162,7 @@ def _mount(engine: Engine, m: Mount) -> "dict[str, Any]":
 
 
 def _dependencies(spec: ContainerSpec) -> list[str]:
-    return sorted({v.partition(":")[2] for v in (spec.pid_ns, spec.ipc_ns, spec.uts_ns, spec.cgroup_ns, spec.network)
-                   if v.startswith("container:")})
+    return sorted(set(must_run(spec)))
 
 
 def port_bindings(c: Container) -> "dict[str, list[dict[str, str]] | None]":
@@ -227,6 +227,8 @@ def _health_config(spec: ContainerSpec) -> "dict[str, Any]":
             out["StartupHealthCheck"] = document(spec.startup_health)
         if spec.health is not None:
             out["Healthcheck"] = document(spec.health)
+    elif spec.no_health:
+        out["Healthcheck"] = {"Test": ["NONE"]}
     return out | {"HealthcheckOnFailureAction": spec.health_on_failure or "none",
                   "HealthLogDestination": spec.health_log_destination or "local",
                   "HealthcheckMaxLogCount": 5 if spec.health_log_count is None else spec.health_log_count,

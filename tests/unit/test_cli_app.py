@@ -83,7 +83,7 @@ REQUIRED = [p for p in PRESENT if re.match(r"[A-Z{]", load(*p).usage)]
 
 @pytest.mark.parametrize("path", REQUIRED, ids=[" ".join(filter(None, p)) for p in REQUIRED])
 def test_missing_arguments(path: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = run_cli(capsys, *(w for w in path if w))
+    code, out, err = run_cli(capsys, *" ".join(path).split())
     assert code == 125
     assert out == ""
     assert re.search(r"^Error: .*(require|specif|must|provide|need|choose|accepts)", err)
