@@ -166,6 +166,7 @@ GLOBAL_FLAGS = (
          aliases=("cni-config-dir",)),
     Flag("noout", "", "bool", "do not output to stdout", hidden=True),
     Flag("out", "", "string", "Send output (stdout) from podlike to a file"),
+    Flag("pull-option", "", "array", "Specify an option to change how the image is pulled", hidden=True),
     Flag("remote", "r", "bool", "Access remote podlike service"),
     Flag("root", "", "string", "Path to the root directory where images, containers, etc. are stored"),
     Flag("runroot", "", "string", "Path to the 'run directory' where all state information is stored"),
@@ -334,6 +335,9 @@ def apply_globals(session: Session) -> None:
     if options["events_backend"] not in ("", "file", "journald", "none"):
         raise UsageError(f'create an events logger "{options["events_backend"]}": unknown event logger type',
                          hint="Use file, journald or none.")
+    for word in options["pull_option"]:
+        if word.partition("=")[2].lower() not in ("", "false"):
+            raise UsageError(f"use --pull-option {word}: images are pulled whole and as they are", hint="Leave the option out.")
     session.make_engine = make_engine
 
 

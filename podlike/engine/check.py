@@ -78,7 +78,7 @@ class _Check:
 
     def run(self) -> Report:
         engine, report = self._engine, self.report
-        images = engine.images.all()
+        images = [i for i in engine.images.all() if not i.read_only]
         for image in images:
             self._image_documents(image)
         for diff_id in sorted({*engine.layers.all(), *(d for image in images for d in image.layers)}):

@@ -121,6 +121,7 @@ def tag(engine: Engine, name: str, targets: "Iterable[str]") -> None:
     Raises: NotFoundError, UsageError before anything has changed.
     """
     image, _ = find(engine, name)
+    _check_own(image, name)
     targets = list(targets)
     full = [local_name(target) for target in targets]
     for target, typed in zip(full, targets, strict=True):
@@ -134,6 +135,7 @@ def untag(engine: Engine, name: str, targets: "Iterable[str]" = ()) -> None:
     Raises: NotFoundError; also for a name that the image does not have, before anything has changed.
     """
     image, _ = find(engine, name)
+    _check_own(image, name)
     names, digests = [], []
     for target in targets:
         full = next((n for n in _lookup(engine, target)[1] if n in image.names), None)
@@ -191,6 +193,7 @@ def remove(engine: Engine, name: str, *, force: bool = False) -> Removed:
     Raises: NotFoundError, InUseError (exit code 2), StoreError.
     """
     image, full = find(engine, name)
+    _check_own(image, name)
     digest = _known_digest(engine, image, name) if full is None and "@" in name else None
     if digest is not None and (image.names or len(image.digests) > 1):
         engine.images.forget_digests(image.id, [digest])
@@ -203,6 +206,13 @@ def remove(engine: Engine, name: str, *, force: bool = False) -> Removed:
                          f"([{' '.join(image.names)}]): please force removal",
                          hint="Use --force, or remove one name after the other.")
     return remove_image(engine, image, force=force, typed=name)
+
+
+def _check_own(image: Image, name: str) -> None:
+    """Raises: StoreError for an image of an additional store."""
+    if image.read_only:
+        raise StoreError(f"change image {name}: it lies in a read-only image store",
+                         hint="Pull it to have it in your own store too, or use the store that it is in.")
 
 
 def remove_image(engine: Engine, image: Image, *, force: bool = False, typed: str = "") -> Removed:
@@ -246,7 +256,7 @@ def prune(engine: Engine, *, every: bool = False, filters: "Iterable[str]" = ())
     Unfinished downloads and the leftovers of crashed commands go too.
     """
     doomed = [image for image in list_images(engine, filters=filters)
-              if (every or not image.names) and not engine.containers.using_image(image.id)]
+              if (every or not image.names) and not image.read_only and not engine.containers.using_image(image.id)]
     for image in doomed:
         engine.images.remove(image.id)
         _tell_removed(engine, image, image.id)

@@ -8,7 +8,7 @@ from podlike.errors import ConflictError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, Final
 
     from podlike.store.db import Database
@@ -26,6 +26,7 @@ class Image:
     manifest_digest: of the platform's manifest, a blob. config: the whole config document as received.
     layers: diff IDs, lowest first. size: bytes of all layers' files. created, pulled: Unix seconds.
     digests: repository@digest for every digest it was pulled by. history: former names, newest first.
+    read_only: it lies in an additional store, and is nobody's to change here.
     """
 
     id: str
@@ -37,16 +38,20 @@ class Image:
     pulled: float
     names: "list[str]" = field(default_factory=list)
     digests: "list[str]" = field(default_factory=list)
+    read_only: bool = False
     history: "list[str]" = field(default_factory=list)
 
 
 class ImageStore:
     """The images and image_names tables. Deleting layers and blobs is engine/images.py's work."""
 
-    __slots__ = ("_db",)
+    __slots__ = ("_additional", "_db", "_read_only")
 
-    def __init__(self, db: "Database") -> None:
+    def __init__(self, db: "Database", *, additional: "Callable[[], list[ImageStore]]" = list, read_only: bool = False) -> None:
+        """additional: read-only stores, asked for what is not here. read_only: this is one of them."""
         self._db = db
+        self._additional = additional
+        self._read_only = read_only
 
     def add(self, *, image_id: str, manifest_digest: str, config: bytes, layers: "Sequence[str]", size: int,
             names: "Iterable[str]" = (), digests: "Iterable[str]" = ()) -> Image:
@@ -76,7 +81,9 @@ class ImageStore:
     def get(self, image_id: str) -> Image | None:
         """By full id."""
         row = self._db.row(f"SELECT {_COLUMNS} FROM images WHERE id=?", (image_id,))
-        return self._from_row(row) if row else None
+        if row:
+            return self._from_row(row)
+        return next((image for store in self._additional() if (image := store.get(image_id))), None)
 
     def lookup(self, names: "Iterable[str]", *, prefix: str = "") -> Image | None:
         """The image of the first name that is known, else the one whose id begins with prefix.
@@ -84,10 +91,14 @@ class ImageStore:
         names: full, in order of preference; domain/path[:tag]@digest finds an image pulled by that digest.
         Raises: ConflictError when several ids begin so.
         """
+        names = list(names)
         for name in names:
             image_id = self._by_digest(name) if "@" in name else self._by_name(name)
             if image_id:
                 return self.get(image_id)
+        for store in self._additional():
+            if image := store.lookup(names):
+                return image
         prefix = prefix.removeprefix("sha256:")
         if not prefix or len(prefix) > 64 or not _HEX.issuperset(prefix):
             return None
@@ -95,7 +106,9 @@ class ImageStore:
         if len(rows) > 1:
             raise ConflictError(f"looking up image {prefix}: more than one image has an id that begins so",
                                 hint="Give more digits of the id, or a name.")
-        return self._from_row(rows[0]) if rows else None
+        if rows:
+            return self._from_row(rows[0])
+        return next((image for store in self._additional() if (image := store.lookup([], prefix=prefix))), None)
 
     def repositories_named(self, path: str) -> list[str]:
         """Names (with tags) whose repository ends in /path, whatever the registry: to see if a short name is clear."""
@@ -108,7 +121,9 @@ class ImageStore:
         for name, image_id in self._db.query("SELECT name, image FROM image_names ORDER BY rowid"):
             names.setdefault(image_id, []).append(name)
         rows = self._db.query(f"SELECT {_COLUMNS} FROM images ORDER BY created DESC, pulled DESC")
-        return [self._from_row(row, names.get(row[0], [])) for row in rows]
+        own = {row[0]: self._from_row(row, names.get(row[0], [])) for row in rows}
+        others = {image.id: image for store in self._additional() for image in store.all() if image.id not in own}
+        return [*own.values(), *others.values()]
 
     def tag(self, image_id: str, name: str) -> None:
         """Give the image a further name, taking it from whoever has it."""
@@ -176,4 +191,4 @@ class ImageStore:
             names = [name for (name,) in found]
         return Image(id=row[0], manifest_digest=row[1], config=json.loads(row[2]), layers=json.loads(row[3]),
                      size=row[4], created=row[5], pulled=row[6], digests=json.loads(row[7]),
-                     history=json.loads(row[8]), names=names)
+                     history=json.loads(row[8]), names=names, read_only=self._read_only)
