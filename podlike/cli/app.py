@@ -34,12 +34,15 @@ _LIST = ("ps", "List containers")
 
 COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     "": {
+        "artifact": ("", "Manage OCI artifacts"),
         "attach": ("attach", "Attach to a running container"),
         "container": ("", "Manage containers"),
         "create": ("create", "Create but do not start a container"),
+        "diff": ("diff", "Display the changes to the object's file system"),
         "exec": ("exec", "Run a process in a running container"),
         "healthcheck": ("", "Manage health checks on containers"),
         "help": ("help", "Help about any command"),
+        "history": ("history", "Show history of a specified image"),
         "image": ("", "Manage images"),
         "images": ("images", "List images in local storage"),
         "info": ("info", "Display podlike system information"),
@@ -47,6 +50,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "kill": ("kill", "Kill one or more running containers with a specific signal"),
         "load": ("load", "Load image(s) from a tar archive"),
         "logs": ("logs", "Fetch the logs of one or more containers"),
+        "manifest": ("", "Manipulate manifest lists and image indexes"),
         "pause": ("pause", "Pause all the processes in one or more containers"),
         "port": ("port", "List port mappings or a specific mapping for the container"),
         "ps": _LIST,
@@ -67,10 +71,19 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "version": ("version", "Display the podlike version information"),
         "wait": ("wait", "Block on one or more containers"),
     },
+    "artifact": {
+        "add": ("artifact:add_command", "Add an OCI artifact to the local store"),
+        "extract": ("artifact:extract_command", "Extract an OCI artifact to a local path"),
+        "inspect": ("artifact:inspect_command", "Inspect an OCI artifact"),
+        "ls": ("artifact:ls_command", "List OCI artifacts"),
+        "pull": ("artifact:pull_command", "Pull an OCI artifact"),
+        "rm": ("artifact:rm_command", "Remove one or more OCI artifacts"),
+    },
     "container": {
         "attach": ("attach", "Attach to a running container"),
         "cleanup": ("cleanup", "Clean up network and mountpoints of one or more containers"),
         "create": ("create", "Create but do not start a container"),
+        "diff": ("diff:container", "Inspect changes to the container's file systems"),
         "exec": ("exec", "Run a process in a running container"),
         "exists": ("exists", "Check if a container exists in local storage"),
         "inspect": ("inspect:container_inspect", "Display the configuration of a container"),
@@ -93,15 +106,29 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "run": ("healthcheck", "Run the health check of a container"),
     },
     "image": {
+        "diff": ("diff:image", "Inspect changes to the image's file systems"),
         "exists": ("image:exists", "Check if an image exists in local storage"),
+        "history": ("history", "Show history of a specified image"),
         "inspect": ("inspect:image_inspect", "Display the configuration of an image"),
         "list": ("images", "List images in local storage"),
         "load": ("load", "Load image(s) from a tar archive"),
+        "mount": ("image_mount:mount", "Mount an image's root filesystem"),
         "prune": ("image:prune", "Remove unused images"),
         "pull": ("pull", "Pull an image from a registry"),
         "rm": ("rmi", "Remove one or more images from local storage"),
         "tag": ("tag", "Add an additional name to a local image"),
+        "tree": ("image_tree", "Print layer hierarchy of an image in a tree format"),
+        "unmount": ("image_mount:unmount", "Unmount an image's root filesystem"),
         "untag": ("untag", "Remove a name from a local image"),
+    },
+    "manifest": {
+        "add": ("manifest:add_command", "Add images or artifacts to a manifest list or image index"),
+        "annotate": ("manifest:annotate_command", "Add or update information about an entry in a manifest list or image index"),
+        "create": ("manifest:create_command", "Create manifest list or image index"),
+        "exists": ("manifest:exists_command", "Check if a manifest list exists in local storage"),
+        "inspect": ("manifest:inspect_command", "Display the contents of a manifest list or image index"),
+        "remove": ("manifest:remove_command", "Remove an item from a manifest list or image index"),
+        "rm": ("manifest:rm_command", "Remove manifest list or image index from local storage"),
     },
     "system": {
         "connection": ("", "Manage remote service destinations"),
@@ -114,7 +141,8 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
 
 # Other spellings of a row in the same group; podman shows them in the row's help only.
 ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container", "remove"): "rm",
-           ("system connection", "ls"): "list", ("image", "ls"): "list", ("image", "remove"): "rm"}
+           ("system connection", "ls"): "list", ("image", "ls"): "list", ("image", "remove"): "rm",
+           ("image", "umount"): "unmount", ("artifact", "list"): "ls", ("artifact", "remove"): "rm"}
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
 
@@ -158,7 +186,9 @@ _REFUSED = {
     "remote": "podlike runs containers on this host only",
     "syslog": "messages go to standard error only",
 }
-_GROUP_ABOUT = {"": "Manage pods, containers and images", "container": "Manage containers", "image": "Manage images",
+_GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts",
+                "manifest": "Creates, modifies, and pushes manifest lists and image indexes",
+                "container": "Manage containers", "image": "Manage images",
                 "system": "Manage podlike", "system connection": "Manage remote service destinations"}
 
 

@@ -64,7 +64,7 @@ def is_abandoned(container: Container) -> bool:
 
 def _remove_image(engine: Engine, container: Container) -> None:
     """Remove the image of a --rmi container; one that others use, or that is gone already, is left with a warning."""
-    from podlike.engine.images import remove
+    from podlike.engine.imageremove import remove
 
     try:
         remove(engine, container.spec.image_name or container.spec.image_id)

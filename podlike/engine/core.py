@@ -5,6 +5,7 @@ from podlike.paths import Roots, default_roots, ensure_private_dir
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from podlike.config import Config
+    from podlike.store.artifacts import ArtifactStore
     from podlike.store.blobs import BlobStore
     from podlike.store.containers import ContainerStore
     from podlike.store.db import Database
@@ -63,6 +64,12 @@ class Engine:
         from podlike.store.images import ImageStore
 
         return ImageStore(self.db)
+
+    @property
+    def artifacts(self) -> "ArtifactStore":
+        from podlike.store.artifacts import ArtifactStore
+
+        return ArtifactStore(self.db)
 
     def enter_session(self) -> None:
         """Join the user's session namespaces; does nothing the second time, and nothing for root.

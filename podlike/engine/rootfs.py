@@ -40,7 +40,7 @@ def _overlay(lower: list[str], base: str, *, name: str, volatile: bool) -> str:
     """
     for part in ("upper", "work", "merged"):
         os.makedirs(f"{base}/{part}", exist_ok=True)
-    _copy_root_attributes(lower, f"{base}/upper")
+    copy_root_attributes(lower, f"{base}/upper")
     options = ["userxattr"] if rootless() else []
     if volatile:
         options.append("volatile")
@@ -52,7 +52,7 @@ def _overlay(lower: list[str], base: str, *, name: str, volatile: bool) -> str:
     return f"{base}/merged"
 
 
-def _copy_root_attributes(lower: list[str], upper: str) -> None:
+def copy_root_attributes(lower: list[str], upper: str) -> None:
     """The merged root directory shows owner and mode of the writable layer's: they must be the image's.
 
     They are those of the topmost layer that has an entry for "/". An image without any gets root's 0555, as with
