@@ -39,6 +39,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "container": ("", "Manage containers"),
         "create": ("create", "Create but do not start a container"),
         "diff": ("diff", "Display the changes to the object's file system"),
+        "events": ("events", "Show podlike system events"),
         "exec": ("exec", "Run a process in a running container"),
         "healthcheck": ("", "Manage health checks on containers"),
         "help": ("help", "Help about any command"),
@@ -55,6 +56,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "port": ("port", "List port mappings or a specific mapping for the container"),
         "ps": _LIST,
         "pull": ("pull", "Pull an image from a registry"),
+        "push": ("push", "Push an image to a specified destination"),
         "rename": ("rename", "Rename an existing container"),
         "restart": ("restart", "Restart one or more containers"),
         "rm": ("rm", "Remove one or more containers"),
@@ -115,6 +117,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "mount": ("image_mount:mount", "Mount an image's root filesystem"),
         "prune": ("image:prune", "Remove unused images"),
         "pull": ("pull", "Pull an image from a registry"),
+        "push": ("push", "Push an image to a specified destination"),
         "rm": ("rmi", "Remove one or more images from local storage"),
         "tag": ("tag", "Add an additional name to a local image"),
         "tree": ("image_tree", "Print layer hierarchy of an image in a tree format"),
@@ -132,6 +135,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     },
     "system": {
         "connection": ("", "Manage remote service destinations"),
+        "events": ("events", "Show podlike system events"),
         "info": ("info", "Display podlike system information"),
     },
     "system connection": {
@@ -327,6 +331,9 @@ def apply_globals(session: Session) -> None:
     if options["storage_driver"] not in ("", "overlay"):
         raise UsageError(f"use storage driver {options['storage_driver']}: podlike stores layers with overlay only",
                          hint="Leave out --storage-driver, or say --storage-driver overlay.")
+    if options["events_backend"] not in ("", "file", "journald", "none"):
+        raise UsageError(f'create an events logger "{options["events_backend"]}": unknown event logger type',
+                         hint="Use file, journald or none.")
     session.make_engine = make_engine
 
 
@@ -349,12 +356,12 @@ def make_engine(session: Session) -> "Engine":
     from podlike.engine.core import Engine
     from podlike.paths import Roots, default_roots
 
-    data, run, conmon = (session.options[name] for name in ("root", "runroot", "conmon"))
+    data, run, conmon, events = (session.options[name] for name in ("root", "runroot", "conmon", "events_backend"))
     if not data and not run:
-        return Engine(conmon=conmon)
+        return Engine(conmon=conmon, events=events)
     usual = default_roots()
     return Engine(roots=Roots(data=os.path.abspath(data) if data else usual.data,
-                              run=os.path.abspath(run) if run else usual.run), conmon=conmon)
+                              run=os.path.abspath(run) if run else usual.run), conmon=conmon, events=events)
 
 
 def run(args: list[str], prog: str) -> int:

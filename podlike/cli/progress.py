@@ -3,6 +3,7 @@
 import sys
 
 from podlike.engine.fetch import Progress
+from podlike.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,13 +11,18 @@ if TYPE_CHECKING:
 
 # Hexadecimal digits of a digest that a bar shows, as podman does.
 _SHORT = 12
+_JSON_INTERVAL_S = 0.1
 
 
-def make_progress(*, quiet: bool = False) -> Progress:
-    """The display for this process's standard error."""
+def make_progress(*, quiet: bool = False, form: str = "auto") -> Progress:
+    """The display for this process's standard error. form: auto, plain or json. Raises: UsageError."""
+    if form not in ("auto", "tty", "plain", "json"):
+        raise UsageError(f"--progress {form}: there is no such form", hint="Use auto, plain or json.")
     if quiet:
         return Progress()
-    return Bars() if sys.stderr.isatty() else Lines()
+    if form == "json":
+        return JsonLines()
+    return Bars() if form == "tty" or form == "auto" and sys.stderr.isatty() else Lines()
 
 
 class Lines(Progress):
@@ -42,6 +48,55 @@ class Lines(Progress):
 
     def writing(self) -> None:
         _say("Writing manifest to image destination")
+
+
+class JsonLines(Progress):
+    """One JSON object a line: {"event", ...}; bytes are told at most ten times a second and layer."""
+
+    def __init__(self) -> None:
+        import threading
+
+        self._lock = threading.Lock()
+        self._sizes: dict[str, int] = {}
+        self._here: dict[str, int] = {}
+        self._told: dict[str, float] = {}
+
+    def trying(self, name: str) -> None:
+        self._say("trying", name=name)
+
+    def note(self, text: str) -> None:
+        self._say("note", text=text)
+
+    def started(self, digest: str, size: int) -> None:
+        self._sizes[digest], self._here[digest] = size, 0
+        self._say("started", digest=digest, total=size)
+
+    def advanced(self, digest: str, count: int) -> None:
+        from time import monotonic
+
+        self._here[digest] = self._here.get(digest, 0) + count
+        now = monotonic()
+        if now - self._told.get(digest, 0.0) >= _JSON_INTERVAL_S:
+            self._told[digest] = now
+            self._say("advanced", digest=digest, current=self._here[digest], total=self._sizes.get(digest, 0))
+
+    def done(self, digest: str) -> None:
+        self._say("done", digest=digest, current=self._here.get(digest, 0), total=self._sizes.get(digest, 0))
+
+    def skipped(self, digest: str) -> None:
+        self._say("skipped", digest=digest)
+
+    def config(self, digest: str) -> None:
+        self._say("config", digest=digest)
+
+    def writing(self) -> None:
+        self._say("writing")
+
+    def _say(self, event: str, **fields: "str | int") -> None:
+        import json
+
+        with self._lock:
+            _say(json.dumps({"event": event, **fields}))
 
 
 class Bars(Lines):
@@ -89,10 +144,17 @@ class Bars(Lines):
 
 def _make_display() -> "rich.progress.Progress":
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
 
     return Progress(TextColumn("{task.description}"), BarColumn(bar_width=38), DownloadColumn(), TransferSpeedColumn(),
-                    TextColumn("{task.fields[note]}"), console=Console(stderr=True), refresh_per_second=8)
+                    TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=Console(stderr=True), refresh_per_second=8)
 
 
 def _short(digest: str) -> str:

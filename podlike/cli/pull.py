@@ -8,6 +8,7 @@ from podlike.errors import UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from podlike.engine.fetch import Progress
     from podlike.engine.pull import PullOptions
@@ -17,7 +18,7 @@ def pull(call: Call) -> int:
     from podlike.cli.progress import make_progress
 
     options = _options(call)
-    progress = make_progress(quiet=call.opts.quiet)
+    progress = make_progress(quiet=call.opts.quiet, form=call.opts.progress)
     return call.each(call.args, lambda name: _one(call, name, options, progress))
 
 
@@ -38,15 +39,23 @@ def _one(call: Call, name: str, options: "PullOptions", progress: "Progress") ->
 
 def _options(call: Call) -> "PullOptions":
     from podlike.engine.pull import PullOptions
+
+    return PullOptions(
+        platform=_platform(call), **registry_options(call),
+        choose=_choose if sys.stdin.isatty() and sys.stderr.isatty() and not call.opts.quiet else None)
+
+
+def registry_options(call: Call) -> "dict[str, Any]":
+    """What pull and push have in common, by the names of their options; docker's push has none of the flags."""
     from podlike.spec.durations import parse_duration
 
+    if not hasattr(call.opts, "tls_verify"):
+        return {}
     o = call.opts
-    return PullOptions(
-        platform=_platform(call), tls_verify=o.tls_verify if call.changed("tls-verify") else None,
-        creds=_creds(o.creds), authfile=o.authfile or None, cert_dir=o.cert_dir or None,
-        retries=o.retry if call.changed("retry") else None,
-        retry_delay=parse_duration(o.retry_delay) if o.retry_delay else None,
-        choose=_choose if sys.stdin.isatty() and sys.stderr.isatty() and not o.quiet else None)
+    return {"tls_verify": o.tls_verify if call.changed("tls-verify") else None, "creds": _creds(o.creds),
+            "authfile": o.authfile or None, "cert_dir": o.cert_dir or None,
+            "retries": o.retry if call.changed("retry") else None,
+            "retry_delay": parse_duration(o.retry_delay) if o.retry_delay else None}
 
 
 def _platform(call: Call) -> str | None:
@@ -99,6 +108,7 @@ command = Command(
            Flag("platform", "", "string", "Specify the platform for selecting the image.  (Conflicts with arch and "
                 "os)"),
            Flag("policy", "", "string", 'Pull image policy ("always"|"missing"|"never"|"newer")', "always"),
+           Flag("progress", "", "string", "Show progress as auto, plain or json", "auto"),
            Flag("quiet", "q", "bool", "Suppress output information when pulling images"),
            Flag("retry", "", "uint", "Number of times to retry in case of failure when performing pull", 3),
            Flag("retry-delay", "", "duration", "Delay between retries in case of pull failures"),

@@ -7,11 +7,10 @@ happens in C outside the interpreter's lock, and decompression in podlike-layer,
 
 import errno
 import os
-import threading
-import time
 from typing import NamedTuple
 
 from podlike import log
+from podlike.engine.parallel import run_all
 from podlike.errors import StoreError
 
 TYPE_CHECKING = False
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 # Enough to fill a line from a registry that limits each connection; more only fight for the disk.
 DEFAULT_PARALLEL: "Final" = 4
-# How long Ctrl-C waits for threads that are cleaning up.
-_PATIENCE_S: "Final" = 10.0
 _CHUNK: "Final" = 1 << 20
 _FULL: "Final" = tuple(os.strerror(e) for e in (errno.ENOSPC, errno.EDQUOT))
 
@@ -87,10 +84,6 @@ class Fetcher:
         self._layers = layers
         self._progress = progress
         self._parallel = parallel or DEFAULT_PARALLEL
-        self._lock = threading.Lock()
-        self._queue: list[Job] = []
-        self._error: BaseException | None = None
-        self._ended = threading.Semaphore(0)
 
     def run(self, jobs: "Sequence[Job]") -> None:
         """Bring all layers into the store; the first error stops the others and is raised.
@@ -98,46 +91,7 @@ class Fetcher:
         Layers and blobs that were complete by then stay, and unfinished blobs for the next attempt.
         Raises: RegistryError, StoreError, KeyboardInterrupt.
         """
-        self._queue = list(reversed(jobs))
-        threads = [threading.Thread(target=self._work, name=f"layer-{n}", daemon=True)
-                   for n in range(min(self._parallel, len(jobs)))]
-        # Not Thread.join(): interrupted by Ctrl-C, CPython 3.11's takes the thread for ended (bpo-45274's fix).
-        started = 0
-        try:
-            for thread in threads:
-                thread.start()
-                started += 1
-            for _ in threads:
-                self._ended.acquire()
-                started -= 1
-        except BaseException:
-            self._client.abort()
-            deadline = time.monotonic() + _PATIENCE_S
-            while started > 0 and self._ended.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                started -= 1
-            raise
-        if self._error is not None:
-            raise self._error
-
-    def _work(self) -> None:
-        try:
-            self._take_jobs()
-        finally:
-            self._ended.release()
-
-    def _take_jobs(self) -> None:
-        while True:
-            with self._lock:
-                if self._error is not None or not self._queue:
-                    return
-                job = self._queue.pop()
-            try:
-                self._one(job)
-            except BaseException as e:
-                with self._lock:
-                    # The others will fail with Cancelled because of this one.
-                    self._error = self._error or e
-                self._client.abort()
+        run_all(jobs, self._one, threads=self._parallel, abort=self._client.abort)
 
     def _one(self, job: Job) -> None:
         if self._layers.has(job.diff_id):

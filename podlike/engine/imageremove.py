@@ -6,7 +6,7 @@ since its layers stay, and is not reported as deleted.
 """
 
 from podlike.engine.core import Engine
-from podlike.engine.images import Garbage, blobs_of, collect_garbage, find, known_digest
+from podlike.engine.images import Garbage, blobs_of, collect_garbage, find, known_digest, tell_removed, untag_names
 from podlike.errors import InUseError, NotFoundError, PodlikeError, StoreError
 from podlike.store.images import Image
 
@@ -97,7 +97,7 @@ class _Remover:
             self.result.untagged.append(digest)
             return
         if full is not None and len(image.names) > 1:
-            engine.images.untag(image.id, [full])
+            untag_names(engine, image, [full])
             self.result.untagged.append(full)
             return
         if full is None and len(image.names) > 1 and not self._force:
@@ -105,10 +105,10 @@ class _Remover:
             raise StoreError(f'unable to delete image "{image.id}" by {how} with more than one tag '
                              f"([{' '.join(image.names)}]): please force removal",
                              hint="Use --force, or remove one name after the other.")
-        self.whole(image)
+        self.whole(image, typed)
 
-    def whole(self, image: Image) -> None:
-        """The image with all its names, and the unnamed parents that nothing else needs."""
+    def whole(self, image: Image, typed: str = "") -> None:
+        """The image with all its names, and the unnamed parents that nothing else needs. typed: what it was called."""
         from podlike.engine.kinship import Kinship
 
         engine = self._engine
@@ -120,7 +120,7 @@ class _Remover:
         for container in _with_dependents(engine, users):
             _remove_container(engine, container)
         kinship = Kinship(engine.images.all())
-        self._delete(image, kinship)
+        self._delete(image, kinship, typed or image.id)
         if self._prune:
             self._delete_parents(kinship.parent(image))
 
@@ -132,16 +132,17 @@ class _Remover:
             if not kinship.is_dangling(parent):
                 return
             above = kinship.parent(parent)
-            self._delete(parent, kinship)
+            self._delete(parent, kinship, parent.id)
             parent = above
 
-    def _delete(self, image: Image, kinship: "Kinship") -> None:
+    def _delete(self, image: Image, kinship: "Kinship", typed: str) -> None:
         from podlike.engine.imagemount import forget
 
         forget(self._engine, image)
         self._garbage.layers.update(image.layers)
         self._garbage.blobs.update(blobs_of(self._engine, image))
         self._engine.images.remove(image.id)
+        tell_removed(self._engine, image, typed)
         self.result.untagged.extend(image.names)
         if not kinship.children(image):
             self.result.deleted.append(image.id)

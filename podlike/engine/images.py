@@ -3,13 +3,15 @@
 imageremove.py and imageinspect.py have the rest.
 """
 
+from podlike.engine import events
 from podlike.engine.core import Engine
 from podlike.errors import NotFoundError, PodlikeError, StoreError
+from podlike.spec.events import Event
 from podlike.store.images import Image
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any, Final, NamedTuple
 
     from podlike.spec.image import Platform
@@ -137,9 +139,11 @@ def tag(engine: Engine, name: str, targets: "Iterable[str]") -> None:
     Raises: NotFoundError, UsageError before anything has changed.
     """
     image, _ = find(engine, name)
+    targets = list(targets)
     full = [local_name(target) for target in targets]
-    for target in full:
+    for target, typed in zip(full, targets, strict=True):
         engine.images.tag(image.id, target)
+        events.image(engine, "tag", id=image.id, name=typed)
 
 
 def untag(engine: Engine, name: str, targets: "Iterable[str]" = ()) -> None:
@@ -161,7 +165,14 @@ def untag(engine: Engine, name: str, targets: "Iterable[str]" = ()) -> None:
     if digests:
         engine.images.forget_digests(image.id, digests)
     if names or not digests:
-        engine.images.untag(image.id, names or image.names)
+        untag_names(engine, image, names or image.names)
+
+
+def untag_names(engine: Engine, image: Image, names: "Sequence[str]") -> None:
+    """Take names that it has from an image."""
+    engine.images.untag(image.id, names)
+    for name in names:
+        events.image(engine, "untag", id=image.id, name=name)
 
 
 def known_digest(engine: Engine, image: Image, typed: str) -> str | None:
@@ -190,6 +201,12 @@ def local_name(text: str) -> str:
     return parse_reference(f"localhost/{text}" if is_short(text) else text).name
 
 
+def tell_removed(engine: Engine, image: Image, typed: str) -> None:
+    """The events of an image that is gone. typed: what it was called."""
+    events.emit(engine, *(Event("image", "untag", id=image.id, name=name) for name in image.names),
+                Event("image", "remove", id=image.id, name=typed))
+
+
 def prune(engine: Engine, *, every: bool = False, filters: "Iterable[str]" = ()) -> tuple[list[Image], int]:
     """Delete images without a name, or all that no container uses; return them and the bytes that became free.
 
@@ -199,6 +216,7 @@ def prune(engine: Engine, *, every: bool = False, filters: "Iterable[str]" = ())
               if (every or not image.names) and not engine.containers.using_image(image.id)]
     for image in doomed:
         engine.images.remove(image.id)
+        tell_removed(engine, image, image.id)
     freed = collect_garbage(engine)
     engine.layers.sweep(partial_age=0.0)
     return doomed, freed

@@ -6,6 +6,7 @@ Every layer is read once: the same bytes are kept as a blob, hashed, and unpacke
 import json
 import os
 
+from podlike.engine import events
 from podlike.engine.core import Engine
 from podlike.engine.images import Garbage, collect_garbage, local_name
 from podlike.errors import PodlikeError, StoreError
@@ -40,13 +41,17 @@ def load(engine: Engine, path: str, *, names: "Sequence[str]" = (), platform: sp
         with StoreLock(engine.roots.tmp), open_archive(path, tmp=engine.roots.tmp) as archive:
             loader = _Loader(engine, archive, os.path.abspath(path) if path != "-" else "", names, made)
             if archive.has("index.json"):
-                return loader.load_oci(platform or spec.host_platform())
-            if archive.has("manifest.json"):
-                return loader.load_docker()
-            raise StoreError(f"load {_shown(path)}: it has neither index.json nor manifest.json", hint=_HINT)
+                loaded = loader.load_oci(platform or spec.host_platform())
+            elif archive.has("manifest.json"):
+                loaded = loader.load_docker()
+            else:
+                raise StoreError(f"load {_shown(path)}: it has neither index.json nor manifest.json", hint=_HINT)
     except BaseException:
         _clean_up(engine, made)
         raise
+    for image_id in () if names else loader.ids:  # with names: one of our own, on the way of another command
+        events.image(engine, "loadfromarchive", id=image_id, name=path)
+    return loaded
 
 
 def _clean_up(engine: Engine, made: Garbage) -> None:
@@ -70,6 +75,7 @@ class _Loader:
         self._path = path
         self._names = names
         self._made = made
+        self.ids: dict[str, None] = {}  # of the images that were loaded
 
     # --- OCI layout (image-layout.md) ---
 
@@ -180,12 +186,14 @@ class _Loader:
         if known is not None and all(engine.layers.has(d) for d in known.layers):
             for name in names:  # the image as it was pulled stays: other compression makes no other image
                 engine.images.tag(known.id, name)
+            self.ids[known.id] = None
             return names or [f"sha256:{known.id}"]
         for layer, diff_id, member in zip(manifest.layers, parsed.diff_ids, members, strict=True):
             self._store_layer(layer, diff_id, member)
         digest = engine.blobs.write(document)
         image_id = engine.blobs.write(config).removeprefix("sha256:")
         self._made.blobs.update((digest, f"sha256:{image_id}"))
+        self.ids[image_id] = None
         engine.images.add(image_id=image_id, manifest_digest=digest, config=config, layers=parsed.diff_ids, names=names,
                           size=sum(engine.layers.size(d) for d in parsed.diff_ids))
         return names or [f"sha256:{image_id}"]

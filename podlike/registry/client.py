@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError
 from podlike import log
 from podlike.errors import NotFoundError, RegistryError
 from podlike.registry.auth import Credentials
-from podlike.registry.transport import ERROR_BODY_MAX, Cancelled, Options, Transport
+from podlike.registry.transport import ERROR_BODY_MAX, Body, Cancelled, Options, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -161,6 +161,31 @@ class Client:
     def close(self) -> None:
         self._http.close()
 
+    # For upload.py, which writes where this reads
+
+    def finish(self, response: "BaseHTTPResponse") -> None:
+        """The answer is not needed any more."""
+        self._http.finish(response)
+
+    def refusal(self, response: "BaseHTTPResponse", what: str) -> RegistryError | NotFoundError:
+        """The error for an answer; its body is read."""
+        return self._refused(response, what)
+
+    def reason(self, e: HTTPError) -> str:
+        return self._http.reason(e)
+
+    def absolute(self, url: str) -> str:
+        """A whole URL of one that an answer named. Raises: RegistryError."""
+        return self._http.absolute(url)
+
+    def pause(self, stalls: int, why: str) -> None:
+        """Wait longer with every failure in a row. Raises: Cancelled."""
+        log.debug(f"registry {self.host}: {why}")
+        if stalls:
+            self._http.back_off(stalls)
+        else:
+            self._http.check()
+
     # Blobs
 
     def _open_blob(self, path: str, digest: str, at: int, size: int, urls: "Sequence[str]",
@@ -216,13 +241,21 @@ class Client:
 
     # Requests and tokens
 
-    def _get(self, path: str, url: str, what: str, headers: "dict[str, str]", *, method: str = "GET",
-             ok: tuple[int, ...] = (200,)) -> "BaseHTTPResponse":
-        """A response with one of the wanted statuses; authenticates when asked to."""
-        scope = f"repository:{path}:pull"
+    def request(self, path: str, url: str, what: str, headers: "dict[str, str]", *, method: str = "GET",
+                ok: tuple[int, ...] = (200,), access: "Sequence[str]" = (), body: "bytes | Body | None" = None,
+                ) -> "BaseHTTPResponse":
+        """A response with one of the wanted statuses; authenticates when asked to.
+
+        url: beneath the registry, or whole where an answer named it. access: token scopes; to pull from path
+        without any. body: bytes are sent again where that helps, a Body is sent at most once a request.
+        Raises: NotFoundError, RegistryError; HTTPError of a Body that did not get through.
+        """
+        scope = " ".join(access) or f"repository:{path}:pull"
         for attempt in range(2):
             used = self._authorization.get(scope)
-            response = self._http.get(url, {**headers, **({"Authorization": used} if used else {})}, method=method)
+            # A whole URL may lead to another host, which credentials of this one do not concern.
+            auth = {"Authorization": used} if used and self._http.is_own(url) else {}
+            response = self._http.send(method, url, {**headers, **auth}, body)
             if response.status != 401 or attempt:
                 break
             challenges = response.headers.getlist("WWW-Authenticate")
@@ -231,6 +264,10 @@ class Client:
         if response.status in ok:
             return response
         raise self._refused(response, what)
+
+    def _get(self, path: str, url: str, what: str, headers: "dict[str, str]", *, method: str = "GET",
+             ok: tuple[int, ...] = (200,)) -> "BaseHTTPResponse":
+        return self.request(path, url, what, headers, method=method, ok=ok)
 
     def _authenticate(self, challenges: "list[str]", scope: str, used: str | None, what: str) -> None:
         with self._lock:
@@ -258,7 +295,8 @@ class Client:
             raise RegistryError(f"{what}: the token server {parts.netloc} has no TLS",
                                 hint="Refusing to send your password in clear: use a registry with an https realm.")
         query = {k: challenge[k] for k in ("service",) if challenge.get(k)}
-        scopes = challenge.get("scope") or scope
+        # The registry names what this one request needs; later ones of the same kind need what we said.
+        scopes = " ".join(dict.fromkeys([*challenge.get("scope", "").split(), *scope.split()]))
         response = self._ask_token(realm, {**query, "scope": scopes})
         if response.status != 200:
             raise self._token_refused(response, what)
@@ -279,7 +317,8 @@ class Client:
                                     body=urlencode(form).encode())
         if creds:
             query["account"] = creds.username
-        url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}"
+        parameters = [(k, v) for k, words in query.items() for v in (words.split() if k == "scope" else [words])]
+        url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(parameters)}"
         return self._http.fetch(url, {"Authorization": creds.basic()} if creds else {})
 
     def _token_refused(self, response: "BaseHTTPResponse", what: str) -> RegistryError:

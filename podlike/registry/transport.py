@@ -30,7 +30,7 @@ from podlike.errors import RegistryError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Final
 
     from urllib3 import BaseHTTPResponse
@@ -70,6 +70,19 @@ class Options(NamedTuple):
 
 class Cancelled(RegistryError):
     """Another part of the same operation failed, or the user interrupted it."""
+
+
+class Body:
+    """What is sent in one request: size bytes, read anew for each sending.
+
+    pieces: called at each sending, yields bytes.
+    """
+
+    __slots__ = ("pieces", "size")
+
+    def __init__(self, pieces: "Callable[[], Iterator[bytes]]", size: int) -> None:
+        self.pieces = pieces
+        self.size = size
 
 
 class Transport:
@@ -113,6 +126,39 @@ class Transport:
             return self._retrying(method, url, headers, body)
         except HTTPError as e:
             raise self.explain(e, url=url) from e
+
+    def send(self, method: str, url: str, headers: "Mapping[str, str]",
+             body: "bytes | Body | None" = None) -> "BaseHTTPResponse":
+        """get() for any method and for the whole URLs that a registry's answers name.
+
+        A Body is tried once: how much of it arrived is the caller's to find out. HTTPError is raised as it is then.
+        Raises: RegistryError, for a Body also HTTPError.
+        """
+        if isinstance(body, Body):
+            return self._once(method, self.absolute(url), headers, body)
+        try:
+            if not self._reached and url.startswith("/"):
+                return self._first(method, url, headers, body)
+            return self._retrying(method, self.absolute(url), headers, body)
+        except HTTPError as e:
+            raise self.explain(e) from e
+
+    def absolute(self, url: str) -> str:
+        """A whole URL of one that may be relative to the registry. Raises: RegistryError for what is no http URL."""
+        whole = urljoin(self.base + "/", url)
+        parts = urlsplit(whole)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise RegistryError(f"registry {self.host} names no usable place: {url[:200]!r}",
+                                hint="Report this to the registry's administrator.")
+        if parts.scheme == "http" and self._strict:
+            raise RegistryError(f"registry {self.host} sends to {parts.netloc}, which has no TLS",
+                                hint="Use --tls-verify=false if you trust the network in between.")
+        return whole
+
+    def is_own(self, url: str) -> bool:
+        """Whether a URL leads to the registry itself: to its scheme, host and port."""
+        own, other = urlsplit(self.base), urlsplit(urljoin(self.base + "/", url))
+        return (own.scheme, own.netloc) == (other.scheme, other.netloc)
 
     def finish(self, response: "BaseHTTPResponse") -> None:
         """Give the connection back; it is used again if little or nothing of the body is left to read."""
@@ -181,25 +227,26 @@ class Transport:
         prefix = f"pinging container registry {self.host}: " if not url and not self._reached else ""
         return RegistryError(f'{prefix}Get "{target.partition("?")[0]}": {words}', hint=hint)
 
-    def _first(self, method: str, path: str, headers: "Mapping[str, str]") -> "BaseHTTPResponse":
+    def _first(self, method: str, path: str, headers: "Mapping[str, str]",
+               body: bytes | None = None) -> "BaseHTTPResponse":
         """The first request of all finds out whether the registry speaks TLS."""
         while len(self._schemes) > 1:
             first: HTTPError | None = None
             try:
-                response = self._once(method, self.base + path, headers, None)
+                response = self._once(method, self.base + path, headers, body)
             except (SSLError, ProtocolError, NewConnectionError) as e:
                 first = e
             else:
                 # What Go, nginx and others answer to clear text on a TLS port is a 400 without JSON.
                 if self.base.startswith("https") or response.status != 400 or _is_json(response):
                     self._settle()
-                    return self._transient(response, method, self.base + path, headers, None)
+                    return self._transient(response, method, self.base + path, headers, body)
                 self.finish(response)
             if isinstance(first, NewConnectionError) and ":" in self.host:
                 raise first  # The port is the same for both schemes.
             log.debug(f"registry {self.host} does not answer as {self._schemes[0]}: {first}")
             del self._schemes[0]
-        response = self._retrying(method, self.base + path, headers)
+        response = self._retrying(method, self.base + path, headers, body)
         self._settle()
         return response
 
@@ -246,14 +293,18 @@ class Transport:
             return self.options.persist
         return not isinstance(e, (SSLError, ProxyError))
 
-    def _once(self, method: str, url: str, headers: "Mapping[str, str]", body: bytes | None) -> "BaseHTTPResponse":
+    def _once(self, method: str, url: str, headers: "Mapping[str, str]",
+              body: "bytes | Body | None") -> "BaseHTTPResponse":
         """One request with its redirects."""
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers}
+        if isinstance(body, Body):
+            headers["Content-Length"] = str(body.size)
         start = url
         for _ in range(MAX_REDIRECTS + 1):
             self.check()
             response = self._manager(url).urlopen(
-                method, url, headers=headers, body=body, redirect=False, retries=False,
+                method, url, headers=headers, body=body.pieces() if isinstance(body, Body) else body,
+                redirect=False, retries=False,
                 preload_content=False, decode_content=False,
                 timeout=urllib3.Timeout(connect=min(15.0, self.options.timeout), read=self.options.timeout))
             with self._lock:

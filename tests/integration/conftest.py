@@ -16,6 +16,7 @@ import pytest
 from podlike import paths
 from tests.support import oci
 from tests.support.box import BUSYBOX, Box
+from tests.support.cgroupbox import CgroupBox
 from tests.support.conmon import conmon, new, session
 from tests.support.engine import Engine
 from tests.support.need import need
@@ -136,6 +137,46 @@ def any_box(request: pytest.FixtureRequest) -> Box:
 def root_box(runtime: str) -> Iterator[Box]:
     """The same for root, in the machine's own namespaces."""
     need(os.geteuid() == 0, "the root step of contrib/check runs this", optional=True)
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    directory = tempfile.mkdtemp(prefix="podlike-spawn-")
+    b = Box(None, directory, runtime)
+    b.make()
+    try:
+        yield b
+        b.clear()
+    finally:
+        shutil.rmtree(directory)
+
+
+@pytest.fixture
+def cbox(request: pytest.FixtureRequest, runtime: str) -> Iterator[CgroupBox]:
+    """A box that knows its container's cgroup: root's as it is, a user's in namespaces of its own."""
+    holder = None if os.geteuid() == 0 else request.getfixturevalue("holder")
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    directory = tempfile.mkdtemp(prefix="podlike-spawn-")
+    b = CgroupBox(holder, directory, runtime)
+    b.manager = "cgroupfs"
+    b.make()
+    try:
+        yield b
+        left = [i for i in b.ids() if b("delete", "--force", i).returncode != 0]
+        assert left == []
+        b.nothing_left()
+    finally:
+        b.inside("rm", "-rf", directory)
+
+
+@pytest.fixture(params=["cgroupfs", "systemd"])
+def managed(cbox: CgroupBox, request: pytest.FixtureRequest) -> CgroupBox:
+    cbox.use(request.param)
+    return cbox
+
+
+@pytest.fixture
+def direct_box(runtime: str) -> Iterator[Box]:
+    """A box of an ordinary user with no namespace around it: the runtime makes what is needed."""
+    need(os.geteuid() != 0, "the integration step runs this as an ordinary user", optional=True)
+    need(shutil.which("newuidmap"), "no newuidmap: install uidmap")
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     directory = tempfile.mkdtemp(prefix="podlike-spawn-")
     b = Box(None, directory, runtime)

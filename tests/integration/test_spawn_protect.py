@@ -3,25 +3,9 @@
 import os
 import shutil
 import stat
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from tests.support.box import Box
 from tests.support.need import need
-
-
-@pytest.fixture
-def direct_box(runtime: str, tmp_path: Path) -> Iterator[Box]:
-    """An ordinary user without any namespace: the runtime makes what is needed."""
-    need(os.geteuid() != 0, "the integration step runs this as an ordinary user", optional=True)
-    need(shutil.which("newuidmap"), "no newuidmap: install uidmap")
-    box = Box(None, str(tmp_path), runtime)
-    box.make()
-    box.spec["linux"]["namespaces"] = [n for n in box.spec["linux"]["namespaces"] if n["type"] != "cgroup"]
-    yield box
-    box.clear()
 
 
 def runs_from(box: Box) -> str:

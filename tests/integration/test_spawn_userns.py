@@ -1,32 +1,11 @@
 """A user namespace that config.json does not ask for, or not in full: podlike-spawn called by an ordinary user directly."""
 
-import ctypes
 import os
 import pwd
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
-
-import pytest
 
 from tests.support.box import Box
 from tests.support.need import need
-
-
-@pytest.fixture
-def direct_box(runtime: str) -> Iterator[Box]:
-    """A box of an ordinary user with no namespace around it."""
-    need(os.geteuid() != 0, "run as an ordinary user with subordinate ids", optional=True)
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
-    directory = tempfile.mkdtemp(prefix="podlike-spawn-")
-    b = Box(None, directory, runtime)
-    b.make()
-    try:
-        yield b
-        b.clear()
-    finally:
-        shutil.rmtree(directory)
 
 
 def numbers(text: str) -> list[list[int]]:

@@ -14,7 +14,7 @@ from tests.support.need import need
 BUSYBOX = shutil.which("busybox", path="/bin:/usr/bin")
 APPLETS = (
     "sh cat ls sleep true false id echo mkdir touch pwd readlink tty stty kill hostname "
-    "grep env head ln stat mount wc cut sort"
+    "grep env head ln stat mount wc cut sort dd usleep"
 ).split()
 PATIENCE = max(10, int(os.environ.get("PODLIKE_TEST_SECONDS", "60")) // 6)  # seconds that one call may take
 CAPS = ["CAP_CHOWN", "CAP_KILL", "CAP_SETUID", "CAP_SETGID", "CAP_DAC_OVERRIDE"]
