@@ -79,6 +79,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "inspect": ("artifact:inspect_command", "Inspect an OCI artifact"),
         "ls": ("artifact:ls_command", "List OCI artifacts"),
         "pull": ("artifact:pull_command", "Pull an OCI artifact"),
+        "push": ("artifact:push_command", "Push an OCI artifact"),
         "rm": ("artifact:rm_command", "Remove one or more OCI artifacts"),
     },
     "container": {
@@ -130,6 +131,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "create": ("manifest:create_command", "Create manifest list or image index"),
         "exists": ("manifest:exists_command", "Check if a manifest list exists in local storage"),
         "inspect": ("manifest:inspect_command", "Display the contents of a manifest list or image index"),
+        "push": ("manifest_push", "Push a manifest list or image index to a registry"),
         "remove": ("manifest:remove_command", "Remove an item from a manifest list or image index"),
         "rm": ("manifest:rm_command", "Remove manifest list or image index from local storage"),
     },

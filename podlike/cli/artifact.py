@@ -2,6 +2,7 @@
 
 from podlike.cli.command import Call, Command, Flag, at_least, exactly, no_args
 from podlike.cli.manifest import key_values, reach_of
+from podlike.cli.signing import SIGNING_FLAGS
 from podlike.errors import NotFoundError, UsageError
 
 TYPE_CHECKING = False
@@ -94,6 +95,22 @@ def pull(call: Call) -> None:
         call.out(digest.partition(":")[2])
 
 
+def push(call: Call) -> None:
+    from podlike.cli.manifest_push import write_digest
+    from podlike.cli.progress import make_progress
+    from podlike.cli.signing import refuse_signing
+    from podlike.engine import artifacts
+
+    refuse_signing(call)
+    progress = make_progress(quiet=call.opts.quiet)
+    try:
+        digest = artifacts.push(call.engine, call.args[0], options=reach_of(call), progress=progress)
+    finally:
+        progress.close()
+    if call.opts.digestfile:
+        write_digest(call.opts.digestfile, digest)
+
+
 def rm(call: Call) -> int:
     from podlike.engine import artifacts
 
@@ -161,6 +178,17 @@ pull_command = Command(
            Flag("retry", "", "uint", "number of times to retry in case of failure when performing pull", 3),
            Flag("retry-delay", "", "duration", "delay between retries in case of pull failures")),
     examples=("artifact pull quay.io/myimage/myartifact:latest",))
+
+push_command = Command(
+    "push", push, usage="ARTIFACT", args=exactly(1), summary="Push an OCI artifact",
+    description="Push an OCI artifact from local storage to an image registry",
+    flags=(*REGISTRY_FLAGS, *SIGNING_FLAGS,
+           Flag("digestfile", "", "string", "Write the digest of the pushed image to the specified file"),
+           Flag("quiet", "q", "bool", "Suppress output information when pushing images"),
+           Flag("retry", "", "uint", "number of times to retry in case of failure when performing push", 3),
+           Flag("retry-delay", "", "duration", "delay between retries in case of push failures"),
+           Flag("signature-policy", "", "string", "Path to a signature-policy file", hidden=True)),
+    examples=("artifact push quay.io/myimage/myartifact:latest",))
 
 rm_command = Command(
     "rm", rm, usage="ARTIFACT [ARTIFACT...]", summary="Remove one or more OCI artifacts",

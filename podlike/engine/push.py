@@ -29,6 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from podlike.engine.connect import RegistryOptions
     from podlike.engine.core import Engine
     from podlike.registry.client import Client
     from podlike.registry.upload import Repository
@@ -63,6 +64,7 @@ class Pushed(NamedTuple):
     name: str
     digest: str
     size: int
+    media_type: str
 
 
 def push(engine: "Engine", name: str, destination: str | None = None, *, options: PushOptions | None = None,
@@ -72,7 +74,7 @@ def push(engine: "Engine", name: str, destination: str | None = None, *, options
     name: of an image that is here. destination: where to, as typed; None: to where its name says.
     Raises: NotFoundError, UsageError, RegistryError, StoreError, ConfigError.
     """
-    options = _checked(options or PushOptions(), engine)
+    options = checked(options or PushOptions(), engine)
     image, full = find(engine, name)
     if destination is None and full is None:
         raise UsageError(f"push {name}: an id does not say where to",
@@ -86,7 +88,7 @@ def push(engine: "Engine", name: str, destination: str | None = None, *, options
 def push_all_tags(engine: "Engine", name: str, *, options: PushOptions | None = None,
                   progress: Progress | None = None) -> list[Pushed]:
     """Send all images of a repository under all their tags. Raises: as push()."""
-    options = _checked(options or PushOptions(), engine)
+    options = checked(options or PushOptions(), engine)
     reference = parse_reference(name)
     if reference.digest or ":" in name.rpartition("/")[2]:
         raise UsageError(f"tag can't be used with --all-tags/-a: {name}", hint="Leave the tag out, or --all-tags.")
@@ -100,7 +102,29 @@ def push_all_tags(engine: "Engine", name: str, *, options: PushOptions | None = 
     return pushed
 
 
-def _checked(options: PushOptions, engine: "Engine") -> PushOptions:
+def push_instance(engine: "Engine", client: "Client", repository: "Repository", image: "Image", target: Reference, *,
+                  options: PushOptions, progress: Progress) -> Pushed:
+    """Send an image of a list into a repository that is open; without a tag in target it goes under its digest.
+
+    The store's lock is the caller's. Raises: as push().
+    """
+    return _Push(engine, checked(options, engine), progress, target).one(client, repository, image, target)
+
+
+def open_target(engine: "Engine", target: Reference, options: "RegistryOptions") -> "tuple[Client, Repository]":
+    """The repository to push to; the client is the caller's to close. Raises: ConfigError when it is blocked."""
+    from podlike.registry.upload import Repository
+
+    registry = load_registries_conf().find(target.repository)
+    if registry is not None and registry.blocked:
+        raise ConfigError(f"registry {registry.prefix} is blocked in {registry.source}",
+                          hint=f'Set "blocked = false" for it in {registry.source}, or use another registry.')
+    client, path = connect(engine, target.repository, options,
+                           insecure=registry is not None and registry.primary.insecure)
+    return client, Repository(client, path)
+
+
+def checked(options: PushOptions, engine: "Engine") -> PushOptions:
     """The options with what containers.conf adds. Raises: UsageError for what does not go together."""
     settings = engine.config.engine
     kind = options.compression or settings.compression_format or "gzip"
@@ -129,24 +153,17 @@ class _Push:
         self._present: set[str] = set()
 
     def send(self, pairs: "Sequence[tuple[Image, Reference]]") -> list[Pushed]:
-        from podlike.registry.upload import Repository
         from podlike.store.locks import StoreLock
 
-        registry = load_registries_conf().find(self._target.repository)
-        if registry is not None and registry.blocked:
-            raise ConfigError(f"registry {registry.prefix} is blocked in {registry.source}",
-                              hint=f'Set "blocked = false" for it in {registry.source}, or use another registry.')
-        client, path = connect(self._engine, self._target.repository, self._options,
-                               insecure=registry is not None and registry.primary.insecure)
+        client, repository = open_target(self._engine, self._target, self._options)
         self._progress.reading()
         try:
             with StoreLock(self._engine.roots.tmp):
-                repository = Repository(client, path)
-                return [self._one(client, repository, image, target) for image, target in pairs]
+                return [self.one(client, repository, image, target) for image, target in pairs]
         finally:
             client.close()
 
-    def _one(self, client: "Client", repository: "Repository", image: "Image", target: Reference) -> Pushed:
+    def one(self, client: "Client", repository: "Repository", image: "Image", target: Reference) -> Pushed:
         engine = self._engine
         manifest: Manifest = read_manifest(engine, image)
         raw = engine.blobs.read(image.manifest_digest, limit=MAX_MANIFEST)
@@ -184,9 +201,10 @@ class _Push:
             if self._options.format is not None or kind != OCI_MANIFEST or zstd or target.digest:
                 raise
             log.info(f"{e.message}; sending it in Docker's format")
-            data = convert(raw, media_type=manifest.media_type, target=DOCKER_MANIFEST, changed=changed)
-            digest = repository.put_manifest(identifier, data, DOCKER_MANIFEST)
-        return Pushed(target.name, digest, len(data))
+            kind = DOCKER_MANIFEST
+            data = convert(raw, media_type=manifest.media_type, target=kind, changed=changed)
+            digest = repository.put_manifest(identifier, data, kind)
+        return Pushed(target.name, digest, len(data), kind)
 
     # What _Layer needs to know
 
@@ -304,7 +322,7 @@ def _identifier(target: Reference, data: bytes) -> str:
     if target.digest and target.digest != digest:
         raise UsageError(f"push to {target.name}: the image has the digest {digest}",
                          hint="Give a tag, or push without changing format and compression.")
-    return target.tag or target.digest or "latest"
+    return target.tag or digest
 
 
 def _pieces(path: str, offset: int) -> "Iterator[bytes]":

@@ -33,11 +33,12 @@ def open_remote(engine: "Engine", reference: "Reference", reach: Reach) -> "Remo
 
     Raises: NotFoundError, RegistryError, ConfigError for a blocked registry.
     """
+    from podlike.engine.connect import connect
     from podlike.registries_conf import load_registries_conf
 
     places = load_registries_conf().pull_sources(reference.repository, by_digest=reference.digest is not None)
     for n, place in enumerate(places):
-        client, path = _connect(engine, place.repository, place.insecure, reach)
+        client, path = connect(engine, place.repository, reach, insecure=place.insecure)
         try:
             return Remote(engine, client, path, client.manifest(path, reference.identifier))
         except (NotFoundError, RegistryError):
@@ -48,18 +49,6 @@ def open_remote(engine: "Engine", reference: "Reference", reach: Reach) -> "Remo
             client.close()
             raise
     raise NotFoundError(f"reading manifest of {reference.name}: no registry is configured for it")
-
-
-def _connect(engine: "Engine", repository: str, insecure: bool, reach: Reach) -> "tuple[Client, str]":
-    from podlike.registry.auth import find_credentials, parse_creds
-    from podlike.registry.client import Client, Options
-
-    domain, _, path = repository.partition("/")
-    creds = parse_creds(reach.creds) if reach.creds else find_credentials(repository, authfile=reach.authfile)
-    verify = reach.tls_verify if reach.tls_verify is not None else False if insecure else None
-    return Client(domain, credentials=creds, options=Options(
-        verify=verify, cert_dir=reach.cert_dir, persist=reach.retries is not None, retry_delay=reach.retry_delay,
-        retries=engine.config.engine.retry if reach.retries is None else reach.retries)), path
 
 
 class Remote:

@@ -182,12 +182,19 @@ class ImageStore:
         return row[0] if row else None
 
     def _by_digest(self, name: str) -> str | None:
-        """domain/path@digest, or the same with a tag, which then says nothing more."""
+        """domain/path@digest, or the same with a tag, which then says nothing more.
+
+        Known by what it was pulled by, or by its manifest if it has a name in that repository.
+        """
         repository, _, digest = name.partition("@")
         head, _, last = repository.rpartition("/")
         repository = f"{head}/{last.partition(':')[0]}"
         row = self._db.row("SELECT images.id FROM images, json_each(images.digests) WHERE value=? "
                            "ORDER BY pulled DESC", (f"{repository}@{digest}",))
+        if row is None:
+            row = self._db.row("SELECT images.id FROM images JOIN image_names ON image=images.id WHERE manifest_digest=? "
+                               "AND substr(name, 1, ?)=? ORDER BY pulled DESC",
+                               (digest, len(repository) + 1, f"{repository}:"))
         return row[0] if row else None
 
     def _from_row(self, row: "tuple[Any, ...]", names: "list[str] | None" = None) -> Image:
