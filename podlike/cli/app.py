@@ -122,6 +122,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "push": ("push", "Push an image to a specified destination"),
         "rm": ("rmi", "Remove one or more images from local storage"),
         "save": ("save", "Save image(s) to an archive"),
+        "scp": ("image_scp", "Securely copy images"),
         "tag": ("tag", "Add an additional name to a local image"),
         "tree": ("image_tree", "Print layer hierarchy of an image in a tree format"),
         "unmount": ("image_mount:unmount", "Unmount an image's root filesystem"),
