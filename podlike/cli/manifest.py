@@ -124,9 +124,21 @@ def inspect(call: Call) -> None:
     from podlike.log import warning
 
     doc, words = lists.inspect(call.engine, call.args[0], reach=reach_of(call))
-    if words and not call.docker:
+    if words:
         warning(words)
-    print_json(doc, indent=3 if call.docker else 4)
+    print_json(doc)
+
+
+def docker_inspect(call: Call) -> None:
+    """docker's --verbose shows the manifests that a list names, each with its descriptor."""
+    from podlike.cli.output import print_json
+    from podlike.engine import lists
+
+    reach = reach_of(call)
+    if call.opts.verbose:
+        print_json(lists.inspect_each(call.engine, call.args[0], reach=reach), indent=4)
+    else:
+        print_json(lists.inspect(call.engine, call.args[0], reach=reach)[0], indent=3)
 
 
 def remove(call: Call) -> None:
@@ -177,7 +189,7 @@ def reach_of(call: Call) -> "Reach":
 
     opts = call.opts
     verify: "bool | None" = opts.tls_verify if call.changed("tls-verify") else None
-    if call.changed("insecure"):
+    if call.changed("insecure") and (opts.insecure or not call.docker):
         if verify is not None and call.command.name != "inspect":
             raise UsageError("--insecure may not be used with --tls-verify")
         verify = verify if verify is not None else not opts.insecure
@@ -214,6 +226,7 @@ CERT_DIR = Flag("cert-dir", "", "string", "use certificates at the specified pat
 CREDS = Flag("creds", "", "string", "use [username[:password]] for accessing the registry", metavar="[username[:password]]")
 INSECURE = Flag("insecure", "", "bool", "neither require HTTPS nor verify certificates when accessing the registry",
                 hidden=True)
+DOCKER_INSECURE = Flag("insecure", "", "bool", "Allow communication with an insecure registry")
 TLS_VERIFY = Flag("tls-verify", "", "bool", "require HTTPS and verify certificates when accessing the registry", True)
 _ALL = Flag("all", "", "bool", "add all of the lists' images if the images to add are lists")
 _AMEND = Flag("amend", "a", "bool", "modify an existing list if one with the desired name already exists")
@@ -238,7 +251,7 @@ create_command = Command(
 
 docker_create_command = Command(
     "create", docker_create, usage="MANIFEST_LIST MANIFEST [MANIFEST...]", args=at_least(2),
-    summary="Create a local manifest list for annotating and pushing to a registry", flags=(_AMEND, INSECURE),
+    summary="Create a local manifest list for annotating and pushing to a registry", flags=(_AMEND, DOCKER_INSECURE),
     examples=("manifest create example.com/app:1 example.com/app:1-amd64 example.com/app:1-arm64",))
 
 add_command = Command(
@@ -272,6 +285,12 @@ inspect_command = Command(
     flags=(AUTHFILE, INSECURE, TLS_VERIFY,
            Flag("verbose", "v", "bool", "Added for Docker compatibility", hidden=True)),
     examples=("manifest inspect localhost/list",))
+
+docker_inspect_command = Command(
+    "inspect", docker_inspect, usage="[MANIFEST_LIST] MANIFEST", args=exactly(1),
+    summary="Display an image manifest, or manifest list",
+    flags=(DOCKER_INSECURE, Flag("verbose", "v", "bool", "Output additional info including layers and platform")),
+    examples=("manifest inspect alpine",))
 
 remove_command = Command(
     "remove", remove, usage="LIST DIGEST", args=exactly(2), summary="Remove an item from a manifest list or image index",

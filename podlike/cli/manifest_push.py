@@ -1,7 +1,7 @@
 """podlike manifest push: a manifest list, and what it names, to a registry."""
 
 from podlike.cli.command import Call, Command, Flag, between, exactly
-from podlike.cli.manifest import AUTHFILE, CERT_DIR, CREDS, INSECURE, TLS_VERIFY, reach_of
+from podlike.cli.manifest import AUTHFILE, CERT_DIR, CREDS, DOCKER_INSECURE, INSECURE, TLS_VERIFY, reach_of
 from podlike.cli.signing import SIGNING_FLAGS, refuse_signing
 from podlike.errors import StoreError, UsageError
 
@@ -87,5 +87,5 @@ command = Command(
 
 docker_command = Command(
     "push", docker_manifest_push, usage="MANIFEST_LIST", args=exactly(1), summary="Push a manifest list to a repository",
-    flags=(INSECURE, Flag("purge", "p", "bool", "Remove the local manifest list after push")),
+    flags=(DOCKER_INSECURE, Flag("purge", "p", "bool", "Remove the local manifest list after push")),
     examples=("manifest push example.com/app:1",))

@@ -37,7 +37,7 @@ def report(call: Call, removed: "Removed") -> int:
         call.out(f"Untagged: {_familiar(name) if call.docker else name}")
     for image_id in removed.deleted:
         call.out(f"Deleted: {'sha256:' if call.docker else ''}{image_id}")
-    errors = removed.errors
+    errors = [_in_dockers_words(e) for e in removed.errors] if call.docker else removed.errors
     if len(errors) == 1:
         print_error(errors[0])
     elif errors:
@@ -54,6 +54,14 @@ def _code(errors: list[PodlikeError]) -> int:
     if any(isinstance(e, InUseError) for e in errors):
         return 2
     return 1 if all(isinstance(e, NotFoundError) for e in errors) else 125
+
+
+def _in_dockers_words(error: PodlikeError) -> PodlikeError:
+    name, known, rest = error.message.partition(": image not known")
+    if not isinstance(error, NotFoundError) or not known or rest:
+        return error
+    tagged = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    return NotFoundError(f"No such image: {tagged}", hint=error.hint)
 
 
 def _familiar(name: str) -> str:

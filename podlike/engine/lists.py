@@ -302,6 +302,38 @@ def _inspect_remote(engine: Engine, name: str, reach: "Reach | None") -> "tuple[
     raise errors[-1]
 
 
+def inspect_each(engine: Engine, name: str, *, reach: "Reach | None" = None) -> "list[dict[str, Any]] | dict[str, Any]":
+    """What docker's `manifest inspect --verbose` shows: the manifests of a list, or the one of an image.
+
+    Raises: RegistryError, NotFoundError, StoreError.
+    """
+    from podlike.engine.listsources import manifest_of
+    from podlike.engine.remote import Reach
+
+    reach = reach or Reach()
+    data, media_type, digest = manifest_of(engine, name, reach=reach)
+    doc = load_json(data, "manifest", limit=MAX_MANIFEST)
+    if "manifests" not in doc:
+        return _shown(name, {"mediaType": media_type, "digest": digest, "size": len(data)}, doc)
+    bare = name.partition("@")[0]
+    head, slash, last = bare.rpartition("/")
+    repository = f"{head}{slash}{last.partition(':')[0]}"
+    shown = []
+    for entry in doc["manifests"]:
+        ref = f"{repository}@{entry['digest']}"
+        if engine.blobs.has(entry["digest"]):
+            below = engine.blobs.read(entry["digest"], limit=MAX_MANIFEST)
+        else:
+            below = manifest_of(engine, f"docker://{ref}", reach=reach)[0]
+        shown.append(_shown(ref, entry, load_json(below, "manifest", limit=MAX_MANIFEST)))
+    return shown
+
+
+def _shown(ref: str, descriptor: "dict[str, Any]", manifest: "dict[str, Any]") -> "dict[str, Any]":
+    key = "OCIManifest" if descriptor["mediaType"].startswith("application/vnd.oci.") else "SchemaV2Manifest"
+    return {"Ref": ref, "Descriptor": descriptor, key: manifest}
+
+
 def parse_manifest_or_artifact(data: bytes, media_type: str) -> "Any":
     """Like parse_manifest(); None for an artifact, whose layers are no layers."""
     doc = load_json(data, "image manifest", limit=MAX_MANIFEST)
