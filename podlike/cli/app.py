@@ -52,6 +52,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "load": ("load", "Load image(s) from a tar archive"),
         "logs": ("logs", "Fetch the logs of one or more containers"),
         "manifest": ("", "Manipulate manifest lists and image indexes"),
+        "mount": ("mount", "Mount a working container's root filesystem"),
         "pause": ("pause", "Pause all the processes in one or more containers"),
         "port": ("port", "List port mappings or a specific mapping for the container"),
         "ps": _LIST,
@@ -68,6 +69,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "system": ("", "Manage podlike"),
         "tag": ("tag", "Add an additional name to a local image"),
         "top": ("top", "Display the running processes of a container"),
+        "unmount": ("mount:unmount_command", "Unmount working container's root filesystem"),
         "unpause": ("pause:unpause", "Unpause the processes in one or more containers"),
         "unshare": ("unshare", "Run a command in a modified user namespace"),
         "untag": ("untag", "Remove a name from a local image"),
@@ -94,6 +96,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "kill": ("kill", "Kill one or more running containers with a specific signal"),
         "list": _LIST,
         "logs": ("logs", "Fetch the logs of one or more containers"),
+        "mount": ("mount", "Mount a working container's root filesystem"),
         "pause": ("pause", "Pause all the processes in one or more containers"),
         "port": ("port", "List port mappings or a specific mapping for the container"),
         "rename": ("rename", "Rename an existing container"),
@@ -103,6 +106,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "start": ("start", "Start one or more containers"),
         "stop": ("stop", "Stop one or more containers"),
         "top": ("top", "Display the running processes of a container"),
+        "unmount": ("mount:unmount_command", "Unmount working container's root filesystem"),
         "unpause": ("pause:unpause", "Unpause the processes in one or more containers"),
         "wait": ("wait", "Block on one or more containers"),
     },
@@ -151,7 +155,8 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
 # Other spellings of a row in the same group; podman shows them in the row's help only.
 ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container", "remove"): "rm",
            ("system connection", "ls"): "list", ("image", "ls"): "list", ("image", "remove"): "rm",
-           ("image", "umount"): "unmount", ("artifact", "list"): "ls", ("artifact", "remove"): "rm"}
+           ("", "umount"): "unmount", ("container", "umount"): "unmount", ("image", "umount"): "unmount",
+           ("artifact", "list"): "ls", ("artifact", "remove"): "rm"}
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
 

@@ -8,6 +8,7 @@ import json
 import os
 import time
 
+from podlike import log
 from podlike.engine.core import Engine
 from podlike.engine.images import Garbage, collect_garbage
 from podlike.errors import ConflictError, NotFoundError, PodlikeError, StoreError, UsageError
@@ -46,21 +47,32 @@ class Entry(NamedTuple):
 
 
 def list_artifacts(engine: Engine) -> list[Entry]:
-    return [_read(engine, record) for record in engine.artifacts.all()]
+    """In the order in which they came; a damaged one is a warning."""
+    found = []
+    for record in engine.artifacts.all():
+        try:
+            found.append(_read(engine, record))
+        except StoreError as e:
+            log.warning(f"artifact {record.name}: {e.message}; remove it with `podlike artifact rm {record.name}`")
+    return found
 
 
 def find(engine: Engine, name: str) -> Entry:
-    """By name, or by the beginning of its digest (hex digits). Raises: NotFoundError, UsageError."""
+    """By name, or by the beginning of its digest (hex digits). Raises: NotFoundError, UsageError, StoreError."""
+    return _read(engine, _record(engine, name))
+
+
+def _record(engine: Engine, name: str) -> "Artifact":
     if not name:
         raise UsageError("artifact name cannot be empty")
     records = engine.artifacts.all()
     digits = name.removeprefix("sha256:")
     for record in records:
         if record.name == name:
-            return _read(engine, record)
+            return record
     for record in records:
         if record.digest.partition(":")[2].startswith(digits):
-            return _read(engine, record)
+            return record
     raise NotFoundError(f"{name}: artifact does not exist", hint="See `podlike artifact ls`.")
 
 
@@ -139,10 +151,11 @@ def _check_titles(manifest: "dict[str, Any]", names: "Iterable[str]", annotation
 
 def remove(engine: Engine, name: str) -> str:
     """Forget an artifact and return its digest; blobs that nothing else needs go. Raises: NotFoundError."""
-    entry = find(engine, name)
-    engine.artifacts.remove(entry.name)
-    collect_garbage(engine, Garbage(set(), _digests_of(entry)))
-    return entry.digest
+    record = _record(engine, name)  # also of one whose manifest is damaged
+    blobs = blobs_of_manifest(engine, record.digest)
+    engine.artifacts.remove(record.name)
+    collect_garbage(engine, Garbage(set(), blobs))
+    return record.digest
 
 
 def extract(engine: Engine, name: str, target: str, *, digest: str = "", title: str = "") -> None:

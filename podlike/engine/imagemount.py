@@ -6,6 +6,7 @@ often it was asked for stands beside it in `count`; whether it is there is deriv
 
 import os
 
+from podlike.engine import events
 from podlike.engine.core import Engine
 from podlike.errors import SessionError, StoreError
 from podlike.store.images import Image
@@ -26,6 +27,7 @@ def mount(engine: Engine, image: Image) -> str:
             return path
         _mount(engine, image, base)
         _write_count(base, 1)
+        events.image(engine, "mount", id=image.id)
         return path
 
 
@@ -48,6 +50,7 @@ def unmount(engine: Engine, image: Image, *, force: bool = False) -> bool:
             _write_count(base, count)
         else:
             _unmount(base)
+        events.image(engine, "unmount", id=image.id)
         return True
 
 

@@ -86,6 +86,7 @@ class _Remover:
         self._force = force
         self._prune = prune
         self._garbage = Garbage(set(), set())
+        self._known: "Kinship | None" = None
         self.result = Removed([], [], [])
 
     def one(self, typed: str, image: Image, full: str | None) -> None:
@@ -109,8 +110,6 @@ class _Remover:
 
     def whole(self, image: Image, typed: str = "") -> None:
         """The image with all its names, and the unnamed parents that nothing else needs. typed: what it was called."""
-        from podlike.engine.kinship import Kinship
-
         engine = self._engine
         users = engine.containers.using_image(image.id)
         if users and not self._force:
@@ -119,23 +118,30 @@ class _Remover:
                              hint=f"Remove the container first (`podlike rm {users[0].name}`), or use --force.")
         for container in _with_dependents(engine, users):
             _remove_container(engine, container)
-        kinship = Kinship(engine.images.all())
-        self._delete(image, kinship, typed or image.id)
+        parent = self._kinship.parent(image)
+        self._delete(image, typed or image.id)
         if self._prune:
-            self._delete_parents(kinship.parent(image))
+            self._delete_parents(parent)
+
+    @property
+    def _kinship(self) -> "Kinship":
+        """As it was at the first removal, less what went since."""
+        if self._known is None:
+            from podlike.engine.kinship import Kinship
+
+            self._known = Kinship(self._engine.images.all())
+        return self._known
 
     def _delete_parents(self, parent: Image | None) -> None:
-        from podlike.engine.kinship import Kinship
-
         while parent is not None and not self._engine.containers.using_image(parent.id):
-            kinship = Kinship(self._engine.images.all())
-            if not kinship.is_dangling(parent):
+            fresh = self._engine.images.get(parent.id)
+            if fresh is None or not self._kinship.is_dangling(fresh):
                 return
-            above = kinship.parent(parent)
-            self._delete(parent, kinship, parent.id)
+            above = self._kinship.parent(fresh)
+            self._delete(fresh, fresh.id)
             parent = above
 
-    def _delete(self, image: Image, kinship: "Kinship", typed: str) -> None:
+    def _delete(self, image: Image, typed: str) -> None:
         from podlike.engine.imagemount import forget
 
         forget(self._engine, image)
@@ -144,8 +150,9 @@ class _Remover:
         self._engine.images.remove(image.id)
         tell_removed(self._engine, image, typed)
         self.result.untagged.extend(image.names)
-        if not kinship.children(image):
+        if not self._kinship.children(image):
             self.result.deleted.append(image.id)
+        self._kinship.forget(image)
 
     def finish(self) -> None:
         if self._garbage.layers or self._garbage.blobs:

@@ -123,16 +123,6 @@ def _configured(name: str, repository: str) -> list[str]:
     return candidates(name, alias=conf.aliases.get(repository), search=conf.search_registries)
 
 
-def list_images(engine: Engine, *, filters: "Iterable[str]" = ()) -> list[Image]:
-    """Newest first. filters: KEY=VALUE as typed after --filter."""
-    found = engine.images.all()
-    if filters:
-        from podlike.engine.imagefilters import select
-
-        return select(engine, found, filters)
-    return found
-
-
 def tag(engine: Engine, name: str, targets: "Iterable[str]") -> None:
     """Give an image further names; a name without registry is put below localhost.
 
@@ -212,14 +202,26 @@ def prune(engine: Engine, *, every: bool = False, filters: "Iterable[str]" = ())
 
     Unfinished downloads and the leftovers of crashed commands go too.
     """
-    doomed = [image for image in list_images(engine, filters=filters)
-              if (every or not image.names) and not engine.containers.using_image(image.id)]
-    for image in doomed:
-        engine.images.remove(image.id)
-        tell_removed(engine, image, image.id)
+    doomed: list[Image] = []
+    while found := _prunable(engine, every=every, filters=filters):  # a parent may go when its last child has gone
+        for image in found:
+            engine.images.remove(image.id)
+            tell_removed(engine, image, image.id)
+        doomed += found
     freed = collect_garbage(engine)
     engine.layers.sweep(partial_age=0.0)
     return doomed, freed
+
+
+def _prunable(engine: Engine, *, every: bool, filters: "Iterable[str]") -> list[Image]:
+    from podlike.engine.imagefilters import is_read_only, select
+    from podlike.engine.kinship import Kinship
+
+    images = engine.images.all()
+    kinship = Kinship(images)
+    return [image for image in select(engine, images, filters, kinship=kinship)
+            if (every or kinship.is_dangling(image)) and not is_read_only(image)
+            and not engine.containers.using_image(image.id)]
 
 
 def collect_garbage(engine: Engine, suspects: Garbage | None = None) -> int:

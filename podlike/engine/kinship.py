@@ -46,6 +46,14 @@ class Kinship:
     def children(self, image: "Image") -> "list[Image]":
         return self._children.get(image.id, [])
 
+    def forget(self, image: "Image") -> None:
+        """The image is gone: whoever it was made from has one child less."""
+        parent = self.parent(image)
+        if parent is not None:
+            self._children[parent.id] = [c for c in self.children(parent) if c.id != image.id]
+        key = _key(image)
+        self._by_key[key] = [i for i in self._by_key.get(key, ()) if i.id != image.id]
+
     def is_dangling(self, image: "Image") -> bool:
         """No name leads to it, and no image and no list needs it."""
         return not image.names and not self.children(image) and image.manifest_digest not in self._listed

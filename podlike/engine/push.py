@@ -14,7 +14,7 @@ from podlike import log
 from podlike.engine import events
 from podlike.engine.connect import connect
 from podlike.engine.fetch import DEFAULT_PARALLEL, Progress
-from podlike.engine.images import find, read_manifest
+from podlike.engine.images import choose_instance, find, read_manifest
 from podlike.engine.parallel import run_all
 from podlike.errors import ConfigError, NotFoundError, StoreError, UsageError
 from podlike.registries_conf import load_registries_conf
@@ -76,6 +76,8 @@ def push(engine: "Engine", name: str, destination: str | None = None, *, options
     """
     options = checked(options or PushOptions(), engine)
     image, full = find(engine, name)
+    if image.index is not None:
+        image = choose_instance(engine, image)
     if destination is None and full is None:
         raise UsageError(f"push {name}: an id does not say where to",
                          hint=f"Name the destination: podlike push {name} REGISTRY/REPOSITORY:TAG.")

@@ -1,7 +1,7 @@
 """Images of the store to archives and directories: `save`, and `push` to other places than registries."""
 
 from podlike import log
-from podlike.engine.images import find
+from podlike.engine.images import choose_instance, find
 from podlike.errors import StoreError, UsageError
 from podlike.spec import image as spec
 from podlike.transports.output import OutputFile
@@ -105,6 +105,8 @@ def _items(engine: "Engine", names: "Sequence[str]", extra: tuple[str, ...]) -> 
     called: dict[str, list[str]] = {}
     for name in names:
         image, full = find(engine, name)
+        if image.index is not None:
+            image = choose_instance(engine, image)
         images[image.id] = image
         wanted = called.setdefault(image.id, [])
         for one in (full, *(extra if len(images) == 1 else ())):

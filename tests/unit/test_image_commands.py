@@ -63,6 +63,63 @@ def test_rows_of_images(engine: Engine, capsys: pytest.CaptureFixture[str]) -> N
     assert cli(capsys, "images", "-n", "--format", "table {{.Size}}", "app:1")[1].split("\n")[0].strip() == "1.23 MB"
 
 
+@pytest.fixture
+def family(engine: Engine) -> dict[str, str]:
+    """base (unnamed), child and side (localhost/NAME:1), made from it."""
+    base = add(engine, key="base")
+    child = add(engine, "localhost/child:1", layers=(L1, L2), steps=2, key="child")
+    side = add(engine, "localhost/side:1", layers=(L1, L2), steps=2, key="side")
+    return {"base": base.id, "child": child.id, "side": side.id}
+
+
+def test_filters(engine: Engine, family: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    engine.images.tag(family["child"], "quay.io/x/app:2")
+
+    def names(*filters: str) -> list[str]:
+        args = [word for f in filters for word in ("--filter", f)]
+        code, out, err = cli(capsys, "images", "--format", "{{.Repository}}:{{.Tag}}", *args)
+        assert (code, err) == (0, "")
+        return sorted(out.split())
+
+    everything = ["localhost/child:1", "localhost/side:1", "quay.io/x/app:2"]
+    assert names() == everything
+    assert names("reference=app") == ["localhost/child:1", "quay.io/x/app:2"]  # all names of what matches
+    assert names("reference=quay.io/x/app:2") == ["quay.io/x/app:2"]  # a whole name is a question for itself
+    assert names("reference=quay.io/*/a*", "reference=side") == everything
+    assert names("reference!=side") == ["localhost/child:1", "quay.io/x/app:2"]
+    assert names("label=key=side") == names("id=" + family["side"][:9]) == ["localhost/side:1"]
+    assert names("label!=key=side", "containers=false") == ["localhost/child:1", "quay.io/x/app:2"]
+    assert names("readonly=true") == names("manifest=true") == names("label=a", "label=key") == []
+    assert names("until=2000-01-01T00:00:00Z") == [] and names("until=1m") == everything
+    assert names("digest=" + D1[:20]) == everything and names("digest=" + D2) == []
+    assert names("intermediate=true") == ["<none>:<none>"] and names("dangling=true") == []
+    assert names("since=side:1") == [] == names("before=side:1")
+    assert cli(capsys, "images", "-n", "side")[1] == cli(capsys, "images", "-n", family["side"])[1] != ""
+    assert len(cli(capsys, "images", "-aq")[1].split()) == 3 and len(cli(capsys, "images", "-q")[1].split()) == 2
+    for bad, words in (("json", 'invalid image filter "json": must be in the format "filter=value or filter!=value"'),
+                       ("nope=1", 'invalid image filter "nope"'), ("dangling=maybe", "non-boolean value"),
+                       ("digest=x", "for digest filter"), ("containers=x", "unsupported value"),
+                       ("before=nope", 'could not find local image for filter "before"="nope"')):
+        code, _, err = cli(capsys, "images", "--filter", bad)
+        assert code == 125 and words in err
+    assert cli(capsys, "images", "--filter", "dangling=true", "--filter", "dangling=false")[0] == 125
+    assert cli(capsys, "images", "--filter", "id=a", "x")[0] == 125
+
+
+def test_sorting(engine: Engine, family: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("r/x:3", "r/x:1", "r/a:2"):
+        engine.images.tag(family["child"], f"localhost/{name}")
+
+    def column(sort: str, cell: str) -> list[str]:
+        return cli(capsys, "images", "--sort", sort, "--format", cell)[1].split()
+
+    names = column("repository", "{{.Repository}}:{{.Tag}}")
+    assert names == ["localhost/child:1", "localhost/r/a:2", "localhost/r/x:1", "localhost/r/x:3", "localhost/side:1"]
+    for key, cell in (("tag", "{{.Tag}}"), ("id", "{{.ID}}"), ("size", "{{.VirtualSize}}")):
+        assert column(key, cell) == sorted(column(key, cell))
+    assert cli(capsys, "images", "--sort", "nope")[0] == 125
+
+
 def test_shapes_of_docker(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     image = add(engine, "docker.io/library/app:1", "quay.io/x/other:2")
     code, out, _ = cli(capsys, "images", "app", prog="docker")
