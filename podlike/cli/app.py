@@ -48,8 +48,11 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "images": ("images", "List images in local storage"),
         "info": ("info", "Display podlike system information"),
         "inspect": ("inspect", "Display the configuration of object denoted by ID"),
+        "import": ("import_", "Import a tarball to create a filesystem image"),
         "kill": ("kill", "Kill one or more running containers with a specific signal"),
         "load": ("load", "Load image(s) from a tar archive"),
+        "login": ("login", "Log in to a container registry"),
+        "logout": ("logout", "Log out of a container registry"),
         "logs": ("logs", "Fetch the logs of one or more containers"),
         "manifest": ("", "Manipulate manifest lists and image indexes"),
         "mount": ("mount", "Mount a working container's root filesystem"),
@@ -64,6 +67,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "rmi": ("rmi", "Remove one or more images from local storage"),
         "run": ("run", "Run a command in a new container"),
         "save": ("save", "Save image(s) to an archive"),
+        "search": ("search", "Search registry for image"),
         "start": ("start", "Start one or more containers"),
         "stop": ("stop", "Stop one or more containers"),
         "system": ("", "Manage podlike"),
@@ -73,6 +77,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "unpause": ("pause:unpause", "Unpause the processes in one or more containers"),
         "unshare": ("unshare", "Run a command in a modified user namespace"),
         "untag": ("untag", "Remove a name from a local image"),
+        "update": ("update", "Update an existing container"),
         "version": ("version", "Display the podlike version information"),
         "wait": ("wait", "Block on one or more containers"),
     },
@@ -108,6 +113,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "top": ("top", "Display the running processes of a container"),
         "unmount": ("mount:unmount_command", "Unmount working container's root filesystem"),
         "unpause": ("pause:unpause", "Unpause the processes in one or more containers"),
+        "update": ("update", "Update an existing container"),
         "wait": ("wait", "Block on one or more containers"),
     },
     "healthcheck": {
@@ -117,6 +123,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "diff": ("diff:image", "Inspect changes to the image's file systems"),
         "exists": ("image:exists", "Check if an image exists in local storage"),
         "history": ("history", "Show history of a specified image"),
+        "import": ("import_", "Import a tarball to create a filesystem image"),
         "inspect": ("inspect:image_inspect", "Display the configuration of an image"),
         "list": ("images", "List images in local storage"),
         "load": ("load", "Load image(s) from a tar archive"),
@@ -141,14 +148,34 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "push": ("manifest_push", "Push a manifest list or image index to a registry"),
         "remove": ("manifest:remove_command", "Remove an item from a manifest list or image index"),
         "rm": ("manifest:rm_command", "Remove manifest list or image index from local storage"),
+        "search": ("search", "Search registry for image"),
+        "sign": ("sign", "Sign an image"),
+        "tag": ("tag", "Add an additional name to a local image"),
+        "trust": ("", "Manage container image trust policy"),
+        "untag": ("untag", "Remove a name from a local image"),
+    },
+    "image trust": {
+        "set": ("trust:set_", "Set default trust policy or a new trust policy for a registry"),
+        "show": ("trust:show", "Display trust policy for the system"),
     },
     "system": {
         "connection": ("", "Manage remote service destinations"),
+        "check": ("check", "Check storage consistency"),
         "events": ("events", "Show podlike system events"),
+        "df": ("df", "Show podlike disk usage"),
         "info": ("info", "Display podlike system information"),
+        "startup": ("", "Manage how containers come back after a reboot"),
+        "prune": ("prune", "Remove unused data"),
     },
     "system connection": {
         "list": ("connection", "List destination for the podlike service(s)"),
+    },
+    "system startup": {
+        "install": ("startup:install_command", "Have containers started after a reboot"),
+        "remove": ("startup:remove_command", "Have no containers started after a reboot"),
+        "run": ("startup:run_command", "Start the containers that come back after a reboot"),
+        "status": ("startup:status_command", "Show how containers are started after a reboot"),
+        "stop": ("startup:stop_command", "Stop all containers because the machine goes down"),
     },
 }
 
@@ -204,6 +231,10 @@ _GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OC
                 "manifest": "Creates, modifies, and pushes manifest lists and image indexes",
                 "container": "Manage containers", "image": "Manage images",
                 "system": "Manage podlike", "system connection": "Manage remote service destinations"}
+_GROUP_ABOUT = {"": "Manage pods, containers and images", "container": "Manage containers", "image": "Manage images",
+                "image trust": "Manage container image trust policy",
+                "system": "Manage podlike", "system connection": "Manage remote service destinations",
+                "system startup": "Manage how containers come back after a reboot"}
 
 
 class App(click.Group):
@@ -336,11 +367,12 @@ def apply_globals(session: Session) -> None:
         if options.get(name):
             raise UsageError(f"use --{name.replace('_', '-')}: {why}",
                              hint="Leave the option out; it has no effect on this version of podlike.")
+    if options["config"]:
+        import os
+
+        os.environ["DOCKER_CONFIG"] = options["config"]  # as docker does, for credential helpers too
     if options["noout"] or options["out"]:
         _redirect(options["out"] or "/dev/null")
-    if options["storage_driver"] not in ("", "overlay"):
-        raise UsageError(f"use storage driver {options['storage_driver']}: podlike stores layers with overlay only",
-                         hint="Leave out --storage-driver, or say --storage-driver overlay.")
     if options["events_backend"] not in ("", "file", "journald", "none"):
         raise UsageError(f'create an events logger "{options["events_backend"]}": unknown event logger type',
                          hint="Use file, journald or none.")
@@ -367,11 +399,14 @@ def make_engine(session: Session) -> "Engine":
     from podlike.paths import Roots, default_roots
 
     data, run, conmon, events = (session.options[name] for name in ("root", "runroot", "conmon", "events_backend"))
-    if not data and not run:
-        return Engine(conmon=conmon, events=events)
-    usual = default_roots()
-    return Engine(roots=Roots(data=os.path.abspath(data) if data else usual.data,
-                              run=os.path.abspath(run) if run else usual.run), conmon=conmon, events=events)
+    roots = None
+    if data or run:
+        usual = default_roots()
+        roots = Roots(data=os.path.abspath(data) if data else usual.data, run=os.path.abspath(run) if run else usual.run)
+    engine = Engine(roots=roots, conmon=conmon, events=events, storage_driver=session.options["storage_driver"],
+                    storage_opts=session.options["storage_opt"])
+    _ = engine.storage  # a store of another driver is refused before anything is done
+    return engine
 
 
 def run(args: list[str], prog: str) -> int:

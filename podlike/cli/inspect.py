@@ -117,7 +117,7 @@ def _print(call: Call, docs: "list[Any]") -> None:
 
 def as_structs(doc: "Any", key: str = "") -> "Any":
     """The document with every object of fixed fields as a Struct, so that a misspelt field is an error."""
-    from podlike.spec.govalues import Struct
+    from podlike.spec.govalues import Nanoseconds, Struct
 
     if doc is None:
         return {} if key in _MAPS else [] if key in _LISTS else None
@@ -126,6 +126,8 @@ def as_structs(doc: "Any", key: str = "") -> "Any":
     if not isinstance(doc, dict):
         return doc
     inside = {k: as_structs(v, k) for k, v in doc.items()}
+    if "Test" in inside:  # a health check
+        inside |= {k: Nanoseconds(v) for k, v in inside.items() if isinstance(v, int) and k not in ("Retries", "Successes")}
     return inside if key in _MAPS else Struct(inside)
 
 

@@ -14,8 +14,8 @@ def mount(call: Call) -> int:
     from podlike.engine.imagemount import require_inside
 
     opts = call.opts
-    if call.args and opts.latest:
-        raise UsageError("--latest and containers cannot be used together")
+    if call.args or opts.latest or opts.all:
+        check_selection(call)
     require_inside()
     if call.args or opts.latest or opts.all:
         if opts.all:

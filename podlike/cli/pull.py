@@ -42,7 +42,8 @@ def _options(call: Call) -> "PullOptions":
 
     return PullOptions(
         platform=_platform(call), **registry_options(call),
-        choose=_choose if sys.stdin.isatty() and sys.stderr.isatty() and not call.opts.quiet else None)
+        choose=_choose if sys.stdin.isatty() and sys.stderr.isatty() and not call.opts.quiet else None,
+        signature_policy=call.opts.signature_policy or None)
 
 
 def registry_options(call: Call) -> "dict[str, Any]":
@@ -112,6 +113,7 @@ command = Command(
            Flag("quiet", "q", "bool", "Suppress output information when pulling images"),
            Flag("retry", "", "uint", "Number of times to retry in case of failure when performing pull", 3),
            Flag("retry-delay", "", "duration", "Delay between retries in case of pull failures"),
+           Flag("signature-policy", "", "string", "Pathname of signature policy file (not usually used)", hidden=True),
            Flag("tls-verify", "", "bool", "Require HTTPS and verify certificates when contacting registries", True),
            Flag("variant", "", "string", "Use VARIANT instead of the running architecture variant for choosing "
                 "images", aliases=("override-variant",))),

@@ -8,30 +8,50 @@ from podlike.errors import StoreError, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from podlike.engine.push import Pushed, PushOptions
+    from podlike.engine.signing import Signer
+    from podlike.spec.transport import Place
 
 # Flags that this version refuses, and why. "" as value: not given.
 _REFUSED = {
     "encryption-key": "encrypted images are not supported",
     "encrypt-layer": "encrypted images are not supported",
-    "sign-by": "signing while pushing is not supported",
-    "sign-by-sigstore": "signing while pushing is not supported",
-    "sign-by-sigstore-private-key": "signing while pushing is not supported",
-    "sign-by-sq-fingerprint": "signing while pushing is not supported",
-    "sign-passphrase-file": "signing while pushing is not supported",
+    "sign-by-sq-fingerprint": "signing with Sequoia-PGP is not supported",
 }
 _HINTS = {"encrypt": "Push the image without this flag; nothing of it will be encrypted.",
-          "sign": "Push without this flag, and sign the image in the registry with cosign or skopeo."}
+          "sign": "Sign with a GPG key: --sign-by KEY."}
 
 
 def push(call: Call) -> int:
     from podlike.cli.progress import make_progress
     from podlike.engine.push import push as engine_push
+    from podlike.spec.transport import parse_place
 
+    place = parse_place(call.args[1]) if len(call.args) > 1 else None
+    if place is not None and place.transport != "docker":
+        return _push_to(call, place)
     options = _options(call)
     progress = make_progress(quiet=call.opts.quiet, form=call.opts.progress)
     try:
         done = engine_push(call.engine, call.args[0], call.args[1] if len(call.args) > 1 else None, options=options,
                            progress=progress)
+    finally:
+        progress.close()
+    if call.opts.digestfile:
+        _write_digest(call.opts.digestfile, done.digest)
+    return 0
+
+
+def _push_to(call: Call, place: "Place") -> int:
+    """An archive or a directory instead of a registry."""
+    from podlike.cli.progress import make_progress
+    from podlike.cli.signals import unwinding
+    from podlike.engine.pushto import push_to
+
+    compress, call.opts.compress = call.opts.compress, False
+    progress = make_progress(quiet=call.opts.quiet, form=call.opts.progress)
+    try:
+        with unwinding():
+            done = push_to(call.engine, call.args[0], place, _options(call), compress=compress, progress=progress)
     finally:
         progress.close()
     if call.opts.digestfile:
@@ -100,15 +120,31 @@ def _options(call: Call) -> "PushOptions":
                          hint="Layers are compressed on their way to a registry anyway.")
     if o.format == "v2s1":
         raise UsageError("--format v2s1: Docker's schema 1 has been withdrawn", hint="Use oci or v2s2.")
-    if o.format and o.format not in ("oci", "v2s2"):
+    if o.format and o.format not in ("oci", "v2s2", "docker"):
         raise UsageError(f'unknown format "{o.format}". Choose on of the supported formats: "oci", "v2s1", or "v2s2"')
     if call.changed("compression-format") and o.compression_format not in ("gzip", "zstd"):
         raise UsageError(f"--compression-format {o.compression_format}: not supported", hint="Use gzip or zstd.")
     chosen = call.changed("compression-format")
     return PushOptions(
-        format=o.format or None, compression=o.compression_format if chosen else None,
+        format={"docker": "v2s2"}.get(o.format, o.format) or None, compression=o.compression_format if chosen else None,
         level=o.compression_level if call.changed("compression-level") else None,
-        force=o.force_compression if call.changed("force-compression") else chosen, **common)
+        force=o.force_compression if call.changed("force-compression") else chosen, signer=_signer(call), **common)
+
+
+def _signer(call: Call) -> "Signer | None":
+    o = call.opts
+    if not (o.sign_by or o.sign_by_sigstore or o.sign_by_sigstore_private_key):
+        return None
+    from podlike.engine.signing import Signer
+
+    return Signer(gpg_key=o.sign_by, sigstore_key=o.sign_by_sigstore_private_key, passphrase_file=o.sign_passphrase_file,
+                  parameters=o.sign_by_sigstore, ask=_ask_passphrase if sys.stdin.isatty() else None)
+
+
+def _ask_passphrase(path: str) -> str:
+    import getpass
+
+    return getpass.getpass(f"Passphrase for key {path}: ")
 
 
 def _write_digest(path: str, digest: str) -> None:

@@ -378,7 +378,9 @@ def pull(engine: Engine, name: str, *, reach: "Reach") -> str:
 
     if not name:
         raise UsageError("artifact name cannot be empty")
-    with open_remote(engine, parse_reference(name.removeprefix("docker://")), reach) as remote:
+    reference = parse_reference(name.removeprefix("docker://"))
+    with open_remote(engine, reference, reach) as remote:
+        remote.check_trust(reference)
         got = remote.manifest
         doc = parse(got.data)
         with StoreLock(engine.roots.tmp):

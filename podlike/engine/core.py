@@ -1,9 +1,13 @@
 """The engine: the user's store and configuration, each part opened when it is first used."""
 
+import os
+
 from podlike.paths import Roots, default_roots, ensure_private_dir
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from podlike.config import Config
     from podlike.store.artifacts import ArtifactStore
     from podlike.store.blobs import BlobStore
@@ -11,20 +15,24 @@ if TYPE_CHECKING:
     from podlike.store.db import Database
     from podlike.store.images import ImageStore
     from podlike.store.layers import LayerStore
+    from podlike.store.options import StoreOptions
 
 
 class Engine:
     """One user's podlike. Cheap to make: nothing is opened or created before it is needed."""
 
     def __init__(self, *, roots: Roots | None = None, config: "Config | None" = None, conmon: str = "",
-                 events: str = "") -> None:
+                 events: str = "", storage_driver: str = "", storage_opts: "Sequence[str]" = ()) -> None:
         """conmon: path of a monitor to be used instead of ours and of the configured one. events: file, journald or none,
-        instead of the configured events_logger."""
+        instead of the configured events_logger. storage_driver, storage_opts: as typed; over what storage.conf says.
+        """
         self.roots = roots or default_roots()
         self.conmon = conmon
         self.events = events
         self._config = config
         self._db: "Database | None" = None
+        self._storage_driver, self._storage_opts = storage_driver, storage_opts
+        self._storage: "StoreOptions | None" = None
         self._session_joined = False
 
     @property
@@ -36,11 +44,25 @@ class Engine:
         return self._config
 
     @property
+    def storage(self) -> "StoreOptions":
+        """Driver and options of the store. Raises: UsageError, ConfigError, StoreError for another driver's store."""
+        if self._storage is None:
+            from podlike.store.options import choose
+
+            self._storage = choose(self.config.storage, self.roots.data, driver=self._storage_driver,
+                                   options=self._storage_opts)
+        return self._storage
+
+    @property
     def db(self) -> "Database":
         if self._db is None:
             from podlike.store.db import Database
 
             ensure_private_dir(self.roots.data)
+            if not os.path.exists(self.roots.database):
+                from podlike.store.options import record_driver
+
+                record_driver(self.roots.data, self.storage.driver)
             self._db = Database(self.roots.database)
         return self._db
 
@@ -60,7 +82,7 @@ class Engine:
     def layers(self) -> "LayerStore":
         from podlike.store.layers import LayerStore
 
-        return LayerStore(self.roots.layers, tmp=self.roots.tmp, db=self.db)
+        return LayerStore(self.roots.layers, tmp=self.roots.tmp, db=self.db, options=lambda: self.storage)
 
     @property
     def images(self) -> "ImageStore":

@@ -87,7 +87,7 @@ def _graph_driver(engine: Engine, image: Image) -> "dict[str, Any]":
     data = {"UpperDir": paths[0]} if paths else {}
     if len(paths) > 1:
         data["LowerDir"] = ":".join(paths[1:])
-    return {"Name": "overlay", "Data": data}
+    return {"Name": engine.storage.driver, "Data": data}
 
 
 # --- history ---

@@ -60,6 +60,14 @@ def remove_all(engine: Engine, names: "Iterable[str]", *, force: bool = False, i
     return remover.result
 
 
+def remove_image(engine: Engine, image: Image, *, force: bool = False) -> Removed:
+    """Delete an image with all its names. Raises: InUseError."""
+    remover = _Remover(engine, force=force, prune=True)
+    remover.whole(image)
+    remover.finish()
+    return remover.result
+
+
 def remove_every(engine: Engine, *, force: bool = False) -> Removed:
     """Remove all images that can be: those in additional stores stay."""
     from podlike.engine.imagefilters import is_read_only

@@ -208,9 +208,7 @@ def prune(engine: Engine, *, every: bool = False, filters: "Iterable[str]" = ())
             engine.images.remove(image.id)
             tell_removed(engine, image, image.id)
         doomed += found
-    freed = collect_garbage(engine)
-    engine.layers.sweep(partial_age=0.0)
-    return doomed, freed
+    return doomed, collect_garbage(engine)
 
 
 def _prunable(engine: Engine, *, every: bool, filters: "Iterable[str]") -> list[Image]:
@@ -241,6 +239,8 @@ def collect_garbage(engine: Engine, suspects: Garbage | None = None) -> int:
     try:
         layers = suspects.layers if suspects else set(engine.layers.all())
         freed = sum(engine.layers.remove(diff_id) for diff_id in layers - engine.images.layers_in_use())
+        if suspects is None:
+            freed += engine.layers.sweep(partial_age=0.0, everything=True)[1]
         blobs = suspects.blobs if suspects else set(engine.blobs.all())
         used: set[str] = set().union(*(blobs_of(engine, image) for image in engine.images.all()))
         used |= artifact_blobs(engine)

@@ -6,10 +6,10 @@ read once and memory stays at a few pieces. A layer that the archive's reader ha
 
 import hashlib
 import threading
-import time
 
 from podlike.engine.fetch import Progress
 from podlike.engine.images import Garbage, collect_garbage
+from podlike.engine.parallel import run_all
 from podlike.errors import PodlikeError, StoreError
 
 TYPE_CHECKING = False
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
     from podlike.engine.core import Engine
     from podlike.store.images import Image
-    from podlike.transports.found import Found, Layer, Source
+    from podlike.transports.found import Bytes, Found, Layer, LayerSource
 
 # Reading, hashing and unpacking one layer keeps two processors busy; more only fight for the disk.
 _PARALLEL: "Final" = 3
-_PATIENCE_S: "Final" = 10.0  # how long ctrl-c waits for threads that are cleaning up
 
 
 class Intake:
@@ -58,7 +57,7 @@ class Intake:
         except PodlikeError:
             pass  # the first error is the one that matters; the next removal tries again
 
-    def take(self, source: "Source", found: "Found", names: "Sequence[str]") -> "Image":
+    def take(self, source: "LayerSource", found: "Found", names: "Sequence[str]") -> "Image":
         """Store one image under these full names; the record comes last. Raises: StoreError."""
         engine = self._engine
         image_id = hashlib.sha256(found.config).hexdigest()
@@ -104,54 +103,20 @@ def _jobs(layers: "Iterable[Layer]") -> "list[Layer]":
 class _Crew:
     """Threads that take the layers of one image. run() may be called once."""
 
-    def __init__(self, engine: "Engine", source: "Source", progress: Progress, partial: set[str]) -> None:
+    def __init__(self, engine: "Engine", source: "LayerSource", progress: Progress, partial: set[str]) -> None:
         """partial: digests of blobs that are being written; an error leaves them in it."""
         self._blobs = engine.blobs
         self._layers = engine.layers
         self._source = source
         self._progress = progress
         self._partial = partial
-        self._guard = threading.Lock()
-        self._queue: "list[Layer]" = []
-        self._error: BaseException | None = None
-        self._ended = threading.Semaphore(0)
+        self._stop = threading.Event()
 
     def run(self, jobs: "Sequence[Layer]") -> None:
         """Raises: the first error, when all threads have cleaned up; KeyboardInterrupt."""
         # The largest first: the last thread at work is not the one with the most to do.
-        self._queue = sorted(jobs, key=lambda layer: layer.descriptor.size)
-        threads = [threading.Thread(target=self._work, name=f"layer-{n}", daemon=True)
-                   for n in range(min(_PARALLEL, len(jobs)))]
-        started = 0
-        try:  # not Thread.join(): interrupted by ctrl-c, CPython 3.11's takes the thread for ended
-            for thread in threads:
-                thread.start()
-                started += 1
-            while started:
-                self._ended.acquire()
-                started -= 1
-        except BaseException as e:
-            self._error = self._error or e
-            deadline = time.monotonic() + _PATIENCE_S
-            while started > 0 and self._ended.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                started -= 1
-            raise
-        if self._error is not None:
-            raise self._error
-
-    def _work(self) -> None:
-        try:
-            while True:
-                with self._guard:
-                    if self._error is not None or not self._queue:
-                        return
-                    layer = self._queue.pop()
-                self._one(layer)
-        except BaseException as e:
-            with self._guard:
-                self._error = self._error or e
-        finally:
-            self._ended.release()
+        order = sorted(jobs, key=lambda layer: layer.descriptor.size, reverse=True)
+        run_all(order, self._one, threads=_PARALLEL, abort=self._stop.set)
 
     def _one(self, layer: "Layer") -> None:
         digest = layer.descriptor.digest
@@ -183,7 +148,8 @@ class _Crew:
         digest = layer.descriptor.digest
         with self._source.open_layer(layer) as data, self._blobs.partial(digest) as blob, \
                 self._layers.unpack(layer.diff_id, blob=digest, media_type=layer.descriptor.media_type) as unpack:
-            keep = not blob.done
+            ready = self._is_ready(data, layer)
+            keep = not blob.done and not ready
             if keep:
                 blob.reset()
             for piece in data.pieces():
@@ -195,8 +161,20 @@ class _Crew:
             if keep:
                 blob.finish(layer.descriptor.size)
             unpack.finish()
+            if ready and not blob.done:
+                self._blobs.adopt(data.file, digest)
+
+    def _is_ready(self, data: "Bytes", layer: "Layer") -> bool:
+        """Whether the reader has made a file of the layer that can become the blob. Raises: StoreError."""
+        wanted = layer.descriptor
+        if data.file < 0:
+            return False
+        if data.digest != wanted.digest:
+            raise StoreError(f"verify blob: it is {data.digest}, expected {wanted.digest}",
+                             hint="The archive is damaged; get or make it again.")
+        return data.size == wanted.size
 
     def _check(self) -> None:
-        if self._error is not None:
+        if self._stop.is_set():
             raise StoreError("another layer failed")  # never shown: the first error is
 

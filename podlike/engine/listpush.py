@@ -166,6 +166,7 @@ class _Sender:
                       cert_dir=o.cert_dir if same else None, retries=o.retries, retry_delay=o.retry_delay)
         reference = parse_reference(where)._replace(tag=None, digest=entry["digest"])
         with open_remote(self._engine, reference, reach) as remote:
+            remote.check_trust(reference)
             doc = load_json(remote.manifest.data, "manifest", limit=MAX_MANIFEST)
             if remote.manifest.media_type in INDEX_TYPES:
                 raise UsageError(f"push {entry['digest']} of the list: it is a list itself",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from podlike.engine.connect import RegistryOptions
     from podlike.engine.core import Engine
+    from podlike.engine.signing import Signer
     from podlike.registry.client import Client
     from podlike.registry.upload import Repository
     from podlike.spec.image import Descriptor, Manifest
@@ -56,6 +57,7 @@ class PushOptions(NamedTuple):
     cert_dir: str | None = None
     retries: int | None = None
     retry_delay: float | None = None
+    signer: "Signer | None" = None
 
 
 class Pushed(NamedTuple):
@@ -157,6 +159,8 @@ class _Push:
     def send(self, pairs: "Sequence[tuple[Image, Reference]]") -> list[Pushed]:
         from podlike.store.locks import StoreLock
 
+        if self._options.signer is not None:
+            self._options.signer.check(self._target)
         client, repository = open_target(self._engine, self._target, self._options)
         self._progress.reading()
         try:
@@ -182,10 +186,10 @@ class _Push:
         self._progress.config(manifest.config.digest)
         _Layer(self, client, repository, manifest.config).send_as_is(quiet=True)
         self._progress.writing()
-        return self._manifest(repository, target, raw, manifest, changed)
+        return self._manifest(client, repository, target, raw, manifest, changed)
 
-    def _manifest(self, repository: "Repository", target: Reference, raw: bytes, manifest: "Manifest",
-                  changed: "dict[str, Recompressed]") -> Pushed:
+    def _manifest(self, client: "Client", repository: "Repository", target: Reference, raw: bytes,
+                  manifest: "Manifest", changed: "dict[str, Recompressed]") -> Pushed:
         """Send the manifest in the wanted format, or in the one that the registry takes."""
         from podlike.registry.upload import ManifestRefused
 
@@ -198,15 +202,26 @@ class _Push:
         data = convert(raw, media_type=manifest.media_type, target=kind, changed=changed)
         identifier = _identifier(target, data)
         try:
-            digest = repository.put_manifest(identifier, data, kind)
+            digest = self._put_signed(client, repository, target, identifier, data, kind)
         except ManifestRefused as e:
             if self._options.format is not None or kind != OCI_MANIFEST or zstd or target.digest:
                 raise
             log.info(f"{e.message}; sending it in Docker's format")
             kind = DOCKER_MANIFEST
             data = convert(raw, media_type=manifest.media_type, target=kind, changed=changed)
-            digest = repository.put_manifest(identifier, data, kind)
+            digest = self._put_signed(client, repository, target, identifier, data, kind)
         return Pushed(target.name, digest, len(data), kind)
+
+    def _put_signed(self, client: "Client", repository: "Repository", target: Reference, identifier: str, data: bytes,
+                    kind: str) -> str:
+        import hashlib
+
+        signer, digest = self._options.signer, f"sha256:{hashlib.sha256(data).hexdigest()}"
+        made = signer.make(data, digest, target.name) if signer is not None else []
+        repository.put_manifest(identifier, data, kind)
+        if signer is not None:
+            signer.store(made, client, repository.path, repository, target, digest)
+        return digest
 
     # What _Layer needs to know
 

@@ -37,8 +37,9 @@ def open_remote(engine: "Engine", reference: "Reference", reach: Reach) -> "Remo
     from podlike.registries_conf import load_registries_conf
 
     places = load_registries_conf().pull_sources(reference.repository, by_digest=reference.digest is not None)
+    primary = places[-1].repository.partition("/")[0]
     for n, place in enumerate(places):
-        client, path = connect(engine, place.repository, reach, insecure=place.insecure)
+        client, path = connect(engine, place.repository, reach, insecure=place.insecure, primary=primary)
         try:
             return Remote(engine, client, path, client.manifest(path, reference.identifier))
         except (NotFoundError, RegistryError):
@@ -70,6 +71,12 @@ class Remote:
 
     def __exit__(self, *exc: object) -> None:
         self._client.close()
+
+    def check_trust(self, reference: "Reference") -> None:
+        """Whether policy.json lets the manifest be copied. Raises: RejectedError, ConfigError."""
+        from podlike.engine.trusting import Trust
+
+        Trust().check_pulled(self._client, self._path, reference, self.manifest.data, self.manifest.digest)
 
     def other_manifest(self, digest: str) -> "Manifest":
         """A further manifest of the repository. Raises: NotFoundError, RegistryError."""

@@ -100,6 +100,25 @@ class BlobStore:
         """For `with`: the right to write this blob. Waits while another process or thread writes it."""
         return PartialBlob(self, digest, f"{self._tmp}/{split_digest(digest)[1]}.partial")
 
+    def adopt(self, fd: int, digest: str) -> None:
+        """Give a nameless file of the same file system (O_TMPFILE in tmp/) its name as a blob.
+
+        The caller has hashed its content. Raises: StoreError.
+        """
+        target = self.path(digest)
+        try:
+            os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+            # With a directory's fd Python uses linkat(2), which follows the link in /proc; link(2) would not.
+            here = os.open("/", os.O_PATH | os.O_CLOEXEC)
+            try:
+                os.link(f"/proc/self/fd/{fd}", target, src_dir_fd=here, follow_symlinks=True)
+            finally:
+                os.close(here)
+        except FileExistsError:
+            pass
+        except OSError as e:
+            raise disk_error("write blob", digest, e) from e
+
     def delete(self, digest: str) -> int:
         """Remove the blob if it is there; return the bytes this frees."""
         path = self.path(digest)

@@ -164,6 +164,18 @@ class Database:
         rows = self.query(sql, tuple(args))
         return rows[0] if rows else None
 
+    def compact(self) -> None:
+        """Give the file system back what deleted rows and the write-ahead log hold; not while another command writes."""
+        try:
+            self._conn.execute("PRAGMA busy_timeout=200")
+            if self._conn.execute("PRAGMA freelist_count").fetchone()[0] > 64:  # pages of 4 KiB
+                self._conn.execute("VACUUM")
+            self._conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error:
+            pass  # busy: it is only about space
+        finally:
+            self._conn.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_S * 1000)}")
+
     def close(self) -> None:
         self._conn.close()
 
