@@ -403,10 +403,8 @@ def make_engine(session: Session) -> "Engine":
     if data or run:
         usual = default_roots()
         roots = Roots(data=os.path.abspath(data) if data else usual.data, run=os.path.abspath(run) if run else usual.run)
-    engine = Engine(roots=roots, conmon=conmon, events=events, storage_driver=session.options["storage_driver"],
-                    storage_opts=session.options["storage_opt"])
-    _ = engine.storage  # a store of another driver is refused before anything is done
-    return engine
+    return Engine(roots=roots, conmon=conmon, events=events, storage_driver=session.options["storage_driver"],
+                  storage_opts=session.options["storage_opt"])
 
 
 def run(args: list[str], prog: str) -> int:

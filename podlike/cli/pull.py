@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 def pull(call: Call) -> int:
     from podlike.cli.progress import make_progress
 
+    if call.changed("decryption-key"):
+        raise UsageError("--decryption-key: encrypted images are not supported",
+                         hint="Ask for the image without encryption, or decrypt it with skopeo copy --decryption-key.")
     options = _options(call)
     progress = make_progress(quiet=call.opts.quiet, form=call.opts.progress)
     return call.each(call.args, lambda name: _one(call, name, options, progress))
@@ -103,6 +106,7 @@ command = Command(
                 metavar="Pathname"),
            Flag("creds", "", "string", "Credentials (USERNAME:PASSWORD) to use for authenticating to a registry",
                 metavar="Credentials"),
+           Flag("decryption-key", "", "array", "Key needed to decrypt the image (refused: not supported)"),
            Flag("disable-content-trust", "", "bool", "This is a Docker specific option and is a NOOP"),
            Flag("os", "", "string", "Use OS instead of the running OS for choosing images", metavar="OS",
                 aliases=("override-os",)),

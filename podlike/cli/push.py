@@ -22,23 +22,32 @@ _HINTS = {"encrypt": "Push the image without this flag; nothing of it will be en
 
 
 def push(call: Call) -> int:
-    from podlike.cli.progress import make_progress
-    from podlike.engine.push import push as engine_push
     from podlike.spec.transport import parse_place
 
+    _check_platform(call, call.args[0])
     place = parse_place(call.args[1]) if len(call.args) > 1 else None
+    if place is not None and call.opts.all_tags:
+        raise UsageError("--all-tags pushes each image to where its name says", hint="Leave the destination out.")
     if place is not None and place.transport != "docker":
         return _push_to(call, place)
-    options = _options(call)
-    progress = make_progress(quiet=call.opts.quiet, form=call.opts.progress)
+    done = _push(call, call.args[1] if len(call.args) > 1 else None)
+    if call.opts.digestfile:
+        _write_digest(call.opts.digestfile, done[-1].digest)
+    return 0
+
+
+def _push(call: Call, destination: str | None) -> "list[Pushed]":
+    from podlike.cli.progress import make_progress
+    from podlike.engine import push as engine
+
+    options, name = _options(call), call.args[0]
+    progress = make_progress(quiet=call.opts.quiet, form="auto" if call.docker else call.opts.progress)
     try:
-        done = engine_push(call.engine, call.args[0], call.args[1] if len(call.args) > 1 else None, options=options,
-                           progress=progress)
+        if call.opts.all_tags:
+            return engine.push_all_tags(call.engine, name, options=options, progress=progress)
+        return [engine.push(call.engine, name, destination, options=options, progress=progress)]
     finally:
         progress.close()
-    if call.opts.digestfile:
-        _write_digest(call.opts.digestfile, done.digest)
-    return 0
 
 
 def _push_to(call: Call, place: "Place") -> int:
@@ -61,8 +70,6 @@ def _push_to(call: Call, place: "Place") -> int:
 
 def docker_push_(call: Call) -> int:
     """docker's spelling: one NAME[:TAG], or all its tags; what was pushed goes to standard output."""
-    from podlike.cli.progress import make_progress
-    from podlike.engine import push as engine
     from podlike.spec.reference import parse_reference
 
     name = call.args[0]
@@ -72,14 +79,8 @@ def docker_push_(call: Call) -> int:
             call.out("Using default tag: latest")
         call.out(f"The push refers to repository [{reference.repository}]")
         sys.stdout.flush()
-    options = _options(call)
     _check_platform(call, name)
-    progress = make_progress(quiet=call.opts.quiet)
-    try:
-        done = engine.push_all_tags(call.engine, name, options=options, progress=progress) if call.opts.all_tags \
-            else [engine.push(call.engine, name, reference.name, options=options, progress=progress)]
-    finally:
-        progress.close()
+    done = _push(call, reference.name)
     for pushed in done:
         call.out(pushed.name if call.opts.quiet else _docker_line(pushed))
     return 0
@@ -159,7 +160,8 @@ command = Command(
     "push", push, usage="IMAGE [DESTINATION]", args=between(1, 2), summary="Push an image to a specified destination",
     description="Pushes an image to a registry. The destination is a name with its registry, with or without "
                 "docker:// before it; without one the image goes to where its name says.",
-    flags=(Flag("authfile", "", "string", "Path of the authentication file. Use REGISTRY_AUTH_FILE environment "
+    flags=(Flag("all-tags", "a", "bool", "Push all tags of an image to the repository"),
+           Flag("authfile", "", "string", "Path of the authentication file. Use REGISTRY_AUTH_FILE environment "
                 "variable to override"),
            Flag("cert-dir", "", "string", "Path to a directory containing TLS certificates and keys"),
            Flag("compress", "", "bool", "Compress tarball image layers when pushing to a directory using the 'dir' "
@@ -176,6 +178,7 @@ command = Command(
                 "compressed differently already"),
            Flag("format", "f", "string", "Manifest type (oci or v2s2) to use in the destination (default is manifest "
                 "type of source, with fallbacks)"),
+           Flag("platform", "", "string", "Push only if the image is of this platform"),
            Flag("progress", "", "string", "Show progress as auto, plain or json", "auto"),
            Flag("quiet", "q", "bool", "Suppress output information when pushing images"),
            Flag("remove-signatures", "", "bool", "Discard any pre-existing signatures in the image"),
@@ -188,7 +191,6 @@ command = Command(
            Flag("sign-by-sq-fingerprint", "", "string", "Sign the image using a Sequoia-PGP key", metavar="FINGERPRINT"),
            Flag("sign-passphrase-file", "", "string", "Read a passphrase for signing an image from PATH",
                 metavar="PATH"),
-           Flag("signature-policy", "", "string", "Path to a signature-policy file", hidden=True),
            Flag("tls-verify", "", "bool", "Require HTTPS and verify certificates when contacting registries", True)),
     examples=("push imageID docker://registry.example.com/repository:tag", "push localhost:5000/app:1.2"))
 
@@ -196,7 +198,6 @@ docker_command = Command(
     "push", docker_push_, usage="NAME[:TAG]", args=exactly(1), summary="Upload an image to a registry",
     flags=(Flag("all-tags", "a", "bool", "Push all tags of an image to the repository"),
            Flag("disable-content-trust", "", "bool", "Skip image signing", True),
-           Flag("platform", "", "string", "Push a platform-specific manifest as a single-platform image to the "
-                "registry"),
+           Flag("platform", "", "string", "Push only if the image is of this platform"),
            Flag("quiet", "q", "bool", "Suppress verbose output")),
     examples=("push localhost:5000/app:1.2",))

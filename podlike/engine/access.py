@@ -1,5 +1,6 @@
 """Clients for registries: which credentials, certificates and trust in the network go with which host."""
 
+import os
 from typing import NamedTuple
 
 from podlike.errors import ConfigError
@@ -44,7 +45,17 @@ def open_client(conf: "RegistriesConf", repository: str, *, access: Access, inse
         creds = find_credentials(repository, authfile=access.authfile, helpers=conf.credential_helpers)
     verify = access.tls_verify if access.tls_verify is not None else False if insecure else None
     return Client(domain, credentials=creds, options=Options(
-        verify=verify, cert_dir=access.cert_dir, persist=persist, retries=retries, retry_delay=retry_delay)), path
+        verify=verify, cert_dir=access.cert_dir, persist=persist, retries=retries, retry_delay=retry_delay,
+        timeout=_timeout())), path
+
+
+def _timeout() -> float:
+    """Seconds for which a registry may say nothing: $PODLIKE_REGISTRY_TIMEOUT, a duration. Raises: UsageError."""
+    from podlike.registry.client import Options
+    from podlike.spec.durations import parse_duration
+
+    given = os.environ.get("PODLIKE_REGISTRY_TIMEOUT", "")
+    return parse_duration(given) if given else Options().timeout
 
 
 def open_registry(conf: "RegistriesConf", domain: str, *, access: Access,

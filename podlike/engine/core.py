@@ -59,10 +59,11 @@ class Engine:
             from podlike.store.db import Database
 
             ensure_private_dir(self.roots.data)
+            driver = self.storage.driver  # a store of another driver is refused before anything is done
             if not os.path.exists(self.roots.database):
                 from podlike.store.options import record_driver
 
-                record_driver(self.roots.data, self.storage.driver)
+                record_driver(self.roots.data, driver)
             self._db = Database(self.roots.database)
         return self._db
 

@@ -287,7 +287,7 @@ class _Pull:
         with StoreLock(engine.roots.tmp):
             missing = [job for job in jobs if not layers.has(job.diff_id)]
             # Compressed blobs are kept beside the trees, which are at least as large.
-            check_space(engine.roots.tmp, sum(j.size * (1 if blobs.has(j.digest) else 2) for j in missing),
+            check_space(engine.roots.tmp, sum(j.size for j in missing) + sum(j.size for j in jobs if not blobs.has(j.digest)),
                         reference.name)
             Fetcher(source.client, source.path, blobs=blobs, layers=layers, progress=self._progress,
                     parallel=engine.config.engine.image_parallel_copies).run(jobs)

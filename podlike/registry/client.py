@@ -214,7 +214,10 @@ class Client:
         """A response whose body begins at byte `at` of the blob."""
         headers = {"Range": f"bytes={at}-"} if at else {}
         try:
-            response = self._get(path, f"/v2/{path}/blobs/{digest}", what, headers, ok=(200, 206))
+            response = self._get(path, f"/v2/{path}/blobs/{digest}", what, headers, ok=(200, 206, 416))
+            if response.status == 416:  # a server that does not count as we do may still have all of it
+                self._http.finish(response)
+                response = self._get(path, f"/v2/{path}/blobs/{digest}", what, {}, ok=(200, 206))
         except NotFoundError:
             if not urls:
                 raise

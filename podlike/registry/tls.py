@@ -76,7 +76,7 @@ def explain(text: str, host: str) -> tuple[str, str]:
     """(Go's words, hint) for the text of an SSLError. host: the registry as the user named it."""
     where = f"~/.config/containers/certs.d/{host}"
     insecure = "use --tls-verify=false or set insecure=true for it in registries.conf"
-    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text or "wrong version" in text:
+    if speaks_no_tls(text):
         return "http: server gave HTTP response to HTTPS client", f"If plain HTTP is meant, {insecure}."
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return _unverified(text.partition("certificate verify failed: ")[2].partition(" (_ssl")[0], where, insecure)
@@ -97,3 +97,8 @@ def _unverified(why: str, where: str, insecure: str) -> tuple[str, str]:
             f"Use the name that the certificate is for, or {insecure}."
     return f"{words}certificate signed by unknown authority ({why or 'unknown reason'})", \
         f"Put the registry's CA certificate in {where}/ca.crt, or {insecure}."
+
+
+def speaks_no_tls(text: str) -> bool:
+    """Whether the words of an SSLError mean that the other end answers in clear text."""
+    return "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text or "wrong version" in text

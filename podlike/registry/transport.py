@@ -232,7 +232,7 @@ class Transport:
     def _first(self, method: str, path: str, headers: "Mapping[str, str]",
                body: bytes | None = None) -> "BaseHTTPResponse":
         """The first request of all finds out whether the registry speaks TLS."""
-        while len(self._schemes) > 1:
+        if len(self._schemes) > 1:
             first: HTTPError | None = None
             try:
                 response = self._once(method, self.base + path, headers, body)
@@ -247,7 +247,17 @@ class Transport:
             if isinstance(first, (NewConnectionError, ConnectTimeoutError)) and ":" in self.host:
                 raise first  # The port is the same for both schemes.
             log.debug(f"registry {self.host} does not answer as {self._schemes[0]}: {first}")
-            del self._schemes[0]
+            scheme = self._schemes.pop(0)
+            try:
+                response = self._retrying(method, self.base + path, headers, body)
+            except SSLError as e:
+                if not isinstance(first, ProtocolError) or not tls.speaks_no_tls(str(e)):
+                    raise
+                # The connection broke by accident, not because clear text is not understood.
+                self._schemes[:] = [scheme]
+            else:
+                self._settle()
+                return response
         response = self._retrying(method, self.base + path, headers, body)
         self._settle()
         return response
