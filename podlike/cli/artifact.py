@@ -2,7 +2,7 @@
 
 from podlike.cli.command import Call, Command, Flag, at_least, exactly, no_args
 from podlike.cli.manifest import key_values, reach_of
-from podlike.cli.signing import SIGNING_FLAGS
+from podlike.cli.signing import SIGNING_FLAGS, signer
 from podlike.errors import NotFoundError, UsageError
 
 TYPE_CHECKING = False
@@ -85,12 +85,12 @@ def _as_go(entry: "Entry") -> "Any":
 
 
 def pull(call: Call) -> None:
-    from podlike.engine import artifacts
+    from podlike.engine import artifacttransfer
 
     if call.opts.decryption_key:
         raise UsageError("decrypt an artifact: encrypted layers are not supported by this version of podlike",
                          hint="Leave --decryption-key out and decrypt the files after `artifact extract`.")
-    digest = artifacts.pull(call.engine, call.args[0], reach=reach_of(call))
+    digest = artifacttransfer.pull(call.engine, call.args[0], reach=reach_of(call))
     if not call.opts.quiet:
         call.out(digest.partition(":")[2])
 
@@ -98,13 +98,12 @@ def pull(call: Call) -> None:
 def push(call: Call) -> None:
     from podlike.cli.manifest_push import write_digest
     from podlike.cli.progress import make_progress
-    from podlike.cli.signing import refuse_signing
-    from podlike.engine import artifacts
+    from podlike.engine import artifacttransfer
 
-    refuse_signing(call)
+    by = signer(call)
     progress = make_progress(quiet=call.opts.quiet)
     try:
-        digest = artifacts.push(call.engine, call.args[0], options=reach_of(call), progress=progress)
+        digest = artifacttransfer.push(call.engine, call.args[0], options=reach_of(call), signer=by, progress=progress)
     finally:
         progress.close()
     if call.opts.digestfile:

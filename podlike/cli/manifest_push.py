@@ -2,7 +2,7 @@
 
 from podlike.cli.command import Call, Command, Flag, between, exactly
 from podlike.cli.manifest import AUTHFILE, CERT_DIR, CREDS, DOCKER_INSECURE, INSECURE, TLS_VERIFY, reach_of
-from podlike.cli.signing import SIGNING_FLAGS, refuse_signing
+from podlike.cli.signing import SIGNING_FLAGS, signer
 from podlike.errors import StoreError, UsageError
 
 TYPE_CHECKING = False
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 def manifest_push(call: Call) -> None:
     opts = call.opts
-    refuse_signing(call)
     if not call.args[-1]:
         raise UsageError('invalid destination ""')
     if opts.format not in ("", "oci", "v2s2", "docker"):
@@ -23,7 +22,7 @@ def manifest_push(call: Call) -> None:
     done = _push(call, call.args[-1], every=opts.all, add=opts.add_compression, options={
         "format": opts.format or None, "compression": opts.compression_format if chosen else None,
         "level": opts.compression_level if call.changed("compression-level") else None,
-        "force": opts.force_compression if call.changed("force-compression") else chosen})
+        "force": opts.force_compression if call.changed("force-compression") else chosen, "signer": signer(call)})
     if opts.digestfile:
         write_digest(opts.digestfile, done.digest)
 

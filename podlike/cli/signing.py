@@ -1,7 +1,11 @@
-"""The signing flags of pushes that do not sign: taken, so that they can be refused in words."""
+"""The signing flags of `manifest push` and `artifact push`, and who they say is to sign."""
 
 from podlike.cli.command import Call, Flag
 from podlike.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from podlike.engine.signing import Signer
 
 SIGNING_FLAGS = (
     Flag("sign-by", "", "string", "sign the image using a GPG key with the specified FINGERPRINT", metavar="FINGERPRINT"),
@@ -12,9 +16,11 @@ SIGNING_FLAGS = (
     Flag("sign-passphrase-file", "", "string", "Read a passphrase for signing an image from PATH", metavar="PATH"))
 
 
-def refuse_signing(call: Call) -> None:
-    """Raises: UsageError when one of them is given."""
-    for flag in SIGNING_FLAGS:
-        if call.changed(flag.name):
-            raise UsageError(f"--{flag.name}: signing while pushing this is not supported",
-                             hint="Push without the flag, and sign what is in the registry with cosign or skopeo.")
+def signer(call: Call) -> "Signer | None":
+    """Raises: UsageError for what is not supported, ConfigError for a key that cannot be used."""
+    from podlike.cli.push import signer_of
+
+    if call.opts.sign_by_sq_fingerprint:
+        raise UsageError("--sign-by-sq-fingerprint: signing with Sequoia-PGP is not supported",
+                         hint="Sign with --sign-by and a key that gpg knows.")
+    return signer_of(call)

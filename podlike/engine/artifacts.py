@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any, Final, NamedTuple
 
-    from podlike.engine.connect import RegistryOptions
-    from podlike.engine.fetch import Progress
-    from podlike.engine.remote import Reach
     from podlike.store.artifacts import Artifact
 else:
     from typing import NamedTuple
@@ -366,46 +363,3 @@ def _sha256(data: bytes) -> str:
     import hashlib
 
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-# --- registries ---
-
-def pull(engine: Engine, name: str, *, reach: "Reach") -> str:
-    """Bring an artifact of a registry into the store; return its digest. Raises: RegistryError, NotFoundError, ..."""
-    from podlike.engine.remote import open_remote
-    from podlike.spec.reference import parse_reference
-    from podlike.store.locks import StoreLock
-
-    if not name:
-        raise UsageError("artifact name cannot be empty")
-    reference = parse_reference(name.removeprefix("docker://"))
-    with open_remote(engine, reference, reach) as remote:
-        remote.check_trust(reference)
-        got = remote.manifest
-        doc = parse(got.data)
-        with StoreLock(engine.roots.tmp):
-            for descriptor in (doc["config"], *doc["layers"]):
-                remote.fetch_blob(descriptor["digest"], descriptor["size"])
-            engine.blobs.write(got.data)
-            engine.artifacts.put(name, got.digest)
-    return got.digest
-
-
-def push(engine: Engine, name: str, *, options: "RegistryOptions", progress: "Progress | None" = None) -> str:
-    """Send an artifact to where its name says; return its digest. Raises: NotFoundError, RegistryError, StoreError."""
-    from podlike.engine.fetch import Progress
-    from podlike.engine.push import open_target
-    from podlike.engine.send import send_blobs
-    from podlike.spec.reference import parse_reference
-    from podlike.store.locks import StoreLock
-
-    entry = find(engine, name)
-    target = parse_reference(entry.name)
-    client, repository = open_target(engine, target, options)
-    try:
-        with StoreLock(engine.roots.tmp):
-            send_blobs(engine, repository, [entry.manifest["config"], *entry.manifest["layers"]], progress or Progress())
-            data = engine.blobs.read(entry.digest, limit=MAX_MANIFEST)
-            return repository.put_manifest(target.identifier, data, entry.manifest.get("mediaType") or OCI_MANIFEST)
-    finally:
-        client.close()

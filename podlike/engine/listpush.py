@@ -4,6 +4,7 @@ Images of the store go as `push` sends them, so that format and compression can 
 another registry go as they are.
 """
 
+import hashlib
 from typing import NamedTuple
 
 from podlike.engine.core import Engine
@@ -50,14 +51,22 @@ def push_list(engine: Engine, image: "Image", destination: str, *, options: "Pus
     formats = _compressions(add_compression)
     if target.digest:
         raise UsageError(f"push to {destination}: a list gets a tag, its digest follows from its content")
+    signer = options.signer
+    if signer is not None:
+        signer.check(target)
     client, repository = open_target(engine, target, options)
-    sender = _Sender(engine, client, repository, target._replace(tag=None), options, progress or Progress())
+    sender = _Sender(engine, client, repository, target, options, progress or Progress())
     try:
         with StoreLock(engine.roots.tmp):
             doc = {**image.index, "manifests": sender.all(image.index, formats) if every else image.index["manifests"]}
             kind = LIST_TYPES[options.format] or spec.list_type(doc)
             data = spec.serialize(doc, kind)
-            return PushedList(target.name, repository.put_manifest(target.tag or "latest", data, kind))
+            digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+            made = signer.make(data, digest, target.name) if signer is not None else []
+            repository.put_manifest(target.identifier, data, kind)
+            if signer is not None:
+                signer.store(made, client, repository.path, repository, target, digest)
+            return PushedList(target.name, digest)
     finally:
         client.close()
         sender.clean_up()

@@ -108,11 +108,11 @@ def push_all_tags(engine: "Engine", name: str, *, options: PushOptions | None = 
 
 def push_instance(engine: "Engine", client: "Client", repository: "Repository", image: "Image", target: Reference, *,
                   options: PushOptions, progress: Progress) -> Pushed:
-    """Send an image of a list into a repository that is open; without a tag in target it goes under its digest.
+    """Send an image of a list into a repository that is open, under its digest; target: what the list will be called.
 
     The store's lock is the caller's. Raises: as push().
     """
-    return _Push(engine, checked(options, engine), progress, target).one(client, repository, image, target)
+    return _Push(engine, checked(options, engine), progress, target, by_digest=True).one(client, repository, image, target)
 
 
 def open_target(engine: "Engine", target: Reference, options: "RegistryOptions") -> "tuple[Client, Repository]":
@@ -147,13 +147,15 @@ def checked(options: PushOptions, engine: "Engine") -> PushOptions:
 
 
 class _Push:
-    """One call: images that go to one repository."""
+    """One call: images that go to one repository. by_digest: they get no tag, only their signatures name it."""
 
-    def __init__(self, engine: "Engine", options: PushOptions, progress: Progress, target: Reference) -> None:
+    def __init__(self, engine: "Engine", options: PushOptions, progress: Progress, target: Reference, *,
+                 by_digest: bool = False) -> None:
         self._engine = engine
         self._options = options
         self._progress = progress
         self._target = target
+        self._by_digest = by_digest
         self._present: set[str] = set()
 
     def send(self, pairs: "Sequence[tuple[Image, Reference]]") -> list[Pushed]:
@@ -200,7 +202,7 @@ class _Push:
         if zstd and self._options.format is None:
             kind = OCI_MANIFEST
         data = convert(raw, media_type=manifest.media_type, target=kind, changed=changed)
-        identifier = _identifier(target, data)
+        identifier = "" if self._by_digest else _identifier(target, data)
         try:
             digest = self._put_signed(client, repository, target, identifier, data, kind)
         except ManifestRefused as e:
@@ -218,7 +220,7 @@ class _Push:
 
         signer, digest = self._options.signer, f"sha256:{hashlib.sha256(data).hexdigest()}"
         made = signer.make(data, digest, target.name) if signer is not None else []
-        repository.put_manifest(identifier, data, kind)
+        repository.put_manifest(identifier or digest, data, kind)
         if signer is not None:
             signer.store(made, client, repository.path, repository, target, digest)
         return digest
@@ -339,7 +341,7 @@ def _identifier(target: Reference, data: bytes) -> str:
     if target.digest and target.digest != digest:
         raise UsageError(f"push to {target.name}: the image has the digest {digest}",
                          hint="Give a tag, or push without changing format and compression.")
-    return target.tag or digest
+    return target.tag or target.digest or "latest"
 
 
 def _pieces(path: str, offset: int) -> "Iterator[bytes]":

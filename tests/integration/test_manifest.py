@@ -257,7 +257,7 @@ def test_artifacts_to_a_registry_and_back(engine: Engine, registry: RealRegistry
     (("rm", "localhost/none:1"), "artifact does not exist"), (("rm",), "at least one artifact name or digest"),
     (("extract", "localhost/none:1", "/tmp"), "artifact does not exist"),
     (("pull", "--decryption-key", "k", "localhost:1/x"), "encrypted layers are not supported"),
-    (("push", "--sign-by", "me", "x"), "signing while pushing"),
+    (("push", "--sign-by-sq-fingerprint", "me", "x"), "signing with Sequoia-PGP is not supported"),
 ])
 def test_what_artifacts_refuse(engine: Engine, args: tuple[str, ...], words: str) -> None:
     result = engine("artifact", *args, check=False)
