@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from podlike.config import Config
+    from podlike.store.artifacts import ArtifactStore
     from podlike.store.blobs import BlobStore
     from podlike.store.containers import ContainerStore
     from podlike.store.db import Database
@@ -101,6 +102,12 @@ class Engine:
             self._additional = [ImageStore(Database(f"{root}/db.sqlite", read_only=True), read_only=True)
                                 for root in self.storage.additional]
         return self._additional
+
+    @property
+    def artifacts(self) -> "ArtifactStore":
+        from podlike.store.artifacts import ArtifactStore
+
+        return ArtifactStore(self.db)
 
     def enter_session(self) -> None:
         """Join the user's session namespaces; does nothing the second time, and nothing for root.
