@@ -66,7 +66,7 @@ class Intake:
         image_id = hashlib.sha256(found.config).hexdigest()
         diff_ids = [layer.diff_id for layer in found.layers]
         known = engine.images.get(image_id)
-        if known is not None and all(engine.layers.has(d) for d in known.layers):
+        if known is not None and not known.read_only and all(engine.layers.has(d) for d in known.layers):
             for name in names:  # the image as it was pulled stays: other compression makes no other image
                 engine.images.tag(image_id, name)
             return engine.images.get(image_id) or known
