@@ -120,3 +120,10 @@ class Engine:
 
             join_session(self.roots)
             self._session_joined = True
+
+
+def as_made(roots: Roots) -> Engine:
+    """The engine of a store with the driver that it was made with, whatever storage.conf says by now."""
+    from podlike.store.options import made_with
+
+    return Engine(roots=roots, storage_driver=made_with(roots.data))
