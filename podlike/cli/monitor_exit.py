@@ -16,10 +16,6 @@ def run_exit_command(args: list[str]) -> bool:
     from podlike.engine.cleanup import find_and_cleanup
     from podlike.engine.core import Engine
     from podlike.paths import Roots
-    from podlike.store.options import made_with
 
-    # Whatever storage.conf says by now: what was made with this driver is taken down.
-    engine = Engine(roots=Roots(data=args[1], run=args[3]), storage_driver=made_with(args[1]))
-
-    find_and_cleanup(engine, rest[0], remove=remove)
+    find_and_cleanup(Engine(roots=Roots(data=args[1], run=args[3]), any_driver=True), rest[0], remove=remove)
     return True

@@ -21,9 +21,11 @@ class Engine:
     """One user's podlike. Cheap to make: nothing is opened or created before it is needed."""
 
     def __init__(self, *, roots: Roots | None = None, config: "Config | None" = None, conmon: str = "",
-                 events: str = "", storage_driver: str = "", storage_opts: "Sequence[str]" = ()) -> None:
+                 events: str = "", storage_driver: str = "", storage_opts: "Sequence[str]" = (),
+                 any_driver: bool = False) -> None:
         """conmon: path of a monitor to be used instead of ours and of the configured one. events: file, journald or none,
         instead of the configured events_logger. storage_driver, storage_opts: as typed; over what storage.conf says.
+        any_driver: what the store was made with is right, whatever storage.conf says by now.
         """
         self.roots = roots or default_roots()
         self.conmon = conmon
@@ -31,6 +33,7 @@ class Engine:
         self._config = config
         self._db: "Database | None" = None
         self._storage_driver, self._storage_opts = storage_driver, storage_opts
+        self._any_driver = any_driver
         self._storage: "StoreOptions | None" = None
         self._additional: "list[ImageStore] | None" = None
         self._session_joined = False
@@ -50,7 +53,7 @@ class Engine:
             from podlike.store.options import choose
 
             self._storage = choose(self.config.storage, self.roots.data, driver=self._storage_driver,
-                                   options=self._storage_opts)
+                                   options=self._storage_opts, any_driver=self._any_driver)
         return self._storage
 
     @property
@@ -58,8 +61,8 @@ class Engine:
         if self._db is None:
             from podlike.store.db import Database
 
-            ensure_private_dir(self.roots.data)
             driver = self.storage.driver  # a store of another driver is refused before anything is done
+            ensure_private_dir(self.roots.data)
             if not os.path.exists(self.roots.database):
                 from podlike.store.options import record_driver
 
