@@ -115,6 +115,6 @@ def test_unknown_drivers_and_options() -> None:
                             (["--storage-opt", "overlay.ignore_chown_errors=maybe"], "neither true nor false")):
             done = e(*args, "images", check=False)
             assert done.code == 125 and words in done.stderr and "Hint:" in done.stderr, done.stderr
-            assert not os.path.exists(e.data)
+            assert not os.path.exists(f"{e.data}/db.sqlite")
     finally:
         e.destroy()
