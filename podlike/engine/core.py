@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from podlike.config import Config
+    from podlike.store.artifacts import ArtifactStore
     from podlike.store.blobs import BlobStore
     from podlike.store.containers import ContainerStore
     from podlike.store.db import Database
@@ -21,11 +22,9 @@ class Engine:
     """One user's podlike. Cheap to make: nothing is opened or created before it is needed."""
 
     def __init__(self, *, roots: Roots | None = None, config: "Config | None" = None, conmon: str = "",
-                 events: str = "", storage_driver: str = "", storage_opts: "Sequence[str]" = (),
-                 any_driver: bool = False) -> None:
+                 events: str = "", storage_driver: str = "", storage_opts: "Sequence[str]" = ()) -> None:
         """conmon: path of a monitor to be used instead of ours and of the configured one. events: file, journald or none,
         instead of the configured events_logger. storage_driver, storage_opts: as typed; over what storage.conf says.
-        any_driver: what the store was made with is right, whatever storage.conf says by now.
         """
         self.roots = roots or default_roots()
         self.conmon = conmon
@@ -33,7 +32,6 @@ class Engine:
         self._config = config
         self._db: "Database | None" = None
         self._storage_driver, self._storage_opts = storage_driver, storage_opts
-        self._any_driver = any_driver
         self._storage: "StoreOptions | None" = None
         self._additional: "list[ImageStore] | None" = None
         self._session_joined = False
@@ -53,7 +51,7 @@ class Engine:
             from podlike.store.options import choose
 
             self._storage = choose(self.config.storage, self.roots.data, driver=self._storage_driver,
-                                   options=self._storage_opts, any_driver=self._any_driver)
+                                   options=self._storage_opts)
         return self._storage
 
     @property
@@ -105,6 +103,12 @@ class Engine:
                                 for root in self.storage.additional]
         return self._additional
 
+    @property
+    def artifacts(self) -> "ArtifactStore":
+        from podlike.store.artifacts import ArtifactStore
+
+        return ArtifactStore(self.db)
+
     def enter_session(self) -> None:
         """Join the user's session namespaces; does nothing the second time, and nothing for root.
 
@@ -116,3 +120,10 @@ class Engine:
 
             join_session(self.roots)
             self._session_joined = True
+
+
+def as_made(roots: Roots) -> Engine:
+    """The engine of a store with the driver that it was made with, whatever storage.conf says by now."""
+    from podlike.store.options import made_with
+
+    return Engine(roots=roots, storage_driver=made_with(roots.data))

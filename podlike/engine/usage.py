@@ -118,6 +118,7 @@ def _image_sum(uses: "list[ImageUse]", containers: "list[Container]", layers: "d
 
 
 def _blob_sum(engine: Engine, uses: "list[ImageUse]") -> Sum:
+    from podlike.engine.artifacts import blobs_in_use
     from podlike.engine.images import blobs_of
 
     sizes: "dict[str, int]" = {}
@@ -126,7 +127,7 @@ def _blob_sum(engine: Engine, uses: "list[ImageUse]") -> Sum:
             sizes[digest] = engine.blobs.size(digest)
         except PodlikeError:
             continue  # removed meanwhile
-    used: set[str] = set().union(*(blobs_of(engine, use.image) for use in uses if use.containers))
+    used: set[str] = blobs_in_use(engine).union(*(blobs_of(engine, use.image) for use in uses if use.containers))
     partial = tree_size(engine.roots.tmp)
     size = sum(sizes.values()) + partial
     return Sum(len(sizes), len(used & sizes.keys()), size, size - sum(sizes.get(d, 0) for d in used))

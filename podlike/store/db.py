@@ -62,6 +62,14 @@ MIGRATIONS = (
         options TEXT NOT NULL DEFAULT '{}'
     ) STRICT;
     """,
+    """
+    ALTER TABLE images ADD COLUMN list TEXT;  -- of a manifest list: spec.manifestlist.ManifestList as JSON
+    CREATE TABLE artifacts (
+        name TEXT PRIMARY KEY,            -- registry/repository:tag as it was given
+        digest TEXT NOT NULL,             -- sha256:... of its manifest, a blob in the store
+        added REAL NOT NULL
+    ) STRICT;
+    """,
 )
 
 # Longer than any transaction of ours by three orders; parallel starts wait instead of failing.

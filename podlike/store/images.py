@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from podlike.store.db import Database
 
-_COLUMNS: "Final" = "id, manifest_digest, config, layers, size, created, pulled, digests, history"
+_COLUMNS: "Final" = "id, manifest_digest, config, layers, size, created, pulled, digests, history, list"
 _HEX: "Final" = frozenset("0123456789abcdef")
 _HISTORY: "Final" = 50  # former names kept; `latest` of a busy repository would otherwise grow without bound
 
@@ -22,11 +22,13 @@ _HISTORY: "Final" = 50  # former names kept; `latest` of a busy repository would
 class Image:
     """One image of the store.
 
-    id: hex digits of its config's sha256. names: full names (domain/path:tag), oldest first.
-    manifest_digest: of the platform's manifest, a blob. config: the whole config document as received.
+    id: hex digits of its config's sha256. names: full names, oldest first: domain/path:tag, and domain/path@digest for
+    a pull by digest. manifest_digest: of the platform's manifest, a blob. config: the whole config document as received.
     layers: diff IDs, lowest first. size: bytes of all layers' files. created, pulled: Unix seconds.
     digests: repository@digest for every digest it was pulled by. history: former names, newest first.
     read_only: it lies in an additional store, and is nobody's to change here.
+    index: the document of a manifest list (spec.manifestlist), whose id is random, config {} and manifest_digest that
+    of the list as it would be pushed; None for an image.
     """
 
     id: str
@@ -40,6 +42,12 @@ class Image:
     digests: "list[str]" = field(default_factory=list)
     read_only: bool = False
     history: "list[str]" = field(default_factory=list)
+    index: "dict[str, Any] | None" = None
+
+    @property
+    def tags(self) -> "list[str]":
+        """The names that are not digests."""
+        return [name for name in self.names if "@" not in name]
 
 
 class ImageStore:
@@ -69,7 +77,7 @@ class ImageStore:
             known = json.loads(row[0]) if row else []
             merged = json.dumps(list(dict.fromkeys([*known, *digests])))
             self._db.execute(
-                f"INSERT INTO images ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,'[]') ON CONFLICT (id) DO UPDATE "
+                f"INSERT INTO images ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,'[]',NULL) ON CONFLICT (id) DO UPDATE "
                 "SET manifest_digest=excluded.manifest_digest, pulled=excluded.pulled, digests=excluded.digests",
                 (image_id, manifest_digest, text, json.dumps(list(layers)), size, created, time.time(), merged))
             for name in names:
@@ -77,6 +85,18 @@ class ImageStore:
         image = self.get(image_id)
         assert image is not None
         return image
+
+    def put_list(self, image_id: str, *, manifest_digest: str, document: "dict[str, Any]", size: int,
+                 names: "Iterable[str]" = ()) -> None:
+        """Record a manifest list, or its new content; size: bytes of the list. Names are only added."""
+        now = time.time()
+        with self._db.transaction():
+            self._db.execute(
+                f"INSERT INTO images ({_COLUMNS}) VALUES (?,?,'{{}}','[]',?,?,?,'[]','[]',?) ON CONFLICT (id) DO UPDATE "
+                "SET manifest_digest=excluded.manifest_digest, size=excluded.size, list=excluded.list",
+                (image_id, manifest_digest, size, now, now, json.dumps(document)))
+            for name in names:
+                self._point(name, image_id)
 
     def get(self, image_id: str) -> Image | None:
         """By full id."""
@@ -177,12 +197,19 @@ class ImageStore:
         return row[0] if row else None
 
     def _by_digest(self, name: str) -> str | None:
-        """domain/path@digest, or the same with a tag, which then says nothing more."""
+        """domain/path@digest, or the same with a tag, which then says nothing more.
+
+        Known by what it was pulled by, or by its manifest if it has a name in that repository.
+        """
         repository, _, digest = name.partition("@")
         head, _, last = repository.rpartition("/")
         repository = f"{head}/{last.partition(':')[0]}"
         row = self._db.row("SELECT images.id FROM images, json_each(images.digests) WHERE value=? "
                            "ORDER BY pulled DESC", (f"{repository}@{digest}",))
+        if row is None:
+            row = self._db.row("SELECT images.id FROM images JOIN image_names ON image=images.id WHERE manifest_digest=? "
+                               "AND substr(name, 1, ?)=? ORDER BY pulled DESC",
+                               (digest, len(repository) + 1, f"{repository}:"))
         return row[0] if row else None
 
     def _from_row(self, row: "tuple[Any, ...]", names: "list[str] | None" = None) -> Image:
@@ -191,4 +218,5 @@ class ImageStore:
             names = [name for (name,) in found]
         return Image(id=row[0], manifest_digest=row[1], config=json.loads(row[2]), layers=json.loads(row[3]),
                      size=row[4], created=row[5], pulled=row[6], digests=json.loads(row[7]),
-                     history=json.loads(row[8]), names=names, read_only=self._read_only)
+                     history=json.loads(row[8]), index=json.loads(row[9]) if row[9] else None, names=names,
+                     read_only=self._read_only)

@@ -68,9 +68,8 @@ class StoreOptions(NamedTuple):
         return out
 
 
-def choose(conf: "StorageConfig", data: str, *, driver: str = "", options: "Sequence[str]" = (),
-           any_driver: bool = False) -> StoreOptions:
-    """What holds for the store at data. driver, options: as typed, over the file's. any_driver: the store's own.
+def choose(conf: "StorageConfig", data: str, *, driver: str = "", options: "Sequence[str]" = ()) -> StoreOptions:
+    """What holds for the store at data. driver, options: as typed, over the file's.
 
     Raises: UsageError for what was typed, ConfigError for what is in the file, StoreError.
     """
@@ -87,7 +86,7 @@ def choose(conf: "StorageConfig", data: str, *, driver: str = "", options: "Sequ
         raise UsageError(f"use storage driver {named}: podlike knows overlay, fuse-overlayfs and vfs",
                          hint="Leave out --storage-driver and STORAGE_DRIVER, or name one of these.")
     wanted = named or (conf.driver if conf.driver in DRIVERS else "")  # drivers of another engine's store are not ours
-    return _build(_driver_of(data, "" if any_driver else wanted), found)
+    return _build(_driver_of(data, wanted), found)
 
 
 def record_driver(data: str, driver: str) -> None:
