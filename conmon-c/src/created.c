@@ -1,6 +1,7 @@
 /* The runtime has ended: is there a container? */
 #include <string.h>
 
+#include "eventlog.h"
 #include "message.h"
 #include "monitor.h"
 #include "syncpipe.h"
@@ -57,5 +58,7 @@ int created(struct monitor *m)
                 close_p(&m->sync_pipe);
         oom_watch(&m->oom, pid);
         relay_start(&m->relay);
+        if (m->opt.exec)
+                eventlog_tell(&m->opt, &(struct event){.status = "exec"});
         return children_set_timeout(m, m->opt.timeout);
 }

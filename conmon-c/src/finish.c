@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "eventlog.h"
 #include "message.h"
 #include "monitor.h"
 #include "runtime.h"
@@ -160,6 +161,8 @@ int finish(struct monitor *m)
         /* The reason before the code: whoever sees the exit file finds both. */
         tend_over(m);
         tend_told(m);
+        if (m->opt.exec)
+                eventlog_tell(&m->opt, &(struct event){.status = "exec_died", .has_code = true, .code = m->exit_code});
         /* Before the clients' end of file: whoever sees that finds the code at once. Nor does it wait for slow ones. */
         r = write_exit_files(m);
         control_finish(&m->control);

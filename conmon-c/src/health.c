@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/vfs.h>
 
+#include "eventlog.h"
 #include "healthlog.h"
 #include "message.h"
 #include "monitor.h"
@@ -111,11 +112,12 @@ static void tick(void *data)
 
 /* --- results --- */
 
-static void log_check(const struct health *h, const struct check *c)
+static struct health_entry entry_of(const struct check *c)
 {
         static const char too_long[] = "Health check exceeded its timeout\n";
         bool says_why = c->code == CHECK_TIMED_OUT && c->output_len == 0;
-        struct health_entry entry = {
+
+        return (struct health_entry){
                 .start = c->start,
                 .end = c->end,
                 /* Podman's codes: a command's own is not told. */
@@ -123,17 +125,34 @@ static void log_check(const struct health *h, const struct check *c)
                 .output = says_why ? too_long : c->output,
                 .len = says_why ? sizeof(too_long) - 1 : c->output_len,
         };
+}
+
+static void log_check(const struct health *h, const struct check *c)
+{
+        struct health_entry entry = entry_of(c);
         int r = h->orders->health_log ? healthlog_add(h->orders->health_log, &entry, h->orders->health_log_count) : 0;
 
         if (r < 0)
                 msg_warn("Failed to write the health log %s: %s", h->orders->health_log, strerror(-r));
 }
 
-/* health_status events would be written here: every result and what it came to has passed. */
-static void tell(struct health *h)
+static void tell_event(struct health *h, const struct check *c)
+{
+        struct health_entry entry = entry_of(c);
+        _cleanup_free_ char *line = healthlog_line(&entry);
+
+        eventlog_tell(&h->m->opt, &(struct event){.status = "health_status",
+                                                  .health = health_word(h->state.status),
+                                                  .streak = h->state.streak,
+                                                  .health_log = line});
+}
+
+/* Every result and what it came to passes here. */
+static void tell(struct health *h, const struct check *c)
 {
         const struct orders *o = h->orders;
 
+        tell_event(h, c);
         tend_health_changed(h->m, health_word(h->state.status), h->state.streak);
         if (h->state.status != HEALTH_HEALTHY || h->ready_told)
                 return;
@@ -174,7 +193,7 @@ static void check_over(struct check *c)
                 action = health_judge(&h->state, h->orders, c->code == 0, in_start_period(h));
         }
         log_check(h, c);
-        tell(h);
+        tell(h, c);
         answer(h, c, action != ACTION_NONE);
         if (action != ACTION_NONE) {
                 health_stop(h);

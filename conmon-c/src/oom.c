@@ -7,6 +7,7 @@
 #include <sys/inotify.h>
 #include <sys/vfs.h>
 
+#include "eventlog.h"
 #include "message.h"
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
@@ -100,6 +101,7 @@ static void report(struct oom *oom)
         msg_info("OOM event received");
         make_file(oom->opt->persist_dir);
         make_file(oom->opt->bundle);
+        eventlog_tell(oom->opt, &(struct event){.status = "oom"});
 }
 
 static bool read_counts(const struct oom *oom, struct oom_counts *ret)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "call.h"
+#include "eventlog.h"
 #include "message.h"
 #include "monitor.h"
 #include "restart.h"
@@ -14,6 +15,11 @@
 static void save(struct monitor *m)
 {
         statefile_write(&m->record, m->opt.state_file);
+}
+
+static void tell(const struct monitor *m, const char *status)
+{
+        eventlog_tell(&m->opt, &(struct event){.status = status});
 }
 
 int tend_read_orders(struct monitor *m)
@@ -36,6 +42,7 @@ static void now_running(struct monitor *m)
         m->record.cause = CAUSE_NONE;
         m->record.error = NULL;
         m->recorded = false;
+        tell(m, "start");
         save(m);
         health_start(&m->health);
 }
@@ -155,6 +162,8 @@ void tend_over(struct monitor *m)
         (void) snprintf(m->oom_limit, sizeof(m->oom_limit), "%s", m->oom.limit);
         m->record.oom_limit = m->oom_limit;
         m->record.pid = 0;
+        if (m->orders.given && m->was_started)
+                eventlog_tell(&m->opt, &(struct event){.status = "died", .has_code = true, .code = m->exit_code});
 }
 
 void tend_told(struct monitor *m)
@@ -235,6 +244,7 @@ static bool bring_up(struct monitor *m)
         m->record.restarts++;
         m->failed_health = m->again = false;
         save(m);
+        tell(m, "restart");
         m->said[0] = '\0';
         if (create_again(m) < 0) {
                 if (!m->said[0])
@@ -244,6 +254,7 @@ static bool bring_up(struct monitor *m)
         m->record.phase = PHASE_CREATED;
         m->record.pid = m->container_pid;
         save(m);
+        tell(m, "init");
         control_poll(&m->control);
         if (m->held || m->ended || !start_program(m))
                 return false;

@@ -37,6 +37,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "attach": ("attach", "Attach to a running container"),
         "container": ("", "Manage containers"),
         "create": ("create", "Create but do not start a container"),
+        "events": ("events", "Show podlike system events"),
         "exec": ("exec", "Run a process in a running container"),
         "healthcheck": ("", "Manage health checks on containers"),
         "help": ("help", "Help about any command"),
@@ -57,6 +58,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "rm": ("rm", "Remove one or more containers"),
         "rmi": ("rmi", "Remove one or more images from local storage"),
         "run": ("run", "Run a command in a new container"),
+        "save": ("save", "Save image(s) to an archive"),
         "start": ("start", "Start one or more containers"),
         "stop": ("stop", "Stop one or more containers"),
         "system": ("", "Manage podlike"),
@@ -102,11 +104,13 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "pull": ("pull", "Pull an image from a registry"),
         "push": ("push", "Push an image to a specified destination"),
         "rm": ("rmi", "Remove one or more images from local storage"),
+        "save": ("save", "Save image(s) to an archive"),
         "tag": ("tag", "Add an additional name to a local image"),
         "untag": ("untag", "Remove a name from a local image"),
     },
     "system": {
         "connection": ("", "Manage remote service destinations"),
+        "events": ("events", "Show podlike system events"),
         "info": ("info", "Display podlike system information"),
     },
     "system connection": {
@@ -299,6 +303,9 @@ def apply_globals(session: Session) -> None:
     if options["storage_driver"] not in ("", "overlay"):
         raise UsageError(f"use storage driver {options['storage_driver']}: podlike stores layers with overlay only",
                          hint="Leave out --storage-driver, or say --storage-driver overlay.")
+    if options["events_backend"] not in ("", "file", "journald", "none"):
+        raise UsageError(f'create an events logger "{options["events_backend"]}": unknown event logger type',
+                         hint="Use file, journald or none.")
     session.make_engine = make_engine
 
 
@@ -321,12 +328,12 @@ def make_engine(session: Session) -> "Engine":
     from podlike.engine.core import Engine
     from podlike.paths import Roots, default_roots
 
-    data, run, conmon = (session.options[name] for name in ("root", "runroot", "conmon"))
+    data, run, conmon, events = (session.options[name] for name in ("root", "runroot", "conmon", "events_backend"))
     if not data and not run:
-        return Engine(conmon=conmon)
+        return Engine(conmon=conmon, events=events)
     usual = default_roots()
     return Engine(roots=Roots(data=os.path.abspath(data) if data else usual.data,
-                              run=os.path.abspath(run) if run else usual.run), conmon=conmon)
+                              run=os.path.abspath(run) if run else usual.run), conmon=conmon, events=events)
 
 
 def run(args: list[str], prog: str) -> int:

@@ -8,13 +8,21 @@ from podlike.errors import UsageError
 
 def load(call: Call) -> None:
     path = call.opts.input or "-"
-    if path == "-" and sys.stdin.isatty():
+    if path in ("-", "/dev/stdin") and sys.stdin.isatty():
         raise UsageError("cannot read from terminal, use command-line redirection or the --input flag")
+    from podlike.cli.progress import make_progress
+    from podlike.cli.signals import unwinding
     from podlike.engine.load import load as load_archive
     from podlike.spec.image import parse_platform
 
     platform = parse_platform(call.opts.platform) if call.opts.platform else None
-    for name in load_archive(call.engine, path, platform=platform):
+    progress = make_progress(quiet=call.opts.quiet)
+    try:
+        with unwinding():
+            names = load_archive(call.engine, path, platform=platform, progress=progress)
+    finally:
+        progress.close()
+    for name in names:
         call.out(f"Loaded image{' ID' if name.startswith('sha256:') and call.docker else ''}: {name}")
 
 

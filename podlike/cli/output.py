@@ -111,6 +111,11 @@ def parse_template(call: "Call", text: str) -> "Template":
     return Template(text, name=call.command.name or "format")
 
 
+def row_template(call: "Call", format: str) -> "Template":
+    """The template of one line of a list that is printed as it grows; a heading has no place in that."""
+    return parse_template(call, _line(_unescaped(format.removeprefix("table "))))
+
+
 def format_document(call: "Call", doc: "Any", format: str, *, indent: int = 4) -> None:
     """Print one document by a template of the user, or as JSON."""
     if is_json(format):

@@ -15,6 +15,7 @@ def restart(call: Call) -> int:
         raise UsageError("--running and --all or --latest cannot be used together")
     if not opts.running:
         check_selection(call, cidfile=True)
+    from podlike.engine import events
     from podlike.engine.start import start
     from podlike.engine.stop import stop
 
@@ -22,6 +23,7 @@ def restart(call: Call) -> int:
 
     def one(container: "Container") -> None:
         # --rm means until the container ends by itself; a restart is not its end
+        events.container(call.engine, container, "restart")
         remove, container.spec.remove = container.spec.remove, False
         try:
             stop(call.engine, container, timeout=timeout)

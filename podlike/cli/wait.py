@@ -4,8 +4,15 @@ from podlike.cli.command import Call, Command, Flag
 from podlike.cli.options import LATEST, latest_container, one_container
 from podlike.errors import NotFoundError, UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from podlike.engine.core import Engine
+    from podlike.store.containers import Container
+
 CONDITIONS = ("configured", "created", "exited", "healthy", "initialized", "paused", "removing", "running", "stopped",
-              "stopping", "unhealthy")
+              "stopping", "unhealthy", "unknown")
 
 
 def wait(call: Call) -> int:
@@ -22,17 +29,48 @@ def wait(call: Call) -> int:
     conditions = tuple("created" if c == "configured" else c for c in opts.condition) or ("stopped",)
     from podlike.engine.wait import wait as wait_for
 
-    def one(name: str | None) -> int | None:
+    def find(name: str | None) -> "Container | None":
         try:
-            container = latest_container(call) if name is None else one_container(call, name)
+            return latest_container(call) if name is None else one_container(call, name)
         except NotFoundError:
             if not opts.ignore:
                 raise
+            return None
+
+    def wait_one(engine: "Engine", container: "Container | None") -> int:
+        if container is None:
             return -1
-        return wait_for(call.engine, container, conditions=conditions, interval=interval,
+        return wait_for(engine, container, conditions=conditions, interval=interval,
                         unstarted_ends=not (call.docker or opts.condition))
 
-    return call.each([None] if opts.latest else call.args, one)
+    names = [None] if opts.latest else call.args
+    if opts.exit_first_match:
+        found = [c for c in map(find, names) if c is not None]
+        if found:
+            call.out(str(_first(call, found, wait_one)))
+        return 0
+    return call.each(names, lambda name: wait_one(call.engine, find(name)))
+
+
+def _first(call: Call, containers: "list[Container]", wait_one: "Callable[[Engine, Container], int]") -> int:
+    """The code of whichever reaches its state first; the others are waited for no longer. Raises: its error."""
+    import queue
+    import threading
+
+    results: "queue.Queue[int | Exception]" = queue.Queue()
+
+    def follow(container: "Container") -> None:
+        try:
+            results.put(wait_one(call.session.new_engine(), container))
+        except Exception as e:
+            results.put(e)
+
+    for container in containers:
+        threading.Thread(target=follow, args=(container,), daemon=True).start()
+    first = results.get()
+    if isinstance(first, Exception):
+        raise first
+    return first
 
 
 def parse_interval(text: str) -> float:
@@ -48,6 +86,7 @@ command = Command(
     "wait", wait, usage="CONTAINER [CONTAINER...]", summary="Block on one or more containers",
     description="Block until one or more containers stop and then print their exit codes.",
     flags=(Flag("condition", "", "strings", "Condition to wait on"),
+           Flag("exit-first-match", "", "bool", "Wait for exit of first container which matches conditions, ignore other ones"),
            Flag("ignore", "", "bool", "Ignore if a container does not exist"),
            Flag("interval", "i", "string", "Time Interval to wait before polling for completion", "250ms"), LATEST),
     examples=("wait --interval 5s ctrID", "wait ctrID1 ctrID2"))

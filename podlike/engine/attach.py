@@ -1,6 +1,6 @@
 """Attaching to a container that runs already."""
 
-from podlike.engine import query
+from podlike.engine import events, query
 from podlike.engine.core import Engine
 from podlike.engine.stop import sender
 from podlike.engine.wait import wait
@@ -24,6 +24,7 @@ def attach(engine: Engine, container: Container, how: Attach) -> int | None:
                             "this container is not logging output")
     bundle = engine.roots.bundle(container.id)
     with attaching.connect(bundle) as sock:
+        events.container(engine, container, "attach")
         relay = attaching.Relay(sock, how, bundle=bundle, on_signal=sender(engine, container))
         if not relay.run():
             return None

@@ -5,7 +5,7 @@ import signal
 import time
 
 from podlike import log, procs
-from podlike.engine import query
+from podlike.engine import eventorders, events, query
 from podlike.engine.core import Engine
 from podlike.engine.tending import hold
 from podlike.errors import InUseError, NotFoundError, PodlikeError
@@ -48,7 +48,9 @@ def cleanup(engine: Engine, container: Container, *, remove: bool = False) -> No
             return
         if query.process_of(engine, fresh)[0] or query.status(engine, fresh).state == "restarting":
             return
-        take_down(engine, fresh)
+        ended = take_down(engine, fresh)
+        if ended and not remove:
+            events.container(engine, fresh, "cleanup")
         if remove or is_abandoned(fresh):
             delete(engine, fresh, volumes=True)
             if remove and fresh.spec.remove_image:
@@ -72,18 +74,26 @@ def _remove_image(engine: Engine, container: Container) -> None:
         log.warning(f"Failed to remove image: {e.message}")
 
 
-def take_down(engine: Engine, container: Container) -> None:
-    """Under the container's lock: end every part of the last start and record how it ended."""
+def take_down(engine: Engine, container: Container) -> bool:
+    """Under the container's lock: end every part of the last start and record how it ended.
+
+    Returns whether it had run since it was last taken down.
+    """
     if container.state.phase not in ("starting", "started"):
         forget_end(engine, container.id)  # of a start that failed before its monitor ended
-        return
+        return False
     now = query.status(engine, container)
+    told_oom = eventorders.monitor_tells(engine, container)
+    told_died = told_oom and query.end_was_told(engine, container)
     lost_output = query.log_error(engine, container.id)
     collect([lambda: _stop_helpers(container),
              lambda: runtime_of(engine, container).delete(container.id),
              lambda: remove_leftovers(engine, container.id, container.state.cgroup, keep_exit=True)],
             what=f"clean up container {container.name}")
     s = container.state
+    ended = s.phase == "started" or now.state == "exited"
+    if ended:
+        _tell_end(engine, container, now, oom=not told_oom, died=not told_died)
     if s.phase == "starting" and now.state != "exited":
         s.phase = "created" if not s.finished_at else "exited"
     else:
@@ -98,6 +108,18 @@ def take_down(engine: Engine, container: Container) -> None:
     s.helpers, s.execs, s.cgroup, s.netns = [], [], "", ""
     engine.containers.save_state(container)
     forget_end(engine, container.id)  # now that it is recorded
+    return ended
+
+
+def _tell_end(engine: Engine, container: Container, now: query.Status, *, oom: bool, died: bool) -> None:
+    """The events of its end that its monitor has not written."""
+    told = []
+    if now.oom_killed and oom:
+        told.append(events.container_event(container, "oom"))
+    if died:
+        told.append(events.container_event(container, "died", exit_code=now.exit_code))
+    if told:
+        events.emit(engine, *told)
 
 
 def _ended_by_health(container: Container) -> bool:
@@ -140,7 +162,9 @@ def delete(engine: Engine, container: Container, *, volumes: bool = False) -> No
         from podlike.engine.volumes import remove_anonymous
 
         remove_anonymous(engine, container)
+    code = engine.containers.exit_code(container.id)
     engine.containers.delete(container.id)
+    events.container(engine, container, "remove", exit_code=code)
 
 
 def remove_leftovers(engine: Engine, cid: str, cgroup_path: str = "", *, keep_exit: bool = False) -> None:

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 class Engine:
     """One user's podlike. Cheap to make: nothing is opened or created before it is needed."""
 
-    def __init__(self, *, roots: Roots | None = None, config: "Config | None" = None, conmon: str = "") -> None:
-        """conmon: path of a monitor to be used instead of ours and of the configured one."""
+    def __init__(self, *, roots: Roots | None = None, config: "Config | None" = None, conmon: str = "",
+                 events: str = "") -> None:
+        """conmon: path of a monitor to be used instead of ours and of the configured one. events: file, journald or none,
+        instead of the configured events_logger."""
         self.roots = roots or default_roots()
         self.conmon = conmon
+        self.events = events
         self._config = config
         self._db: "Database | None" = None
         self._session_joined = False

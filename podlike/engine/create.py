@@ -4,6 +4,7 @@ import os
 import time
 
 from podlike import procs
+from podlike.engine import events
 from podlike.engine.core import Engine
 from podlike.engine.logconf import refuse_bad_log
 from podlike.engine.names import random_name
@@ -11,6 +12,7 @@ from podlike.engine.sweep import sweep
 from podlike.errors import ConflictError, NotFoundError, PodlikeError, UsageError
 from podlike.runtime import cgroup
 from podlike.spec.container import ContainerSpec, Mount
+from podlike.spec.events import Event
 from podlike.store.containers import Container, RunState
 from podlike.store.locks import StoreLock
 
@@ -30,12 +32,13 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
     Raises: NotFoundError, ConflictError, UsageError and what a pull raises; nothing is left behind then.
     """
     sweep(engine)
+    asked = spec.image
     cid = os.urandom(32).hex()
     # The image must not be deleted between finding it and recording its use.
     with StoreLock(engine.roots.tmp):
-        image = None
+        image, found_here = None, False
         if not spec.rootfs:
-            image = find_image(engine, spec.image, pull_policy=pull_policy, progress=progress)
+            image, found_here = _look_up_or_pull(engine, spec.image, pull_policy=pull_policy, progress=progress)
             spec.image_id, spec.layers = image.id, list(image.layers)
             spec.image_name = _shown_name(image, spec.image)
         if spec.name:
@@ -56,6 +59,9 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
     except BaseException:
         engine.containers.delete(container.id)
         raise
+    # As podman tells it: an image that is here already has been pulled, too.
+    pulled = [Event("image", "pull", id=image.id, name=asked)] if image and found_here else []
+    events.emit(engine, *pulled, events.created(engine, container))
     return container
 
 
@@ -65,18 +71,23 @@ def _ourselves() -> list[int]:
 
 def find_image(engine: Engine, name: str, *, pull_policy: str, progress: "Any" = None) -> "Image":
     """The image of that name, pulled first if the policy says so. Raises: NotFoundError, RegistryError."""
+    return _look_up_or_pull(engine, name, pull_policy=pull_policy, progress=progress)[0]
+
+
+def _look_up_or_pull(engine: Engine, name: str, *, pull_policy: str, progress: "Any" = None) -> "tuple[Image, bool]":
+    """(image, whether it was here)"""
     from podlike.engine.images import resolve
 
     if pull_policy in ("missing", "never", ""):
         try:
-            return resolve(engine, name)
+            return resolve(engine, name), True
         except NotFoundError as e:
             if pull_policy == "never":
                 e.hint = None  # who says never to pull has a script that reads the one line
                 raise
     from podlike.engine.pull import pull
 
-    return pull(engine, name, policy=pull_policy or "missing", progress=progress)
+    return pull(engine, name, policy=pull_policy or "missing", progress=progress), False
 
 
 def _shown_name(image: "Image", typed: str) -> str:

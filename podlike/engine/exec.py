@@ -4,7 +4,7 @@ import json
 import os
 
 from podlike import procs
-from podlike.engine import query
+from podlike.engine import eventorders, events, query
 from podlike.engine.cleanup import runtime_of
 from podlike.engine.core import Engine
 from podlike.engine.users import lookup_user
@@ -55,8 +55,16 @@ def exec_(engine: Engine, container: Container, spec: "ExecSpec", *, attach: Att
         monitor.close()
     if attach is None:
         return session
+    if not os.path.exists(eventorders.path_of(bundle)):
+        _tell(engine, container, session, code)
     remove_tree(bundle)
     return code
+
+
+def _tell(engine: Engine, container: Container, session: str, code: int) -> None:
+    """The events of a process whose monitor was conmon; podlike-conmon has told them itself."""
+    events.emit(engine, events.container_event(container, "exec"),
+                events.container_event(container, "exec_died", exit_code=code, attributes={"execID": session}))
 
 
 def _write_process(engine: Engine, container: Container, spec: "ExecSpec", bundle: str, pid: int) -> None:
@@ -74,6 +82,7 @@ def _write_process(engine: Engine, container: Container, spec: "ExecSpec", bundl
 
 def _request(engine: Engine, container: Container, spec: "ExecSpec", bundle: str, session: str) -> MonitorRequest:
     from podlike.engine.start import conmon_path
+    from podlike.engine.tending import is_ours
 
     args = ["-b", bundle, "-p", f"{bundle}/pidfile", "--exit-dir", bundle, "--persist-dir", bundle, "-l", "none",
             "-n", container.name, "--full-attach", "-e", "--exec-attach", "--exec-process-spec", f"{bundle}/process.json"]
@@ -81,6 +90,8 @@ def _request(engine: Engine, container: Container, spec: "ExecSpec", bundle: str
         args.append("-t")
     if spec.interactive:
         args.append("-i")
+    if is_ours(conmon_path(engine)):
+        eventorders.write(engine, container, bundle, exec_id=session)
     return MonitorRequest(conmon=conmon_path(engine), runtime=runtime_of(engine, container), cid=container.id,
                           uid=session, args=args, cwd=bundle, exec_session=True, preserve_fds=spec.preserve_fds)
 

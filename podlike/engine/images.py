@@ -1,12 +1,14 @@
 """What can be done with images that are in the store: find, list, inspect, name, remove."""
 
+from podlike.engine import events
 from podlike.engine.core import Engine
 from podlike.errors import InUseError, NotFoundError, PodlikeError, StoreError
+from podlike.spec.events import Event
 from podlike.store.images import Image
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any, Final, NamedTuple
 
     from podlike.store.containers import Container
@@ -119,9 +121,11 @@ def tag(engine: Engine, name: str, targets: "Iterable[str]") -> None:
     Raises: NotFoundError, UsageError before anything has changed.
     """
     image, _ = find(engine, name)
+    targets = list(targets)
     full = [local_name(target) for target in targets]
-    for target in full:
+    for target, typed in zip(full, targets, strict=True):
         engine.images.tag(image.id, target)
+        events.image(engine, "tag", id=image.id, name=typed)
 
 
 def untag(engine: Engine, name: str, targets: "Iterable[str]" = ()) -> None:
@@ -143,7 +147,13 @@ def untag(engine: Engine, name: str, targets: "Iterable[str]" = ()) -> None:
     if digests:
         engine.images.forget_digests(image.id, digests)
     if names or not digests:
-        engine.images.untag(image.id, names or image.names)
+        _untag(engine, image, names or image.names)
+
+
+def _untag(engine: Engine, image: Image, names: "Sequence[str]") -> None:
+    engine.images.untag(image.id, names)
+    for name in names:
+        events.image(engine, "untag", id=image.id, name=name)
 
 
 def _known_digest(engine: Engine, image: Image, typed: str) -> str | None:
@@ -186,17 +196,17 @@ def remove(engine: Engine, name: str, *, force: bool = False) -> Removed:
         engine.images.forget_digests(image.id, [digest])
         return Removed([digest], None)
     if full is not None and len(image.names) > 1:
-        engine.images.untag(image.id, [full])
+        _untag(engine, image, [full])
         return Removed([full], None)
     if full is None and len(image.names) > 1 and not force:
         raise StoreError(f'unable to delete image "{image.id}" by ID with more than one tag '
                          f"([{' '.join(image.names)}]): please force removal",
                          hint="Use --force, or remove one name after the other.")
-    return remove_image(engine, image, force=force)
+    return remove_image(engine, image, force=force, typed=name)
 
 
-def remove_image(engine: Engine, image: Image, *, force: bool = False) -> Removed:
-    """Delete an image with all its names; see remove()."""
+def remove_image(engine: Engine, image: Image, *, force: bool = False, typed: str = "") -> Removed:
+    """Delete an image with all its names; see remove(). typed: what it was called."""
     users = engine.containers.using_image(image.id)
     if users and not force:
         raise InUseError(f"image used by {users[0].id}: image is in use by a container: consider listing external "
@@ -207,7 +217,13 @@ def remove_image(engine: Engine, image: Image, *, force: bool = False) -> Remove
     blobs = _blobs_of(engine, image)
     engine.images.remove(image.id)
     collect_garbage(engine, Garbage(set(image.layers), blobs))
+    _tell_removed(engine, image, typed or image.id)
     return Removed(image.names, image.id)
+
+
+def _tell_removed(engine: Engine, image: Image, typed: str) -> None:
+    events.emit(engine, *(Event("image", "untag", id=image.id, name=name) for name in image.names),
+                Event("image", "remove", id=image.id, name=typed))
 
 
 def _with_dependents(engine: Engine, users: "list[Container]") -> "list[Container]":
@@ -233,6 +249,7 @@ def prune(engine: Engine, *, every: bool = False, filters: "Iterable[str]" = ())
               if (every or not image.names) and not engine.containers.using_image(image.id)]
     for image in doomed:
         engine.images.remove(image.id)
+        _tell_removed(engine, image, image.id)
     freed = collect_garbage(engine)
     engine.layers.sweep(partial_age=0.0)
     return doomed, freed

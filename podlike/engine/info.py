@@ -4,7 +4,7 @@ import os
 import sys
 
 from podlike import __version__, paths
-from podlike.engine import query
+from podlike.engine import events, query
 from podlike.engine.core import Engine
 from podlike.errors import PodlikeError
 from podlike.files import read_text
@@ -36,7 +36,7 @@ def _host(engine: Engine, runtime: str) -> "dict[str, Any]":
         "cpus": os.cpu_count() or 1,
         "databaseBackend": "sqlite",
         "distribution": _distribution(),
-        "eventLogger": "none",
+        "eventLogger": events.backend(engine),
         "hostname": uname.nodename,
         "idMappings": _id_mappings(),
         "kernel": uname.release,

@@ -3,16 +3,13 @@
 Source: journalctl(1), systemd.journal-fields(7), systemd's "Native Journal Protocol".
 """
 
-import json
 import os
-import select
-import signal
 import time
 
-from podlike import procs
 from podlike.engine.core import Engine
+from podlike.engine.journalctl import SOCKET, Journalctl
 from podlike.engine.logseek import Tail
-from podlike.errors import NotFoundError, PodlikeError
+from podlike.errors import NotFoundError
 from podlike.runtime.hostfacts import host_uid
 from podlike.spec.loglines import LogLine
 from podlike.spec.logopts import extra_labels
@@ -25,11 +22,9 @@ if TYPE_CHECKING:
 
     from podlike.engine.logs import Request
 
-_SOCKET: "Final" = "/run/systemd/journal/socket"
 _MARK: "Final" = "PODLIKE_LOGS_MARK"  # field of the entry by which a reader learns that it has read all before it
 _MARK_WAIT: "Final" = 10.0  # seconds; a journal that is behind by more than this ends the reading
 _LOOK_AGAIN_MS: "Final" = 200
-_CHUNK: "Final" = 1 << 16
 _FIELDS: "Final" = ("MESSAGE", "PRIORITY", "CONTAINER_PARTIAL_MESSAGE", _MARK)
 
 
@@ -42,18 +37,21 @@ def journal(engine: Engine, container: Container, request: "Request") -> "Iterat
     if request.follow:
         yield from _follow(engine, container, request, after=after)
     elif request.tail < 0:
-        for entry in _Journalctl(container, request):
-            yield _line(container, entry)
+        for entry in _reader(container, request):
+            if _in_time(request, entry):
+                yield _line(container, entry)
 
 
 def _last_lines(container: Container, request: "Request") -> "tuple[list[LogLine], str]":
     """The last lines that are asked for, oldest first, and the cursor of the newest entry."""
     tail, found, cursor = Tail(request.tail), [], ""
-    reader = _Journalctl(container, request, "--reverse")
+    reader = _reader(container, request, "--reverse")
     for entry in reader:
         cursor = cursor or str(entry["__CURSOR"])
         if tail.done:
             break
+        if not _in_time(request, entry):
+            continue
         line = _line(container, entry)
         if tail.wants(line.stream, not line.partial, len(line.text)):
             found.append(line)
@@ -71,14 +69,17 @@ def _follow(engine: Engine, container: Container, request: "Request", *, after: 
 
     mark = os.urandom(16).hex()
     how = ["--follow", f"--after-cursor={after}"] if after else ["--follow", "--lines=0"] if request.tail >= 0 else ["--follow"]
-    reader = _Journalctl(container, request, *how, "--no-tail", mark=mark)
+    reader = _reader(container, request, *how, "--no-tail", mark=mark)
     deadline = 0.0
     while not deadline or time.monotonic() < deadline:
-        for entry in reader.ready(_LOOK_AGAIN_MS):
+        entries = reader.ready(_LOOK_AGAIN_MS)
+        if entries is None:
+            raise reader.ended()
+        for entry in entries:
             if entry.get(_MARK) == mark:
                 reader.stop()
                 return
-            if _MARK not in entry:
+            if _MARK not in entry and _in_time(request, entry):
                 yield _line(container, entry)
         if not deadline and is_over(engine, container, request):
             deadline = time.monotonic() + _MARK_WAIT
@@ -92,88 +93,27 @@ def _send_mark(container: Container, mark: str) -> None:
     text = f"MESSAGE=podlike logs: all of {container.name} has been read\nPRIORITY=7\nSYSLOG_IDENTIFIER=podlike\n{_MARK}={mark}\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
         try:
-            s.sendto(text.encode(), _SOCKET)
+            s.sendto(text.encode(), SOCKET)
         except OSError:
             pass  # the journal is gone: the time limit ends the reading
 
 
-class _Journalctl:
-    """A running journalctl: its entries as they come. Iterating reads to its end."""
-
-    def __init__(self, container: Container, request: "Request", *args: str, mark: str = "") -> None:
-        if not os.path.exists(_SOCKET):
-            raise NotFoundError(f"read logs of {container.name}: they are in the systemd journal, and there is none here",
-                                hint="Start systemd-journald, or create the container with another --log-driver.")
-        own = f"_UID={host_uid()}"
-        match = [f"CONTAINER_ID_FULL={container.id}", own, *(["+", f"{_MARK}={mark}", own] if mark else [])]
-        fields = [*_FIELDS, *container.spec.log_labels, *extra_labels(container.spec)]
-        span = [f"--since=@{request.since:.6f}"] if request.since else []
-        if request.until and not mark:
-            span.append(f"--until=@{request.until:.6f}")
-        self._until = request.until
-        self._name = container.name
-        self._rest = b""
-        self._fd, self._pid = _spawn(["journalctl", "--output=json", "--all", "--quiet", "--no-pager",
-                                      f"--output-fields={','.join(fields)}", *span, *args, *match])
-
-    def __iter__(self) -> "Iterator[dict[str, Any]]":
-        while (entries := self._read()) is not None:
-            yield from entries
-
-    def ready(self, milliseconds: int) -> "list[dict[str, Any]]":
-        """What has come, after a wait for it. Raises: PodlikeError if journalctl has ended."""
-        poller = select.poll()
-        poller.register(self._fd, select.POLLIN)
-        if not poller.poll(milliseconds):
-            return []
-        entries = self._read()
-        if entries is None:
-            raise PodlikeError(f"read logs of {self._name}: journalctl has ended",
-                               hint="See what `journalctl --follow` says.")
-        return entries
-
-    def stop(self) -> None:
-        """Before its end; it may be called after it too."""
-        if self._pid:
-            os.kill(self._pid, signal.SIGTERM)
-            self._reap()
-
-    def _read(self) -> "list[dict[str, Any]] | None":
-        if not self._pid:
-            return None
-        data = os.read(self._fd, _CHUNK)
-        if not data:
-            code = self._reap()
-            if code:
-                raise PodlikeError(f"read logs of {self._name}: journalctl ended with {code}",
-                                   hint="See what `journalctl -n1` says: you may need to be in the group systemd-journal.")
-            return None
-        *records, self._rest = (self._rest + data).split(b"\n")
-        entries = [json.loads(record) for record in records if record]
-        if self._until:
-            entries = [e for e in entries if int(e["__REALTIME_TIMESTAMP"]) <= self._until * 1e6 or _MARK in e]
-        return entries
-
-    def _reap(self) -> int:
-        os.close(self._fd)
-        _, status = os.waitpid(self._pid, 0)
-        self._pid = 0
-        return os.waitstatus_to_exitcode(status)
+def _reader(container: Container, request: "Request", *args: str, mark: str = "") -> Journalctl:
+    """journalctl on the entries of a container. mark: also on the entry that carries it."""
+    if not os.path.exists(SOCKET):
+        raise NotFoundError(f"read logs of {container.name}: they are in the systemd journal, and there is none here",
+                            hint="Start systemd-journald, or create the container with another --log-driver.")
+    own = f"_UID={host_uid()}"
+    match = [f"CONTAINER_ID_FULL={container.id}", own, *(["+", f"{_MARK}={mark}", own] if mark else [])]
+    fields = [*_FIELDS, *container.spec.log_labels, *extra_labels(container.spec)]
+    span = [f"--since=@{request.since:.6f}"] if request.since else []
+    if request.until and not mark:
+        span.append(f"--until=@{request.until:.6f}")
+    return Journalctl(f"logs of {container.name}", [f"--output-fields={','.join(fields)}", *span, *args, *match])
 
 
-def _spawn(argv: list[str]) -> tuple[int, int]:
-    """(its stdout, its pid). The fd is the caller's."""
-    ours, theirs = os.pipe2(os.O_CLOEXEC)
-    try:
-        pid = os.posix_spawnp(argv[0], argv, os.environ, setsigdef=procs.PYTHON_SIGNALS,
-                              file_actions=[(os.POSIX_SPAWN_DUP2, theirs, 1)])
-    except OSError as e:
-        os.close(ours)
-        raise NotFoundError(f"read the systemd journal: {argv[0]}: {e.strerror}",
-                            hint="Install journalctl; it comes with systemd.") from e
-    finally:
-        os.close(theirs)
-    return ours, pid
+def _in_time(request: "Request", entry: "dict[str, Any]") -> bool:
+    return not request.until or int(entry["__REALTIME_TIMESTAMP"]) <= request.until * 1e6
 
 
 def _line(container: Container, entry: "dict[str, Any]") -> LogLine:

@@ -12,6 +12,7 @@ import re
 from typing import NamedTuple
 
 from podlike import log
+from podlike.engine import events
 from podlike.engine.connect import connect
 from podlike.engine.fetch import Fetcher, Job, Progress, check_space
 from podlike.errors import ConflictError, NotFoundError, PodlikeError, RegistryError, StoreError, UsageError
@@ -31,6 +32,7 @@ from podlike.spec.image import (
     platform_rank,
 )
 from podlike.spec.reference import Reference, is_short, parse_reference, split_short
+from podlike.store.origins import remember_origin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,19 +96,32 @@ def pull(engine: "Engine", name: str, *, platform: str | None = None, tls_verify
     if policy not in POLICIES:
         raise UsageError(f'unsupported pull policy "{policy}"', hint=f"Use one of {', '.join(POLICIES)}.")
     options = PullOptions(platform, tls_verify, creds, authfile, cert_dir, retries, retry_delay, choose)
+    try:
+        image = _pull(engine, name, options, policy, progress or Progress())
+    except PodlikeError as e:
+        events.image(engine, "pull-error", name=name, error=e.message)
+        raise
+    events.image(engine, "pull", id=image.id, name=name)
+    return image
+
+
+def _pull(engine: "Engine", name: str, options: PullOptions, policy: str, progress: Progress) -> "Image":
     text = _strip_transport(name)
     local = None if policy == "always" else _local(engine, text, options)
     if local is not None and policy in ("missing", "never"):
         return local
     if policy == "never":
         raise NotFoundError(f"{name}: image not known", hint=f"Pull it first: podlike pull {name}.")
-    return _Pull(engine, options, progress or Progress()).by_name(text, newer_than=local)
+    return _Pull(engine, options, progress).by_name(text, newer_than=local)
 
 
 def pull_all_tags(engine: "Engine", name: str, *, options: PullOptions | None = None,
                   progress: Progress | None = None) -> "list[Image]":
     """Pull every tag of a repository. Raises: as pull()."""
-    return _Pull(engine, options or PullOptions(), progress or Progress()).all_tags(_strip_transport(name))
+    images = _Pull(engine, options or PullOptions(), progress or Progress()).all_tags(_strip_transport(name))
+    for image in images:
+        events.image(engine, "pull", id=image.id, name=name)
+    return images
 
 
 def shown_name(image: "Image", typed: str) -> str:
@@ -262,8 +277,10 @@ class _Pull:
             for job in missing:
                 layers.index(layers.record(job.diff_id))
             self._progress.config(source.manifest.config.digest)
-            blobs.write(source.config_raw)
+            config = blobs.write(source.config_raw)
             blobs.write(source.raw)
+            for digest in (config, *(job.digest for job in jobs)):
+                remember_origin(blobs.path(digest), f"{source.client.host}/{source.path}")
             self._progress.writing()
             return self._record(reference, source)
 

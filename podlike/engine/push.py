@@ -11,12 +11,14 @@ import tempfile
 from typing import NamedTuple
 
 from podlike import log
+from podlike.engine import events
 from podlike.engine.connect import connect
 from podlike.engine.fetch import DEFAULT_PARALLEL, Progress
 from podlike.engine.images import find, read_manifest
 from podlike.engine.parallel import run_all
 from podlike.errors import ConfigError, NotFoundError, StoreError, UsageError
 from podlike.registries_conf import load_registries_conf
+from podlike.spec.events import Event
 from podlike.spec.image import DOCKER_MANIFEST, MAX_MANIFEST, OCI_MANIFEST
 from podlike.spec.imageconvert import FORMATS, Recompressed, compression_of, convert, is_foreign
 from podlike.spec.reference import Reference, parse_reference
@@ -76,7 +78,9 @@ def push(engine: "Engine", name: str, destination: str | None = None, *, options
         raise UsageError(f"push {name}: an id does not say where to",
                          hint=f"Name the destination: podlike push {name} REGISTRY/REPOSITORY:TAG.")
     target = parse_reference((destination or full or "").removeprefix("docker://"))
-    return _Push(engine, options, progress or Progress(), target).send([(image, target)])[0]
+    pushed = _Push(engine, options, progress or Progress(), target).send([(image, target)])[0]
+    events.image(engine, "push", id=image.id, name=destination or target.name)
+    return pushed
 
 
 def push_all_tags(engine: "Engine", name: str, *, options: PushOptions | None = None,
@@ -91,7 +95,9 @@ def push_all_tags(engine: "Engine", name: str, *, options: PushOptions | None = 
     if not pairs:
         raise NotFoundError(f"push all tags of {reference.repository}: no image here has such a name")
     pairs.sort(key=lambda pair: pair[1].name)
-    return _Push(engine, options, progress or Progress(), reference).send(pairs)
+    pushed = _Push(engine, options, progress or Progress(), reference).send(pairs)
+    events.emit(engine, *(Event("image", "push", id=image.id, name=target.name) for image, target in pairs))
+    return pushed
 
 
 def _checked(options: PushOptions, engine: "Engine") -> PushOptions:

@@ -109,6 +109,12 @@ def _told(engine: Engine, container: Container) -> "Told | None":
     return statefile.read(statefile.path_of(engine.roots, container.id))
 
 
+def end_was_told(engine: Engine, container: Container) -> bool:
+    """Whether the monitor itself has written the event of the last end; one that was killed while it ran has not."""
+    told = _told(engine, container) if container.state.tended else None
+    return told is not None and bool(told.end) and told.phase != "running"
+
+
 def _watched(state: RunState) -> bool:
     return procs.alive(state.conmon_pid, state.conmon_start_time)
 

@@ -1,5 +1,6 @@
 """Giving a container another name."""
 
+from podlike.engine import eventorders, events
 from podlike.engine.core import Engine
 from podlike.engine.create import check_name
 from podlike.errors import ConflictError
@@ -16,3 +17,6 @@ def rename(engine: Engine, container: Container, name: str) -> None:
     except UniqueError:
         raise ConflictError(f'name "{name}" is in use: container already exists',
                             hint="Choose another name, or remove or rename the container that has it.") from None
+    if eventorders.monitor_tells(engine, container):
+        eventorders.write_for_monitor(engine, container)
+    events.container(engine, container, "rename")

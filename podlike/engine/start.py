@@ -9,7 +9,7 @@ import sys
 import time
 
 from podlike import log, procs
-from podlike.engine import query
+from podlike.engine import eventorders, events, query
 from podlike.engine.bundle import write_bundle, write_network_files
 from podlike.engine.cleanup import await_exit_file, cleanup, delete, forget_end, kill_now, lock_of, runtime_of, take_down
 from podlike.engine.core import Engine
@@ -111,6 +111,7 @@ def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> St
         network.start()
         rootfs = mount_rootfs(engine, container)
         write_bundle(engine, container, rootfs=rootfs, network=network)
+        eventorders.write_for_monitor(engine, container)
         monitor = launch(_monitor_request(engine, container, attach, network), pidfile=f"{bundle}/conmon.pid")
         started = Started(container, monitor)
         try:
@@ -149,6 +150,7 @@ def _go(engine: Engine, started: Started, attach: Attach | None, network: Networ
     state.conmon_start_time = procs.start_time(state.conmon_pid)
     state.pid = started.monitor.wait_created()
     state.start_time = procs.start_time(state.pid)
+    told = [events.container_event(container, "init")]
     bundle = engine.roots.bundle(container.id)
     if attach is not None:
         passthrough = container.spec.log_driver.startswith("passthrough")
@@ -160,7 +162,14 @@ def _go(engine: Engine, started: Started, attach: Attach | None, network: Networ
     state.phase, state.started_at = "started", time.time()
     # Recorded first: should we die now, everybody sees a process that runs, and the monitor knows its end.
     engine.containers.save_state(container)
+    attached = ("attach",) if attach is not None else ()
+    if state.tended:  # its monitor tells of the start itself, and of what comes next
+        events.emit(engine, *told, *(events.container_event(container, word) for word in attached))
+        _start_program(engine, container)
+        return
     _start_program(engine, container)
+    # Now that the program runs: what is written here costs its start no time.
+    events.emit(engine, *told, *(events.container_event(container, word) for word in ("start", *attached)))
 
 
 def _start_program(engine: Engine, container: Container) -> None:
@@ -192,6 +201,8 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
     if spec.timeout:
         args += ["-T", str(spec.timeout)]
     exit_command = [sys.executable, "-m", "podlike", "--root", roots.data, "--runroot", roots.run, "container", "cleanup"]
+    if engine.events:
+        exit_command[-2:-2] = ["--events-backend", engine.events]
     if spec.remove:
         exit_command.append("--rm")
     return MonitorRequest(conmon=conmon_path(engine), runtime=runtime_of(engine, container), cid=cid, args=args,

@@ -4,7 +4,7 @@ import os
 import signal
 
 from podlike import procs
-from podlike.engine import query
+from podlike.engine import events, query
 from podlike.engine.cleanup import await_exit_file, cleanup, kill_now, lock_of, runtime_of, take_down
 from podlike.engine.core import Engine
 from podlike.engine.tending import hold
@@ -54,6 +54,7 @@ def stop(engine: Engine, container: Container, *, timeout: int | None = None) ->
             log.warning(f"StopSignal {name} failed to stop container {container.name} in {limit} seconds, "
                         "resorting to SIGKILL")
         kill_now(engine, container)
+    events.container(engine, container, "stop")
     await_exit_file(engine, container.id, container.state.conmon_pid, container.state.conmon_start_time)
     cleanup(engine, container, remove=container.spec.remove)
     return True
@@ -79,6 +80,7 @@ def kill(engine: Engine, container: Container, signum: int) -> None:
     if not pid or state == "initialized" or not procs.send_signal(pid, started, signum):
         raise ConflictError(f"can only kill running containers. {container.id} is in state {state}: "
                             "container state improper")
+    events.container(engine, container, "kill")
     if signum == signal.SIGKILL:
         procs.wait_gone(pid, started, 10)
 
@@ -111,6 +113,7 @@ def pause(engine: Engine, container: Container) -> None:
         # It ended at that moment and was made anew, without the pause.
         _need_state(engine, container, "running", "pause")
         runtime_of(engine, container).run("pause", container.id)
+    events.container(engine, container, "pause")
 
 
 def unpause(engine: Engine, container: Container) -> None:
@@ -123,6 +126,7 @@ def unpause(engine: Engine, container: Container) -> None:
         if query.status(engine, container).state == "paused":
             raise
         # It went on, and had ended before the runtime could see that.
+    events.container(engine, container, "unpause")
 
 
 def _need_state(engine: Engine, container: Container, wanted: str, verb: str) -> None:

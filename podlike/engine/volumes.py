@@ -4,8 +4,10 @@ import os
 import re
 import time
 
+from podlike.engine import events
 from podlike.engine.core import Engine
 from podlike.errors import NotFoundError, StoreError, UsageError
+from podlike.spec.events import Event
 from podlike.store.containers import Container
 from podlike.store.trees import remove_tree
 
@@ -31,8 +33,9 @@ def ensure_volume(engine: Engine, name: str, *, anonymous: bool = False) -> str:
         os.makedirs(path, mode=0o755, exist_ok=True)
     except OSError as e:
         raise StoreError(f"create volume {name}: {e.strerror}", hint="Check free space and permissions.") from e
-    engine.db.execute("INSERT OR IGNORE INTO volumes (name, created, anonymous) VALUES (?,?,?)",
-                      (name, time.time(), int(anonymous)))
+    if engine.db.execute("INSERT OR IGNORE INTO volumes (name, created, anonymous) VALUES (?,?,?)",
+                         (name, time.time(), int(anonymous))):
+        events.emit(engine, Event("volume", "create", name=name))
     return path
 
 
@@ -56,3 +59,4 @@ def remove_volume(engine: Engine, name: str) -> None:
     if not engine.db.execute("DELETE FROM volumes WHERE name=?", (name,)):
         raise NotFoundError(f"no volume with name {name!r} found: no such volume")
     remove_tree(f"{engine.roots.data}/volumes/{name}")
+    events.emit(engine, Event("volume", "remove", name=name))

@@ -18,8 +18,10 @@ def wait(engine: Engine, container: Container, *, conditions: "tuple[str, ...]" 
     """Block until one of the conditions holds; return the exit code, or -1 for a condition other than stopped.
 
     conditions: states as `ps` shows them, "stopped" for any end. interval: seconds between looks, used only for
-    conditions that the kernel does not announce. A container that was removed meanwhile counts as stopped.
+    conditions that the kernel does not announce. A container that was removed meanwhile counts as stopped and as removing.
     unstarted_ends: one that was never started is not waited for; its code is 0, as with podman.
+    Raises: NotFoundError when it was removed and that is not what is waited for; ConflictError for the health of one that
+    has no check, or has stopped.
     """
     stopped = any(c in _STOPPED for c in conditions)
     others = [c for c in conditions if c not in _STOPPED]
@@ -29,8 +31,10 @@ def wait(engine: Engine, container: Container, *, conditions: "tuple[str, ...]" 
         try:
             now = query.find(engine, container.id)
         except NotFoundError:
+            if not stopped and "removing" not in others:
+                raise  # that state never comes
             code = engine.containers.exit_code(container.id)
-            return code if stopped and code is not None else -1
+            return -1 if code is None else code
         state = query.status(engine, now)
         seen = state.restarts if seen is None else seen
         if state.state in others or (state.health and state.health in others):

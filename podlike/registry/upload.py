@@ -79,11 +79,24 @@ class Repository:
 
         Raises: RegistryError, Cancelled.
         """
-        location, at, stalls = self._begin(), 0, 0
+        clean = self._upload(digest, size, source, sent)
+        if clean or self.has_blob(digest):
+            return
+        # What was put together from parts is not what it should be, or it is lost: once more in one piece.
+        log.debug(f"upload of {digest} did not come out right, sending it again")
+        sent(0)
+        if not self._upload(digest, size, source, sent):
+            raise RegistryError(f"writing blob {digest} to {self._client.host}/{self._path}: the registry lost it twice",
+                                hint="Try again later; if it stays, tell the registry's administrator.")
+
+    def _upload(self, digest: str, size: int, source: "Source", sent: "Callable[[int], None]") -> bool:
+        """One upload with its resumptions. False: it was broken on the way, and the registry refuses the result."""
+        location, at, stalls, broken = self._begin(), 0, 0, False
         while at < size:
             before = at
             location, at, why = self._patch(location, at, size, source, sent)
             if at < size:
+                broken = True
                 stalls = 0 if at > before else stalls + 1
                 if stalls >= MAX_STALLS:
                     raise RegistryError(f"writing blob {digest} to {self._client.host}/{self._path}: the upload broke "
@@ -92,7 +105,7 @@ class Repository:
                 self._client.pause(stalls, f"upload of {digest} broke at byte {at} of {size}: {why}")
                 location, at = self._where(location)
                 sent(at)
-        self._finish(location, digest)
+        return self._finish(location, digest, broken=broken)
 
     def put_manifest(self, identifier: str, data: bytes, media_type: str) -> str:
         """Give a manifest its name; return its digest. identifier: tag or digest.
@@ -167,11 +180,18 @@ class Repository:
         last = int(match.group(1))
         return last + 1 if last else 0
 
-    def _finish(self, location: str, digest: str) -> None:
+    def _finish(self, location: str, digest: str, *, broken: bool) -> bool:
         what = f"finishing layer upload to {self._client.host}/{self._path}"
         url = f"{location}{'&' if '?' in location else '?'}{urlencode({'digest': digest})}"
-        response = self._request("PUT", url, what, body=b"", headers={"Content-Type": _OCTETS}, ok=(201, 204))
+        # 404 also comes when the first answer was lost and this is the second time of asking.
+        refusals = (400, 404, 416) if broken else (404,)
+        response = self._request("PUT", url, what, body=b"", headers={"Content-Type": _OCTETS},
+                                 ok=(201, 204, *refusals))
+        if response.status in refusals:
+            log.debug(self._client.refusal(response, what).message)
+            return False
         self._client.finish(response)
+        return True
 
     def _cancel(self, location: str) -> None:
         if not location:

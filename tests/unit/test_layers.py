@@ -12,9 +12,10 @@ ROOT = Path(podlike.__file__).parent
 MAY_USE = {
     "__main__": {"cli", "ground"},
     "cli": {"engine", "build", "spec", "config", "ground"},
-    "engine": {"build", "store", "registry", "net", "runtime", "spec", "config", "ground"},
-    "build": {"engine", "store", "registry", "net", "runtime", "spec", "config", "ground"},
+    "engine": {"build", "store", "transports", "registry", "net", "runtime", "spec", "config", "ground"},
+    "build": {"engine", "store", "transports", "registry", "net", "runtime", "spec", "config", "ground"},
     "store": {"spec", "config", "ground"},
+    "transports": {"spec", "config", "ground"},
     "registry": {"spec", "config", "ground"},
     "net": {"spec", "config", "ground"},
     "runtime": {"spec", "config", "ground"},

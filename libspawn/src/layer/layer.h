@@ -25,6 +25,25 @@ ssize_t layer_stream_next(struct layer_stream *s, const void **ret, spawn_error 
 /* Read what is left, then give the sha256 of everything as 64 hex digits. */
 int layer_stream_finish(struct layer_stream *s, char ret_hex[65], spawn_error *reterr);
 
+/* layer-inflate.c: one gzip member, by ISA-L where its library is to be had (three times as fast), else by zlib. */
+#define LAYER_INFLATER_BACK 8u /* the most that is given back */
+struct layer_inflater;
+struct layer_inflation {
+        const unsigned char *in; /* in, n_in, out, n_out: advanced by what was used */
+        size_t n_in;
+        unsigned char *out;
+        size_t n_out;
+        unsigned char back[LAYER_INFLATER_BACK]; /* input that was read and lies after the member's end, */
+        size_t n_back; /* to be put before what is left of in */
+        const char *why; /* words for an error */
+};
+struct layer_inflater *layer_inflater_new(void); /* NULL: out of memory */
+void layer_inflater_free(struct layer_inflater *z);
+/* The next byte is the first one of a member. */
+void layer_inflater_reset(struct layer_inflater *z);
+/* 0: go on with more input or more room; 1: the member has ended, its checksum is right; -EBADMSG: corrupt. */
+int layer_inflater_run(struct layer_inflater *z, struct layer_inflation *x);
+
 struct layer_result {
         uint64_t entries;
         uint64_t size; /* bytes of regular files */

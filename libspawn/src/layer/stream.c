@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #include "layer.h"
@@ -16,6 +15,7 @@
 #define SLOTS 4
 #define SLOT_SIZE ((size_t) 1 << 20) /* 256 KiB cost 5 % on a 160 MB layer, 4 MiB gained nothing */
 #define INPUT_SIZE ((size_t) 1 << 18)
+#define INPUT_START LAYER_INFLATER_BACK /* room for what an inflater gives back */
 
 struct slot {
         unsigned char *data;
@@ -34,8 +34,8 @@ struct layer_stream {
         spawn_error error;
         pthread_mutex_t lock;
         pthread_cond_t changed;
-        unsigned char input[INPUT_SIZE];
-        size_t in_pos, in_len;
+        unsigned char input[INPUT_START + INPUT_SIZE];
+        size_t in_pos, in_end;
         bool in_eof;
 };
 
@@ -43,16 +43,16 @@ static int fill(struct layer_stream *s)
 {
         ssize_t n;
 
-        if (s->in_eof || s->in_pos < s->in_len)
+        if (s->in_eof || s->in_pos < s->in_end)
                 return 0;
         do
-                n = read(s->fd, s->input, INPUT_SIZE);
+                n = read(s->fd, s->input + INPUT_START, INPUT_SIZE);
         while (n < 0 && errno == EINTR);
         if (n < 0)
                 return spawn_err(&s->error, errno, "read layer", "%s", strerror(errno));
         s->in_eof = n == 0;
-        s->in_pos = 0;
-        s->in_len = (size_t) n;
+        s->in_pos = INPUT_START;
+        s->in_end = INPUT_START + (size_t) n;
         s->in_bytes += (uint64_t) n;
         return 0;
 }
@@ -60,8 +60,8 @@ static int fill(struct layer_stream *s)
 /* Enough bytes to see a magic number, however the pipe cuts them. */
 static int fill_magic(struct layer_stream *s)
 {
-        while (s->in_len < 4) {
-                ssize_t n = read(s->fd, s->input + s->in_len, 4 - s->in_len);
+        while (s->in_end < INPUT_START + 4) {
+                ssize_t n = read(s->fd, s->input + s->in_end, INPUT_START + 4 - s->in_end);
 
                 if (n < 0 && errno == EINTR)
                         continue;
@@ -69,9 +69,9 @@ static int fill_magic(struct layer_stream *s)
                         return spawn_err(&s->error, errno, "read layer", "%s", strerror(errno));
                 if (n == 0)
                         break;
-                s->in_len += (size_t) n;
+                s->in_end += (size_t) n;
         }
-        s->in_bytes = s->in_len;
+        s->in_bytes = s->in_end - INPUT_START;
         return 0;
 }
 
@@ -124,7 +124,7 @@ static int produce_plain(struct layer_stream *s)
                                 return r;
                         if (s->in_eof)
                                 return publish_slot(s, slot);
-                        n = s->in_len - s->in_pos;
+                        n = s->in_end - s->in_pos;
                         if (n > SLOT_SIZE - slot->len)
                                 n = SLOT_SIZE - slot->len;
                         memcpy(slot->data + slot->len, s->input + s->in_pos, n);
@@ -137,56 +137,61 @@ static int produce_plain(struct layer_stream *s)
         }
 }
 
-static int gzip_error(struct layer_stream *s, const z_stream *z, int code)
+static int gzip_error(struct layer_stream *s, const char *why)
 {
-        return spawn_err(&s->error, EBADMSG, "decompress layer", "gzip: %s",
-                         z->msg                ? z->msg
-                         : code == Z_MEM_ERROR ? "out of memory"
-                                               : "corrupt data");
+        return spawn_err(&s->error, EBADMSG, "decompress layer", "gzip: %s", why);
 }
 
-static int inflate_all(struct layer_stream *s, z_stream *z)
+/* Decompress once from the input to the slot. 1: a member ended there (RFC 1952, 2.2: members follow each other). */
+static int inflate_some(struct layer_stream *s, struct layer_inflater *z, struct slot *slot)
 {
-        bool member_open =
-                false; /* between a member's header and its trailer (RFC 1952, 2.2: members follow each other) */
+        struct layer_inflation x = {
+                .in = s->input + s->in_pos,
+                .n_in = s->in_end - s->in_pos,
+                .out = slot->data + slot->len,
+                .n_out = SLOT_SIZE - slot->len,
+        };
+        int r = layer_inflater_run(z, &x);
+
+        if (r < 0)
+                return gzip_error(s, x.why);
+        if (r == 0 && s->in_eof && x.n_out == SLOT_SIZE - slot->len)
+                return gzip_error(s, "the data ends too early");
+        slot->len = SLOT_SIZE - x.n_out;
+        s->in_pos = s->in_end - x.n_in;
+        if (x.n_back > 0) { /* read ahead of the member's end, maybe from the buffer before this one */
+                s->in_pos -= x.n_back;
+                memcpy(s->input + s->in_pos, x.back, x.n_back);
+        }
+        return r;
+}
+
+static int inflate_all(struct layer_stream *s, struct layer_inflater *z)
+{
+        bool member_open = false;
         int r;
 
         for (;;) {
                 struct slot *slot = begin_slot(s);
 
                 while (slot->len < SLOT_SIZE) {
-                        int code;
-
                         r = fill(s);
                         if (r < 0)
                                 return r;
-                        if (s->in_eof) {
-                                if (member_open)
-                                        return spawn_err(&s->error, EBADMSG, "decompress layer",
-                                                         "gzip: the data ends too early");
-                                return publish_slot(s, slot);
-                        }
                         if (!member_open) {
+                                if (s->in_pos == s->in_end)
+                                        return publish_slot(s, slot);
                                 /* Writers may pad with zeros after the last member (gzip(1)). */
                                 if (s->input[s->in_pos] == 0) {
                                         s->in_pos++;
                                         continue;
                                 }
-                                if (inflateReset(z) != Z_OK)
-                                        return gzip_error(s, z, Z_STREAM_ERROR);
-                                member_open = true;
+                                layer_inflater_reset(z);
                         }
-                        z->next_in = s->input + s->in_pos;
-                        z->avail_in = (uInt) (s->in_len - s->in_pos);
-                        z->next_out = slot->data + slot->len;
-                        z->avail_out = (uInt) (SLOT_SIZE - slot->len);
-                        code = inflate(z, Z_NO_FLUSH);
-                        s->in_pos = s->in_len - z->avail_in;
-                        slot->len = SLOT_SIZE - z->avail_out;
-                        if (code == Z_STREAM_END)
-                                member_open = false;
-                        else if (code != Z_OK && code != Z_BUF_ERROR)
-                                return gzip_error(s, z, code);
+                        r = inflate_some(s, z, slot);
+                        if (r < 0)
+                                return r;
+                        member_open = r == 0;
                 }
                 r = publish_slot(s, slot);
                 if (r < 0)
@@ -196,13 +201,13 @@ static int inflate_all(struct layer_stream *s, z_stream *z)
 
 static int produce_gzip(struct layer_stream *s)
 {
-        z_stream z = {0};
+        struct layer_inflater *z = layer_inflater_new();
         int r;
 
-        if (inflateInit2(&z, 15 + 16) != Z_OK)
-                return gzip_error(s, &z, Z_MEM_ERROR);
-        r = inflate_all(s, &z);
-        (void) inflateEnd(&z);
+        if (z == NULL)
+                return gzip_error(s, "out of memory");
+        r = inflate_all(s, z);
+        layer_inflater_free(z);
         return r;
 }
 
@@ -223,7 +228,7 @@ static int unzstd_all(struct layer_stream *s, ZSTD_DCtx *ctx)
                                 return r;
                         if (s->in_eof && pending == 0)
                                 return publish_slot(s, slot);
-                        in = (ZSTD_inBuffer){.src = s->input, .size = s->in_len, .pos = s->in_pos};
+                        in = (ZSTD_inBuffer){.src = s->input, .size = s->in_end, .pos = s->in_pos};
                         pending = ZSTD_decompressStream(ctx, &out, &in);
                         if (ZSTD_isError(pending))
                                 return spawn_err(&s->error, EBADMSG, "decompress layer", "zstd: %s",
@@ -266,9 +271,12 @@ static int produce(struct layer_stream *s)
 
         if (r < 0)
                 return r;
-        if (s->in_len >= 2 && s->input[0] == 0x1f && s->input[1] == 0x8b)
+        const unsigned char *head = s->input + INPUT_START;
+        size_t n = s->in_end - INPUT_START;
+
+        if (n >= 2 && head[0] == 0x1f && head[1] == 0x8b)
                 return produce_gzip(s);
-        if (s->in_len >= 4 && is_zstd(s->input))
+        if (n >= 4 && is_zstd(head))
                 return produce_zstd(s);
         return produce_plain(s);
 }
@@ -315,6 +323,7 @@ int layer_stream_open(int fd, uint64_t max_size, struct layer_stream **ret, spaw
         if (s == NULL)
                 return spawn_err(reterr, ENOMEM, "unpack layer", "out of memory");
         s->fd = fd;
+        s->in_pos = s->in_end = INPUT_START;
         s->max_size = max_size;
         *ret = s;
         return start(s, reterr);
