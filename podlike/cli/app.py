@@ -306,6 +306,9 @@ def apply_globals(session: Session) -> None:
     if options["events_backend"] not in ("", "file", "journald", "none"):
         raise UsageError(f'create an events logger "{options["events_backend"]}": unknown event logger type',
                          hint="Use file, journald or none.")
+    if options["cgroup_manager"] not in ("", "cgroupfs", "systemd"):
+        raise UsageError(f'use cgroup manager "{options["cgroup_manager"]}": there is none of that name',
+                         hint="Use cgroupfs or systemd.")
     session.make_engine = make_engine
 
 
@@ -328,12 +331,14 @@ def make_engine(session: Session) -> "Engine":
     from podlike.engine.core import Engine
     from podlike.paths import Roots, default_roots
 
-    data, run, conmon, events = (session.options[name] for name in ("root", "runroot", "conmon", "events_backend"))
+    data, run = session.options["root"], session.options["runroot"]
+    chosen = {name: session.options[flag] for name, flag in
+              (("conmon", "conmon"), ("events", "events_backend"), ("cgroups", "cgroup_manager"))}
     if not data and not run:
-        return Engine(conmon=conmon, events=events)
+        return Engine(**chosen)
     usual = default_roots()
     return Engine(roots=Roots(data=os.path.abspath(data) if data else usual.data,
-                              run=os.path.abspath(run) if run else usual.run), conmon=conmon, events=events)
+                              run=os.path.abspath(run) if run else usual.run), **chosen)
 
 
 def run(args: list[str], prog: str) -> int:

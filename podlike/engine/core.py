@@ -16,12 +16,13 @@ class Engine:
     """One user's podlike. Cheap to make: nothing is opened or created before it is needed."""
 
     def __init__(self, *, roots: Roots | None = None, config: "Config | None" = None, conmon: str = "",
-                 events: str = "") -> None:
+                 events: str = "", cgroups: str = "") -> None:
         """conmon: path of a monitor to be used instead of ours and of the configured one. events: file, journald or none,
-        instead of the configured events_logger."""
+        instead of the configured events_logger. cgroups: cgroupfs or systemd, instead of the configured cgroup_manager."""
         self.roots = roots or default_roots()
         self.conmon = conmon
         self.events = events
+        self._cgroups = cgroups
         self._config = config
         self._db: "Database | None" = None
         self._session_joined = False
@@ -33,6 +34,11 @@ class Engine:
 
             self._config = load_config()
         return self._config
+
+    @property
+    def cgroup_manager(self) -> str:
+        """systemd, cgroupfs, or "": what suits the caller's cgroup."""
+        return self._cgroups or self.config.engine.cgroup_manager
 
     @property
     def db(self) -> "Database":

@@ -8,6 +8,7 @@ from podlike.engine import events, query
 from podlike.engine.core import Engine
 from podlike.errors import PodlikeError
 from podlike.files import read_text
+from podlike.runtime import cgroup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def _host(engine: Engine, runtime: str) -> "dict[str, Any]":
         "arch": _MACHINES.get(uname.machine, uname.machine),
         "buildahVersion": __version__,
         "cgroupControllers": _controllers(),
-        "cgroupManager": "cgroupfs",
+        "cgroupManager": "systemd" if ":" in cgroup.place("", manager=engine.cgroup_manager) else "cgroupfs",
         "cgroupVersion": "v2" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "v1",
         "conmon": _program("podlike-conmon", os.environ.get("PODLIKE_CONMON") or paths.libexec("podlike-conmon")),
         "cpuUtilization": _cpu(),
