@@ -8,19 +8,27 @@ Source: containers-registries.conf(5), containers-registries.conf.d(5).
 """
 
 import os
+import re
 from typing import NamedTuple
 
 from podlike.errors import ConfigError
 from podlike.paths import real_uid
+from podlike.toml_places import Document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
     from typing import Any, Final
 
 SYSTEM_DIRS: "Final" = ("/etc/containers", "/usr/share/containers")
 MODES: "Final" = ("enforcing", "permissive", "disabled")
 _WHEN: "Final" = ("", "all", "digest-only", "tag-only")
+_KEYS: "Final" = ("unqualified-search-registries", "credential-helpers", "short-name-mode", "registry", "aliases",
+                  "additional-layer-store-auth-helper")
+_REGISTRY_KEYS: "Final" = ("prefix", "location", "insecure", "blocked", "mirror", "mirror-by-digest-only",
+                           "pull-from-mirror")
+_MIRROR_KEYS: "Final" = ("location", "insecure", "pull-from-mirror")
+_DOMAIN = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?", re.ASCII)
 # With no search registry configured anywhere a short name means what it means to docker.
 DEFAULT_SEARCH: "Final" = ("docker.io",)
 
@@ -57,15 +65,17 @@ class Source(NamedTuple):
 class RegistriesConf:
     """The files merged.
 
-    search: unqualified-search-registries, or None where no file sets them.
+    search: unqualified-search-registries, or None where no file sets them; search_source: the file that does.
     aliases: short repository -> full repository. alias_sources: short repository -> file.
     sources: the files that were read, for messages.
     """
 
-    __slots__ = ("search", "mode", "aliases", "alias_sources", "registries", "sources")
+    __slots__ = ("search", "search_source", "credential_helpers", "mode", "aliases", "alias_sources", "registries", "sources")
 
     def __init__(self) -> None:
         self.search: tuple[str, ...] | None = None
+        self.search_source = ""
+        self.credential_helpers: tuple[str, ...] = ()
         self.mode = "permissive"
         self.aliases: dict[str, str] = {}
         self.alias_sources: dict[str, str] = {}
@@ -115,7 +125,7 @@ class RegistriesConf:
         if not search:
             raise ConfigError(
                 f'short-name "{repository}" did not resolve to an alias and no unqualified-search registries are '
-                f'defined in "{self.sources[0] if self.sources else "registries.conf"}"',
+                f'defined in "{self.search_source}"',
                 hint=f'Write the registry too, for example "docker.io/{_hub(repository)}", or list registries in '
                      f'unqualified-search-registries.')
         return [f"{domain}/{repository}" for domain in search], len(search) > 1 and self.mode != "disabled"
@@ -126,7 +136,7 @@ def load_registries_conf() -> RegistriesConf:
     conf = RegistriesConf()
     only = os.environ.get("CONTAINERS_REGISTRIES_CONF") or os.environ.get("REGISTRIES_CONF")
     for path in [only] if only else _files():
-        _apply(conf, _read(path), path)
+        _apply(conf, _open(path))
     _apply_cached_aliases(conf)
     return conf
 
@@ -171,96 +181,131 @@ def _files() -> list[str]:
     return files + [dropins[n] for n in sorted(dropins)]
 
 
-def _read(path: str) -> "dict[str, Any]":
-    import tomllib
-
-    try:
-        with open(path, "rb") as f:
-            return tomllib.load(f)
-    except OSError as e:
-        raise ConfigError(f"read {path}: {e.strerror}",
-                          hint="Correct CONTAINERS_REGISTRIES_CONF or the file's permissions.") from e
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise ConfigError(f"read {path}: {e}", hint="Correct the file: it must be TOML.") from e
+def _open(path: str) -> Document:
+    return Document(path, "containers-registries.conf(5)",
+                    hint="Correct CONTAINERS_REGISTRIES_CONF or the file's permissions.")
 
 
-def _apply(conf: RegistriesConf, doc: "dict[str, Any]", path: str) -> None:
+def _apply(conf: RegistriesConf, doc: Document) -> None:
     """Merge one file over what was read before: lists are replaced, tables are replaced one by one."""
-    conf.sources.append(path)
-    if "registries" in doc and isinstance(doc["registries"], dict):
-        doc = _from_v1(doc["registries"])
-    if "unqualified-search-registries" in doc:
-        conf.search = tuple(_trim(s, path) for s in _strings(doc, "unqualified-search-registries", path))
-    if "short-name-mode" in doc:
-        conf.mode = doc["short-name-mode"]
+    conf.sources.append(doc.path)
+    tables = doc.tables
+    if isinstance(tables.get("registries"), dict):
+        if tables.keys() - {"registries"}:
+            raise doc.wrong("registries", "is of the old form (version 1), which cannot be mixed with the new one")
+        tables = _from_v1(doc)
+    doc.check_keys(tables, _KEYS)
+    if "unqualified-search-registries" in tables:
+        conf.search = tuple(_domain(s, doc) for s in doc.strings(tables, "unqualified-search-registries"))
+        conf.search_source = doc.path
+    if "credential-helpers" in tables:
+        conf.credential_helpers = tuple(doc.strings(tables, "credential-helpers"))
+    if "short-name-mode" in tables:
+        conf.mode = doc.string(tables, "short-name-mode")
         if conf.mode not in MODES:
-            raise ConfigError(f"read {path}: short-name-mode {conf.mode!r} is unknown",
-                              hint=f"Use one of {', '.join(MODES)}.")
-    tables = doc.get("registry", [])
-    if not isinstance(tables, list):
-        raise _wrong(path, "registry", "must be a list of tables: [[registry]]")
-    for i, table in enumerate(tables):
-        registry = _registry(table, f"registry[{i}]", path)
-        conf.registries[registry.prefix] = registry
-    _apply_aliases(conf, doc.get("aliases", {}), path)
+            raise doc.wrong("short-name-mode", f"{conf.mode!r} is unknown: it must be one of {', '.join(MODES)}")
+    registries = tables.get("registry", [])
+    if not isinstance(registries, list):
+        raise doc.wrong("registry", "must be a list of tables: [[registry]]")
+    found: dict[str, Registry] = {}
+    for i, table in enumerate(registries):
+        registry = _registry(table, f"registry[{i}]", doc)
+        _check_conflict(registry, found.values(), f"registry[{i}]", doc)
+        found.setdefault(registry.prefix, registry)
+    conf.registries.update(found)
+    _apply_aliases(conf, doc)
 
 
-def _apply_aliases(conf: RegistriesConf, aliases: object, path: str) -> None:
+def _domain(text: str, doc: Document) -> str:
+    domain = _trim(text, "unqualified-search-registries", doc)
+    if not _DOMAIN.fullmatch(domain):
+        raise doc.wrong("unqualified-search-registries", f"has an entry {text!r}, which is no host[:port]")
+    return domain
+
+
+def _check_conflict(registry: Registry, others: "Iterable[Registry]", where: str, doc: Document) -> None:
+    """One host cannot be insecure or blocked by one table and not so by another of the same file."""
+    own = registry.primary.location or registry.prefix
+    for other in others:
+        if (other.primary.location or other.prefix) != own:
+            continue
+        for key, differs in (("insecure", other.primary.insecure != registry.primary.insecure),
+                             ("blocked", other.blocked != registry.blocked)):
+            if differs:
+                raise doc.wrong(where, f"defines registry {own!r} once more, with another {key!r} setting")
+
+
+def _apply_aliases(conf: RegistriesConf, doc: Document) -> None:
+    aliases = doc.tables.get("aliases", {})
     if not isinstance(aliases, dict):
-        raise _wrong(path, "aliases", "must be a table")
-    for short, full in aliases.items():
-        if not isinstance(full, str):
-            raise _wrong(path, f"aliases.{short}", "must be a string")
+        raise doc.wrong("aliases", "must be a table")
+    for short in aliases:
+        full, where = doc.string(aliases, short, "aliases"), f"aliases.{short}"
+        if _has_registry(short) or ":" in short or "@" in short:
+            raise doc.wrong(where, "must be a name without a registry, tag or digest")
         if not full:
             conf.aliases.pop(short, None)
-        elif "/" not in full or "@" in full or ":" in full.rpartition("/")[2]:
-            raise _wrong(path, f"aliases.{short}", f"{full!r} must be registry/repository without a tag")
-        else:
-            conf.aliases[short] = full
-            conf.alias_sources[short] = path
+            continue
+        if not _has_registry(full) or "@" in full or ":" in full.rpartition("/")[2]:
+            raise doc.wrong(where, f"{full!r} must be registry/repository without a tag")
+        conf.aliases[short] = full
+        conf.alias_sources[short] = doc.path
+
+
+def _has_registry(name: str) -> bool:
+    first, slash, _ = name.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == "localhost")
 
 
 def _apply_cached_aliases(conf: RegistriesConf) -> None:
     path = cached_aliases_path()
     if os.path.exists(path):
-        _apply_aliases(conf, _read(path).get("aliases", {}), path)
+        _apply_aliases(conf, _open(path))
 
 
-def _registry(table: "Any", where: str, path: str) -> Registry:
+def _registry(table: object, where: str, doc: Document) -> Registry:
     if not isinstance(table, dict):
-        raise _wrong(path, where, "must be a table")
-    location = _trim(_string(table, "location", where, path), path)
-    prefix = _trim(_string(table, "prefix", where, path), path) or location
+        raise doc.wrong(where, "must be a table")
+    doc.check_keys(table, _REGISTRY_KEYS, where)
+    location = _trim(doc.string(table, "location", where), where, doc)
+    prefix = _trim(doc.string(table, "prefix", where), where, doc) or location
     if not prefix:
-        raise _wrong(path, where, "has neither location nor prefix")
+        raise doc.wrong(where, "has neither location nor prefix")
     if "*" in prefix and (not prefix.startswith("*.") or any(c in prefix[1:] for c in "*/@:")):
-        raise _wrong(path, f"{where}.prefix", f"{prefix!r} is not of the form *.example.com")
+        raise doc.wrong(f"{where}.prefix", f"{prefix!r} is not of the form *.example.com")
     if not location and not prefix.startswith("*."):
-        raise _wrong(path, where, f"prefix {prefix!r} has no location")
-    digest_only = _bool(table, "mirror-by-digest-only", where, path)
-    mirrors = tuple(_mirror(m, f"{where}.mirror[{i}]", path, digest_only)
-                    for i, m in enumerate(table.get("mirror", [])))
-    return Registry(prefix, Endpoint(location, _bool(table, "insecure", where, path)), mirrors,
-                    _bool(table, "blocked", where, path), path)
+        raise doc.wrong(where, f"prefix {prefix!r} has no location")
+    if table.get("pull-from-mirror"):
+        raise doc.wrong(f"{where}.pull-from-mirror", "belongs into a [[registry.mirror]]")
+    digest_only = doc.boolean(table, "mirror-by-digest-only", where)
+    mirrors = table.get("mirror", [])
+    if not isinstance(mirrors, list):
+        raise doc.wrong(f"{where}.mirror", "must be a list of tables: [[registry.mirror]]")
+    return Registry(prefix, Endpoint(location, doc.boolean(table, "insecure", where)),
+                    tuple(_mirror(m, f"{where}.mirror[{i}]", doc, digest_only) for i, m in enumerate(mirrors)),
+                    doc.boolean(table, "blocked", where), doc.path)
 
 
-def _mirror(table: "Any", where: str, path: str, digest_only: bool) -> Endpoint:
+def _mirror(table: object, where: str, doc: Document, digest_only: bool) -> Endpoint:
     if not isinstance(table, dict) or not table.get("location"):
-        raise _wrong(path, where, "must be a table with a location")
-    when = _string(table, "pull-from-mirror", where, path)
+        raise doc.wrong(where, "must be a table with a location")
+    doc.check_keys(table, _MIRROR_KEYS, where)
+    when = doc.string(table, "pull-from-mirror", where)
     if when not in _WHEN:
-        raise _wrong(path, f"{where}.pull-from-mirror", f"{when!r} is not one of all, digest-only, tag-only")
+        raise doc.wrong(f"{where}.pull-from-mirror", f"{when!r} is not one of all, digest-only, tag-only")
     if when and digest_only:
-        raise _wrong(path, f"{where}.pull-from-mirror", "cannot be set together with mirror-by-digest-only")
-    return Endpoint(_trim(_string(table, "location", where, path), path), _bool(table, "insecure", where, path),
+        raise doc.wrong(f"{where}.pull-from-mirror", "cannot be set together with mirror-by-digest-only")
+    return Endpoint(_trim(doc.string(table, "location", where), where, doc), doc.boolean(table, "insecure", where),
                     "digest-only" if digest_only else when)
 
 
-def _from_v1(registries: "dict[str, Any]") -> "dict[str, Any]":
+def _from_v1(doc: Document) -> "dict[str, Any]":
     """The old form, [registries.search|insecure|block] registries = [...], as the new one."""
     def names(kind: str) -> list[str]:
-        table = registries.get(kind, {})
-        return list(table.get("registries", [])) if isinstance(table, dict) else []
+        table, where = doc.tables["registries"].get(kind, {}), f"registries.{kind}"
+        if not isinstance(table, dict):
+            raise doc.wrong(where, "must be a table")
+        return doc.strings(table, "registries", where)
 
     insecure, blocked = set(names("insecure")), set(names("block"))
     return {"unqualified-search-registries": names("search"),
@@ -291,34 +336,8 @@ def _hub(repository: str) -> str:
     return repository if "/" in repository else f"library/{repository}"
 
 
-def _trim(location: str, path: str) -> str:
+def _trim(location: str, where: str, doc: Document) -> str:
     location = location.rstrip("/")
     if "://" in location:
-        raise ConfigError(f"read {path}: {location!r} must not start with a protocol",
-                          hint=f'Write "{location.partition("://")[2]}".')
+        raise doc.wrong(where, f'{location!r} must not start with a protocol: write "{location.partition("://")[2]}"')
     return location
-
-
-def _typed(kind: type, words: str) -> "Callable[[dict[str, Any], str, str, str], Any]":
-    def get(table: "dict[str, Any]", key: str, where: str, path: str) -> "Any":
-        value = table.get(key, kind())
-        if not isinstance(value, kind):
-            raise _wrong(path, f"{where}.{key}", f"must be {words}")
-        return value
-
-    return get
-
-
-_string = _typed(str, "a string")
-_bool = _typed(bool, "true or false")
-
-
-def _strings(doc: "dict[str, Any]", key: str, path: str) -> list[str]:
-    value = doc[key]
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        raise _wrong(path, key, "must be a list of strings")
-    return value
-
-
-def _wrong(path: str, where: str, what: str) -> ConfigError:
-    return ConfigError(f"read {path}: {where} {what}", hint="Correct the file; see containers-registries.conf(5).")

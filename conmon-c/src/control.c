@@ -6,6 +6,7 @@
 #include "attach-socket.h"
 #include "message.h"
 #include "monitor.h"
+#include "reload.h"
 
 #define REQUEST_MAX 64
 
@@ -53,8 +54,9 @@ static void request_hold(struct control_client *c)
         struct monitor *m = c->control->m;
 
         m->held = true;
-        /* Made, but not started yet: if it ever is, that is its last run. */
-        if (!m->ended && (m->record.phase == PHASE_RUNNING || (m->record.phase == PHASE_CREATED && !m->was_started)))
+        /* Made, but not started yet: if it ever is, that is its last run. So is that of one without orders. */
+        if (!m->ended && (!m->orders.given || m->record.phase == PHASE_RUNNING ||
+                          (m->record.phase == PHASE_CREATED && !m->was_started)))
                 say(c, "ok");
         else
                 c->waits = REQUEST_HOLD;
@@ -74,12 +76,25 @@ static void request_check(struct control_client *c)
         }
 }
 
+static void request_reload(struct control_client *c)
+{
+        char why[512], text[600];
+
+        if (reload(c->control->m, why, sizeof(why)) == 0) {
+                say(c, "ok");
+                return;
+        }
+        (void) snprintf(text, sizeof(text), "error %s", why);
+        say(c, text);
+}
+
 static void take(struct control_client *c, const char *word)
 {
         static const struct {
                 const char *word;
                 void (*take)(struct control_client *client);
-        } requests[] = {{"start", request_start}, {"hold", request_hold}, {"check", request_check}};
+        } requests[] = {
+                {"start", request_start}, {"hold", request_hold}, {"check", request_check}, {"reload", request_reload}};
 
         for (size_t i = 0; i < ARRAY_LEN(requests); i++)
                 if (strcmp(requests[i].word, word) == 0) {

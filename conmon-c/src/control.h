@@ -1,4 +1,4 @@
-/* BUNDLE/control: requests from the engine to the monitor of a tended container, and its answers.
+/* BUNDLE/control: requests from the engine to a container's monitor, and its answers.
  *
  * SOCK_SEQPACKET; a request is one packet with one word, the answer one packet. docs/ARCHITECTURE.md, "Tended
  * containers", has both.

@@ -112,6 +112,20 @@ static void tick(void *data)
 
 /* --- results --- */
 
+static struct health_summary summary(const struct health *h)
+{
+        return (struct health_summary){health_word(h->state.status), h->state.streak};
+}
+
+static void begin_log(const struct health *h)
+{
+        const struct health_summary s = summary(h);
+        int r = h->orders->health_log ? healthlog_clear(h->orders->health_log, &s) : 0;
+
+        if (r < 0)
+                msg_warn("Failed to begin the health log %s: %s", h->orders->health_log, strerror(-r));
+}
+
 static struct health_entry entry_of(const struct check *c)
 {
         static const char too_long[] = "Health check exceeded its timeout\n";
@@ -129,11 +143,13 @@ static struct health_entry entry_of(const struct check *c)
 
 static void log_check(const struct health *h, const struct check *c)
 {
-        struct health_entry entry = entry_of(c);
-        int r = h->orders->health_log ? healthlog_add(h->orders->health_log, &entry, h->orders->health_log_count) : 0;
+        const struct health_entry entry = entry_of(c);
+        const struct health_summary s = summary(h);
+        const char *path = h->orders->health_log;
+        int r = path ? healthlog_add(path, &entry, &s, h->orders->health_log_count) : 0;
 
         if (r < 0)
-                msg_warn("Failed to write the health log %s: %s", h->orders->health_log, strerror(-r));
+                msg_warn("Failed to write the health log %s: %s", path, strerror(-r));
 }
 
 static void tell_event(struct health *h, const struct check *c)
@@ -273,24 +289,73 @@ void health_init(struct health *health, struct monitor *m)
         timer_init(&health->tick, &m->loop, tick, health);
 }
 
-void health_start(struct health *health)
+/* started: ns, when the container's program did. late: it runs for some time already. */
+static void start_checks(struct health *health, int64_t started, bool late)
 {
-        int r;
-
-        if (!health->orders->regular.process)
-                return;
-        health->state = (struct health_state){0};
+        /* As for podman: a startup check that comes late is for the next run. */
+        health->state = (struct health_state){.startup_passed = late};
         health->requested = false;
         health->running = true;
-        health->started = health->origin = now_ns();
+        health->started = started;
+        health->origin = now_ns();
         health->period = 0;
-        r = health->orders->health_log ? healthlog_clear(health->orders->health_log) : 0;
-        if (r < 0)
-                msg_warn("Failed to begin the health log %s: %s", health->orders->health_log, strerror(-r));
+        begin_log(health);
         watch_freezer(health);
         tend_health_changed(health->m, health_word(HEALTH_STARTING), 0);
         if (interval(health) > 0)
                 tick(health);
+}
+
+void health_start(struct health *health)
+{
+        if (health->orders->regular.process)
+                start_checks(health, now_ns(), false);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+        return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_check(const struct check_orders *a, const struct check_orders *b)
+{
+        return a->interval == b->interval && a->timeout == b->timeout && a->retries == b->retries &&
+               a->successes == b->successes;
+}
+
+/* Checks were ordered before, and still are. */
+static void change_checks(struct health *h, const struct orders *before)
+{
+        const struct orders *now = h->orders;
+
+        if (!before->startup.process)
+                h->state.startup_passed = true;
+        if (!same_check(&before->startup, &now->startup))
+                h->state.startup_successes = h->state.startup_failures = 0;
+        if (!same_text(before->health_log, now->health_log))
+                begin_log(h);
+        if (interval(h) * NS_OF_MS != h->period) {
+                h->origin = now_ns();
+                h->period = 0;
+                arm(h);
+        }
+}
+
+void health_reordered(struct health *health, const struct orders *before)
+{
+        const struct orders *now = health->orders;
+
+        if (!now->regular.process) {
+                health_stop(health);
+                tend_health_changed(health->m, NULL, 0);
+                return;
+        }
+        if (health->m->record.phase != PHASE_RUNNING || health->m->ended)
+                return; /* the next run begins with them */
+        if (before->regular.process)
+                change_checks(health, before);
+        else
+                start_checks(health, (int64_t) health->m->run_began * NS_OF_MS, true);
 }
 
 void health_stop(struct health *health)

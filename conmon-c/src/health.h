@@ -56,6 +56,9 @@ void health_start(struct health *health);
 /* It has ended, or is about to: no further check; one under way is cut off. */
 void health_stop(struct health *health);
 
+/* m->orders were replaced; before: what they were. */
+void health_reordered(struct health *health, const struct orders *before);
+
 /* Somebody asks for a check; its result goes to the clients that wait for one. */
 void health_request(struct health *health);
 void health_done(struct health *health);

@@ -1,9 +1,7 @@
 #include "healthlog.h"
 
 #include <fcntl.h>
-#include <stdbool.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "util.h"
@@ -71,63 +69,76 @@ char *healthlog_line(const struct health_entry *entry)
                 return NULL;
         write_time(start, sizeof(start), &entry->start);
         write_time(end, sizeof(end), &entry->end);
-        n = (size_t) sprintf(line, "{\"Start\": \"%s\", \"End\": \"%s\", \"ExitCode\": %d, \"Output\": \"", start, end,
+        n = (size_t) sprintf(line, "{\"Start\":\"%s\",\"End\":\"%s\",\"ExitCode\":%d,\"Output\":\"", start, end,
                              entry->code);
         n += escape(line + n, (const unsigned char *) entry->output, entry->output ? entry->len : 0);
-        memcpy(line + n, "\"}\n", 4);
+        memcpy(line + n, "\"}", 3);
         return line;
 }
 
-/* Where the newest count lines of a text begin, if it has twice as many; else its beginning. */
-static const char *newest(const char *text, size_t len, int64_t count)
+/* The newest count entries of a document as they stand in it, with the comma after the last; all with count 0. Lines that
+ * are not ours do not count: a file that somebody else wrote is begun anew. */
+static const char *newest(const char *text, int64_t count, size_t *ret_len)
 {
-        const char *cut = text;
-        int64_t n = 0;
+        static const char mark[] = "\n{\"Start\":";
+        const char *end = strrchr(text, '\n'), *first = strstr(text, mark), *p;
 
-        for (const char *p = text + len; p > text; p--) {
-                if (p[-1] != '\n')
-                        continue;
-                if (n++ == count)
-                        cut = p;
+        *ret_len = 0;
+        if (end && end[1] == '\0' && end > text) /* the newline at the very end */
+                end = memrchr(text, '\n', (size_t) (end - text));
+        if (!first || !end || strncmp(end, "\n]}", 3) != 0)
+                return text;
+        for (p = end; p > first && count != 1; count -= count > 0) {
+                p = memrchr(text, '\n', (size_t) (p - text));
+                if (strncmp(p, mark, sizeof(mark) - 1) != 0)
+                        return text;
         }
-        return n >= 2 * count ? cut : text;
+        *ret_len = (size_t) (end - p);
+        return p;
 }
 
-static int compact(const char *path, int fd, int64_t count)
+static int write_document(const char *path, const struct health_summary *summary, const char *kept, size_t kept_len,
+                          const char *line)
 {
-        _cleanup_free_ char *kept = NULL;
-        const char *text, *cut;
+        _cleanup_free_ char *text =
+                format("{\"Status\":\"%s\",\"FailingStreak\":%u,\"Log\":[%.*s%s\n%s\n]}\n", summary->status,
+                       summary->streak, (int) kept_len, kept, kept_len > 0 ? "," : "", line);
+
+        return text ? write_file_atomic(path, text) : -ENOMEM;
+}
+
+/* The whole of a file; NULL when there is none. */
+static char *read_all(const char *path)
+{
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         struct stat st;
+        char *text;
+        ssize_t n;
 
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if (st.st_size == 0)
-                return 0;
-        text = mmap(NULL, (size_t) st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (text == MAP_FAILED)
-                return -errno;
-        cut = newest(text, (size_t) st.st_size, count);
-        if (cut != text)
-                kept = strndup(cut, (size_t) (text + st.st_size - cut));
-        (void) munmap((void *) text, (size_t) st.st_size);
-        return kept ? write_file_atomic(path, kept) : 0;
+        if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > INT32_MAX)
+                return NULL;
+        text = malloc((size_t) st.st_size + 1);
+        n = text ? pread(fd, text, (size_t) st.st_size, 0) : 0;
+        if (text)
+                text[n > 0 ? n : 0] = '\0';
+        return text;
 }
 
-int healthlog_add(const char *path, const struct health_entry *entry, int64_t count)
+int healthlog_add(const char *path, const struct health_entry *entry, const struct health_summary *summary,
+                  int64_t count)
 {
-        _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-        _cleanup_free_ char *line = fd < 0 ? NULL : healthlog_line(entry);
-        int r;
+        _cleanup_free_ char *line = healthlog_line(entry), *old = count == 1 ? NULL : read_all(path);
+        const char *kept = "";
+        size_t len = 0;
 
         if (!line)
-                return fd < 0 ? -errno : -ENOMEM;
-        r = write_all(fd, line, strlen(line));
-        return r == 0 && count > 0 ? compact(path, fd, count) : r;
+                return -ENOMEM;
+        if (old)
+                kept = newest(old, count, &len);
+        return write_document(path, summary, kept, len, line);
 }
 
-int healthlog_clear(const char *path)
+int healthlog_clear(const char *path, const struct health_summary *summary)
 {
-        _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-        return fd < 0 ? -errno : 0;
+        return write_document(path, summary, "", 0, "");
 }

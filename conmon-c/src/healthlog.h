@@ -1,4 +1,5 @@
-/* The log of health checks: one JSON object a line, {"Start", "End", "ExitCode", "Output"}, the newest last. */
+/* The log of health checks, as podman writes it: {"Status", "FailingStreak", "Log": [{"Start", "End", "ExitCode", "Output"}]},
+ * the newest last. Ours has one entry a line. Readers find the old document or the new one, whole. */
 #ifndef CONMON_HEALTHLOG_H
 #define CONMON_HEALTHLOG_H
 
@@ -13,13 +14,20 @@ struct health_entry {
         size_t len;
 };
 
-/* The line with its newline; fresh memory or NULL. What is not UTF-8 becomes U+FFFD. */
+/* What all checks so far came to. */
+struct health_summary {
+        const char *status;
+        unsigned int streak;
+};
+
+/* One entry; fresh memory or NULL. What is not UTF-8 becomes U+FFFD. */
 char *healthlog_line(const struct health_entry *entry);
 
-/* Append a line; once there are twice as many as count (0: no limit), the newest count are kept. 0 or -errno. */
-int healthlog_add(const char *path, const struct health_entry *entry, int64_t count);
+/* Add an entry; the newest count (0: all) are kept. 0 or -errno. */
+int healthlog_add(const char *path, const struct health_entry *entry, const struct health_summary *summary,
+                  int64_t count);
 
 /* Begin anew. */
-int healthlog_clear(const char *path);
+int healthlog_clear(const char *path, const struct health_summary *summary);
 
 #endif

@@ -68,6 +68,8 @@ static int run(struct monitor *m)
         memory_forget_program();
         if (m->orders.given)
                 tend_first_start(m);
+        else
+                m->run_began = now_ms();
         do {
                 while (!m->ended && !m->timed_out && monitor_step(m) >= 0)
                         ;

@@ -203,7 +203,7 @@ int startup_sockets(struct monitor *m)
                 r = sdnotify_open(&m->notify, &m->opt);
         if (r == 0 && m->opt.terminal)
                 r = startup_console(m);
-        if (r == 0 && m->orders.given)
+        if (r == 0 && (m->orders.given || (m->opt.state_file && m->opt.bundle)))
                 r = control_open(&m->control);
         if (r == 0 && m->opt.bundle && !m->log.passthrough) {
                 r = attach_listen(&m->attach, &m->opt);

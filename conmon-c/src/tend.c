@@ -183,10 +183,15 @@ static void end_by_timeout(struct monitor *m)
 
 /* --- again --- */
 
+static bool allowed(const struct monitor *m)
+{
+        return !m->held && m->was_started && (m->again || restart_wanted(&m->orders, m->exit_code, m->record.restarts));
+}
+
 static bool wanted(struct monitor *m)
 {
         control_poll(&m->control);
-        return !m->held && m->was_started && (m->again || restart_wanted(&m->orders, m->exit_code, m->record.restarts));
+        return allowed(m);
 }
 
 static void wait_over(void *data)
@@ -194,7 +199,7 @@ static void wait_over(void *data)
         *(bool *) data = true;
 }
 
-/* ran: ms of the run before. false: somebody wants no restart. */
+/* ran: ms of the run before. false: somebody wants no restart, or other orders have come. */
 static bool wait_to_restart(struct monitor *m, int64_t ran)
 {
         struct timer timer;
@@ -205,11 +210,10 @@ static bool wait_to_restart(struct monitor *m, int64_t ran)
         timer_init(&timer, &m->loop, wait_over, &over);
         r = timer_set(&timer, m->wait);
         /* A client that is behind gets the old run's output before the new one's. */
-        while (r >= 0 && !m->held && !(over && m->relay.drained))
+        while (r >= 0 && allowed(m) && !(over && m->relay.drained))
                 r = monitor_step(m);
         timer_done(&timer);
-        control_poll(&m->control);
-        return r >= 0 && !m->held;
+        return r >= 0 && wanted(m);
 }
 
 /* Make stdio and container anew, with the same bundle, clients and logs. */

@@ -180,49 +180,79 @@ static void log_lines(void)
         CHECK_INT(setenv("TZ", "XYZ-5:30", 1), 0);
         tzset();
         line = healthlog_line(&e);
-        CHECK_STR(
-                line,
-                "{\"Start\": \"1970-01-01T05:30:00.000000000+05:30\", \"End\": \"1970-01-01T05:30:00.120000000+05:30\", "
-                "\"ExitCode\": -1, \"Output\": \"a\\\"\\\\\\n\\t\\u0001\xc3\xa9\xef\xbf\xbd\xf0\x9f\x98\x80"
-                "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"}\n");
+        CHECK_STR(line,
+                  "{\"Start\":\"1970-01-01T05:30:00.000000000+05:30\",\"End\":\"1970-01-01T05:30:00.120000000+05:30\","
+                  "\"ExitCode\":-1,\"Output\":\"a\\\"\\\\\\n\\t\\u0001\xc3\xa9\xef\xbf\xbd\xf0\x9f\x98\x80"
+                  "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"}");
         free(line);
         e.output = NULL;
         line = healthlog_line(&e);
-        CHECK(strstr(line, "\"Output\": \"\"}\n"));
+        CHECK(strstr(line, "\"Output\":\"\"}"));
         free(line);
 }
 
-static size_t count_lines(const char *text)
+/* How many entries the document has; each has its number as output. */
+static int log_entries(int first)
 {
-        size_t n = 0;
+        char text[16], head[] = "{\"Status\":\"unhealthy\",\"FailingStreak\":7,\"Log\":[\n{\"Start\":";
+        const char *doc = test_read("log");
+        int n = 0;
 
-        for (; *text; text++)
-                n += *text == '\n';
-        return n;
+        CHECK(strncmp(doc, head, sizeof(head) - 1) == 0);
+        for (;; n++, doc += strlen(text)) {
+                (void) snprintf(text, sizeof(text), "\"<%d>\"}", first + n);
+                doc = strstr(doc, text);
+                if (!doc)
+                        return n;
+                CHECK(doc[strlen(text)] == ',' || strcmp(doc + strlen(text), "\n]}\n") == 0);
+        }
+}
+
+static void log_add(const char *path, int number, int64_t count)
+{
+        static const struct health_summary summary = {"unhealthy", 7};
+        char text[16];
+        struct health_entry e = {.output = text, .len = (size_t) snprintf(text, sizeof(text), "<%d>", number)};
+
+        CHECK_INT(healthlog_add(path, &e, &summary, count), 0);
 }
 
 static void log_keeps_the_newest(void)
 {
+        static const struct health_summary starting = {"starting", 0};
+        static const char *const foreign[] = {"",
+                                              "\n",
+                                              "{\"Log\":null}",
+                                              "x\n{\"Start\":\n",
+                                              "\n\n]}\n",
+                                              "{\n{\"Start\":1}\nodd\n]}\n",
+                                              "\n{\"Start\":"};
         char *path = format("%s/log", test_dir());
 
-        for (int i = 0; i < 50; i++) {
-                char text[16];
-                struct health_entry e = {.output = text, .len = (size_t) snprintf(text, sizeof(text), "<%d>", i)};
+        for (int i = 0; i < 20; i++) {
+                int kept = i < 5 ? i + 1 : 5;
 
-                CHECK_INT(healthlog_add(path, &e, 5), 0);
-                CHECK(strstr(test_read("log"), text));
-                CHECK(count_lines(test_read("log")) >= (i < 5 ? (size_t) i + 1 : 5));
-                CHECK(count_lines(test_read("log")) < 10);
+                log_add(path, i, 5);
+                CHECK_INT(log_entries(i + 1 - kept), kept);
+                CHECK_INT(log_entries(i - kept), 0);
         }
-        CHECK(strstr(test_read("log"), "<45>") && !strstr(test_read("log"), "<35>"));
-        for (int i = 0; i < 30; i++) {
-                struct health_entry e = {.output = "x", .len = 1};
-
-                CHECK_INT(healthlog_add(path, &e, 0), 0);
+        for (int i = 20; i < 50; i++)
+                log_add(path, i, 0);
+        CHECK_INT(log_entries(15), 35);
+        log_add(path, 50, 3);
+        CHECK_INT(log_entries(48), 3);
+        CHECK_INT(log_entries(47), 0);
+        log_add(path, 51, 1);
+        CHECK_INT(log_entries(51), 1);
+        CHECK_INT(healthlog_clear(path, &starting), 0);
+        CHECK_STR(test_read("log"), "{\"Status\":\"starting\",\"FailingStreak\":0,\"Log\":[\n\n]}\n");
+        log_add(path, 7, 5);
+        CHECK_INT(log_entries(7), 1);
+        for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
+                CHECK_INT(write_file_atomic(path, foreign[i]), 0);
+                log_add(path, 8, 5);
+                CHECK_INT(log_entries(8), 1);
         }
-        CHECK(count_lines(test_read("log")) >= 35);
-        CHECK_INT(healthlog_clear(path), 0);
-        CHECK_STR(test_read("log"), "");
         free(path);
 }
 

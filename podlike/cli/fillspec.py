@@ -329,12 +329,8 @@ def _resources(call: "Call", spec: ContainerSpec) -> None:
     opts = call.opts
     if call.changed("kernel-memory"):
         log.warning("The --kernel-memory flag is no longer supported. This flag is a noop.")
-    if opts.memory or opts.memory_swap or opts.memory_reservation:
-        from podlike.spec.sizes import parse_size
-
-        spec.memory = _size("memory", opts.memory, parse_size)
-        spec.memory_swap = -1 if opts.memory_swap == "-1" else _size("memory-swap", opts.memory_swap, parse_size)
-        spec.memory_reservation = _size("memory-reservation", opts.memory_reservation, parse_size)
+    for field in ("memory", "memory_swap", "memory_reservation"):
+        setattr(spec, field, memory_size(field.replace("_", "-"), getattr(opts, field)))
     if spec.cpus < 0:
         raise UsageError(f"--cpus {spec.cpus:g}: must not be negative")
     if call.changed("pids-limit"):
@@ -345,25 +341,24 @@ def _resources(call: "Call", spec: ContainerSpec) -> None:
     spec.cgroups = opts.cgroups
 
 
-def _size(flag: str, text: str, parse: "Any") -> int:
+def memory_size(flag: str, text: str) -> int:
+    """Bytes; 0 when it is not given, -1 for --memory-swap without limit. Raises: UsageError."""
     if not text:
         return 0
+    if flag == "memory-swap" and text == "-1":
+        return -1
+    from podlike.spec.sizes import parse_size
+
     try:
-        return int(parse(text))
+        return int(parse_size(text))
     except UsageError as e:
         raise UsageError(f"invalid value for {flag}: {e.message}", hint=e.hint) from None
 
 
 def _life(call: "Call", spec: ContainerSpec) -> None:
     opts = call.opts
-    policy, colon, retries = opts.restart.partition(":")
     if opts.restart:
-        if policy not in _RESTART:
-            raise UsageError(f'restart policy "{policy}" is not valid: invalid argument',
-                             hint=f"Policies are {', '.join(_RESTART)}; on-failure may take a count, on-failure:3.")
-        if colon and (policy != "on-failure" or not retries.isdigit()):
-            raise UsageError(f"parse restart policy {opts.restart}: only on-failure takes a number of retries")
-        spec.restart_policy = "no" if policy == "never" else opts.restart
+        spec.restart_policy = restart_policy(opts.restart)
     spec.log_driver = opts.log_driver
     _log(call, spec)
     for name in ("conmon_pidfile", "pidfile"):
@@ -380,6 +375,17 @@ def _life(call: "Call", spec: ContainerSpec) -> None:
     spec.mounts_file = os.path.abspath(world["default_mounts_file"]) if world["default_mounts_file"] else ""
 
 
+def restart_policy(text: str) -> str:
+    """What --restart asks for. Raises: UsageError."""
+    policy, colon, retries = text.partition(":")
+    if policy not in _RESTART:
+        raise UsageError(f'restart policy "{policy}" is not valid: invalid argument',
+                         hint=f"Policies are {', '.join(_RESTART)}; on-failure may take a count, on-failure:3.")
+    if colon and (policy != "on-failure" or not retries.isdigit()):
+        raise UsageError(f"parse restart policy {text}: only on-failure takes a number of retries")
+    return "no" if policy == "never" else text
+
+
 _HEALTH_TIMES = ("interval", "timeout", "start_period", "start_interval")
 
 
@@ -387,10 +393,7 @@ def _health(call: "Call", spec: ContainerSpec) -> None:
     opts = call.opts
     if opts.health_cmd or opts.health_startup_cmd:
         _health_commands(call, spec)
-    if opts.health_on_failure not in ("", "none", "kill", "restart", "stop"):
-        raise UsageError(f'invalid on-failure action "{opts.health_on_failure}" for health check: supported actions are '
-                         "none,kill,restart,stop")
-    spec.health_on_failure = "" if opts.health_on_failure == "none" else opts.health_on_failure
+    spec.health_on_failure = health_action(opts.health_on_failure)
     if not opts.health_cmd:
         spec.health_changes = {name: getattr(opts, f"health_{name}") for name in _HEALTH_TIMES
                                if call.changed(f"health-{name.replace('_', '-')}")}
@@ -399,7 +402,7 @@ def _health(call: "Call", spec: ContainerSpec) -> None:
                 raise UsageError("healthcheck-retries must be greater than 0")
             spec.health_changes["retries"] = str(opts.health_retries)
     if call.changed("health-log-destination"):
-        spec.health_log_destination = _health_log(opts.health_log_destination)
+        spec.health_log_destination = health_log(opts.health_log_destination)
     if call.changed("health-max-log-count"):
         spec.health_log_count = opts.health_max_log_count
     if call.changed("health-max-log-size"):
@@ -423,7 +426,14 @@ def _health_commands(call: "Call", spec: ContainerSpec) -> None:
             retries=opts.health_startup_retries, successes=opts.health_startup_success, startup=True)
 
 
-def _health_log(destination: str) -> str:
+def health_action(text: str) -> str:
+    """What --health-on-failure asks for, "" for none. Raises: UsageError."""
+    if text not in ("", "none", "kill", "restart", "stop"):
+        raise UsageError(f'invalid on-failure action "{text}" for health check: supported actions are none,kill,restart,stop')
+    return "" if text == "none" else text
+
+
+def health_log(destination: str) -> str:
     """Raises: UsageError unless it is a word that podman knows, or a directory."""
     if destination in ("local", "events_logger"):
         return destination
@@ -497,12 +507,21 @@ def create_container(call: "Call", spec: ContainerSpec, *, for_run: bool = False
 
     policy = pull_policy(call)
     progress: "Any" = LazyProgress(quiet=call.opts.quiet)
+    startup = None
     try:
+        if spec.restart_policy not in ("", "no"):
+            from podlike.cli.startup import set_up_once
+
+            startup = set_up_once(call, spec.restart_policy)  # first: cron is out of reach from inside the session
         if spec.image and policy != "never" and _pulls_in_its_own_way(call):
             _pull(call, spec.image, policy, progress)
             policy = "missing"
         container = create(call.engine, spec, pull_policy=policy, replace=call.opts.replace, for_run=for_run,
                            progress=progress)
+    except BaseException:
+        if startup is not None:
+            startup.forget()
+        raise
     finally:
         progress.close()
     if spec.cidfile:
@@ -513,7 +532,7 @@ def create_container(call: "Call", spec: ContainerSpec, *, for_run: bool = False
 def _pulls_in_its_own_way(call: "Call") -> bool:
     """Whether a flag says how to pull, so that the engine's plain pull will not do."""
     return any(call.changed(name) for name in ("platform", "arch", "os", "variant", "authfile", "creds", "cert-dir",
-                                               "tls-verify", "retry", "retry-delay"))
+                                               "tls-verify", "retry", "retry-delay", "signature-policy"))
 
 
 def _pull(call: "Call", name: str, policy: str, progress: "Progress") -> None:
@@ -525,7 +544,8 @@ def _pull(call: "Call", name: str, policy: str, progress: "Progress") -> None:
          tls_verify=opts.tls_verify if call.changed("tls-verify") else None, creds=opts.creds or None,
          authfile=opts.authfile or None, cert_dir=opts.cert_dir or None, policy=policy,
          retries=opts.retry if call.changed("retry") else None,
-         retry_delay=parse_duration(opts.retry_delay) if opts.retry_delay else None, progress=progress)
+         retry_delay=parse_duration(opts.retry_delay) if opts.retry_delay else None,
+         signature_policy=opts.signature_policy or None, progress=progress)
 
 
 def write_cidfile(call: "Call", path: str, container: "Container") -> None:

@@ -41,7 +41,7 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("replace", "", "bool", None, "*", "If a container with the same name exists, replace it"),
     ("pod", "", "string", None, "!", "Run container in an existing pod"),
     ("pod-id-file", "", "string", None, "!", "Read the pod ID from the file"),
-    ("requires", "", "strings", None, "!", "Add one or more requirement containers that must be started before this "
+    ("requires", "", "strings", None, "requires", "Add one or more requirement containers that must be started before this "
                                           "container will start"),
     # image
     ("pull", "", "string", "missing", "*", 'Pull image policy ("always"|"missing"|"never"|"newer")'),
@@ -60,7 +60,7 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("retry", "", "uint", 3, "*", "number of times to retry in case of failure when performing pull"),
     ("retry-delay", "", "duration", None, "*", "delay between retries in case of pull failures"),
     ("decryption-key", "", "array", None, "!", "Key needed to decrypt the image (e.g. /path/to/key.pem)"),
-    ("signature-policy", "", "string", None, "!", "Pathname of signature policy file (not usually used)"),
+    ("signature-policy", "", "string", None, "*", "Pathname of signature policy file (not usually used)"),
     ("disable-content-trust", "", "bool", None, "-", "This is a Docker specific option and is a NOOP"),
     ("rootfs", "", "bool", None, "*", "The first argument is not an image but the rootfs to the exploded container"),
     ("read-only", "", "bool", None, "read_only", "Make containers root filesystem read-only"),

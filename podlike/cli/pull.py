@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 def pull(call: Call) -> int:
     from podlike.cli.progress import make_progress
 
+    if call.changed("decryption-key"):
+        raise UsageError("--decryption-key: encrypted images are not supported",
+                         hint="Ask for the image without encryption, or decrypt it with skopeo copy --decryption-key.")
     options = _options(call)
     progress = make_progress(quiet=call.opts.quiet, form=call.opts.progress)
     return call.each(call.args, lambda name: _one(call, name, options, progress))
@@ -42,7 +45,8 @@ def _options(call: Call) -> "PullOptions":
 
     return PullOptions(
         platform=_platform(call), **registry_options(call),
-        choose=_choose if sys.stdin.isatty() and sys.stderr.isatty() and not call.opts.quiet else None)
+        choose=_choose if sys.stdin.isatty() and sys.stderr.isatty() and not call.opts.quiet else None,
+        signature_policy=call.opts.signature_policy or None)
 
 
 def registry_options(call: Call) -> "dict[str, Any]":
@@ -102,6 +106,7 @@ command = Command(
                 metavar="Pathname"),
            Flag("creds", "", "string", "Credentials (USERNAME:PASSWORD) to use for authenticating to a registry",
                 metavar="Credentials"),
+           Flag("decryption-key", "", "array", "Key needed to decrypt the image (refused: not supported)"),
            Flag("disable-content-trust", "", "bool", "This is a Docker specific option and is a NOOP"),
            Flag("os", "", "string", "Use OS instead of the running OS for choosing images", metavar="OS",
                 aliases=("override-os",)),
@@ -112,6 +117,7 @@ command = Command(
            Flag("quiet", "q", "bool", "Suppress output information when pulling images"),
            Flag("retry", "", "uint", "Number of times to retry in case of failure when performing pull", 3),
            Flag("retry-delay", "", "duration", "Delay between retries in case of pull failures"),
+           Flag("signature-policy", "", "string", "Pathname of signature policy file (not usually used)", hidden=True),
            Flag("tls-verify", "", "bool", "Require HTTPS and verify certificates when contacting registries", True),
            Flag("variant", "", "string", "Use VARIANT instead of the running architecture variant for choosing "
                 "images", aliases=("override-variant",))),

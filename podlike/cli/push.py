@@ -8,30 +8,59 @@ from podlike.errors import StoreError, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from podlike.engine.push import Pushed, PushOptions
+    from podlike.engine.signing import Signer
+    from podlike.spec.transport import Place
 
 # Flags that this version refuses, and why. "" as value: not given.
 _REFUSED = {
     "encryption-key": "encrypted images are not supported",
     "encrypt-layer": "encrypted images are not supported",
-    "sign-by": "signing while pushing is not supported",
-    "sign-by-sigstore": "signing while pushing is not supported",
-    "sign-by-sigstore-private-key": "signing while pushing is not supported",
-    "sign-by-sq-fingerprint": "signing while pushing is not supported",
-    "sign-passphrase-file": "signing while pushing is not supported",
+    "sign-by-sq-fingerprint": "signing with Sequoia-PGP is not supported",
 }
 _HINTS = {"encrypt": "Push the image without this flag; nothing of it will be encrypted.",
-          "sign": "Push without this flag, and sign the image in the registry with cosign or skopeo."}
+          "sign": "Sign with a GPG key: --sign-by KEY."}
 
 
 def push(call: Call) -> int:
-    from podlike.cli.progress import make_progress
-    from podlike.engine.push import push as engine_push
+    from podlike.spec.transport import parse_place
 
-    options = _options(call)
+    _check_platform(call, call.args[0])
+    place = parse_place(call.args[1]) if len(call.args) > 1 else None
+    if place is not None and call.opts.all_tags:
+        raise UsageError("--all-tags pushes each image to where its name says", hint="Leave the destination out.")
+    if place is not None and place.transport != "docker":
+        return _push_to(call, place)
+    done = _push(call, call.args[1] if len(call.args) > 1 else None)
+    if call.opts.digestfile:
+        _write_digest(call.opts.digestfile, done[-1].digest)
+    return 0
+
+
+def _push(call: Call, destination: str | None) -> "list[Pushed]":
+    from podlike.cli.progress import make_progress
+    from podlike.engine import push as engine
+
+    options, name = _options(call), call.args[0]
+    progress = make_progress(quiet=call.opts.quiet, form="auto" if call.docker else call.opts.progress)
+    try:
+        if call.opts.all_tags:
+            return engine.push_all_tags(call.engine, name, options=options, progress=progress)
+        return [engine.push(call.engine, name, destination, options=options, progress=progress)]
+    finally:
+        progress.close()
+
+
+def _push_to(call: Call, place: "Place") -> int:
+    """An archive or a directory instead of a registry."""
+    from podlike.cli.progress import make_progress
+    from podlike.cli.signals import unwinding
+    from podlike.engine.pushto import push_to
+
+    compress, call.opts.compress = call.opts.compress, False
     progress = make_progress(quiet=call.opts.quiet, form=call.opts.progress)
     try:
-        done = engine_push(call.engine, call.args[0], call.args[1] if len(call.args) > 1 else None, options=options,
-                           progress=progress)
+        with unwinding():
+            done = push_to(call.engine, call.args[0], place, _options(call), compress=compress, progress=progress)
     finally:
         progress.close()
     if call.opts.digestfile:
@@ -41,8 +70,6 @@ def push(call: Call) -> int:
 
 def docker_push_(call: Call) -> int:
     """docker's spelling: one NAME[:TAG], or all its tags; what was pushed goes to standard output."""
-    from podlike.cli.progress import make_progress
-    from podlike.engine import push as engine
     from podlike.spec.reference import parse_reference
 
     name = call.args[0]
@@ -52,14 +79,8 @@ def docker_push_(call: Call) -> int:
             call.out("Using default tag: latest")
         call.out(f"The push refers to repository [{reference.repository}]")
         sys.stdout.flush()
-    options = _options(call)
     _check_platform(call, name)
-    progress = make_progress(quiet=call.opts.quiet)
-    try:
-        done = engine.push_all_tags(call.engine, name, options=options, progress=progress) if call.opts.all_tags \
-            else [engine.push(call.engine, name, reference.name, options=options, progress=progress)]
-    finally:
-        progress.close()
+    done = _push(call, reference.name)
     for pushed in done:
         call.out(pushed.name if call.opts.quiet else _docker_line(pushed))
     return 0
@@ -100,15 +121,32 @@ def _options(call: Call) -> "PushOptions":
                          hint="Layers are compressed on their way to a registry anyway.")
     if o.format == "v2s1":
         raise UsageError("--format v2s1: Docker's schema 1 has been withdrawn", hint="Use oci or v2s2.")
-    if o.format and o.format not in ("oci", "v2s2"):
+    if o.format and o.format not in ("oci", "v2s2", "docker"):
         raise UsageError(f'unknown format "{o.format}". Choose on of the supported formats: "oci", "v2s1", or "v2s2"')
     if call.changed("compression-format") and o.compression_format not in ("gzip", "zstd"):
         raise UsageError(f"--compression-format {o.compression_format}: not supported", hint="Use gzip or zstd.")
     chosen = call.changed("compression-format")
     return PushOptions(
-        format=o.format or None, compression=o.compression_format if chosen else None,
+        format={"docker": "v2s2"}.get(o.format, o.format) or None, compression=o.compression_format if chosen else None,
         level=o.compression_level if call.changed("compression-level") else None,
-        force=o.force_compression if call.changed("force-compression") else chosen, **common)
+        force=o.force_compression if call.changed("force-compression") else chosen, signer=signer_of(call), **common)
+
+
+def signer_of(call: Call) -> "Signer | None":
+    """Who the flags say is to sign. Raises: UsageError, ConfigError."""
+    o = call.opts
+    if not (o.sign_by or o.sign_by_sigstore or o.sign_by_sigstore_private_key):
+        return None
+    from podlike.engine.signing import Signer
+
+    return Signer(gpg_key=o.sign_by, sigstore_key=o.sign_by_sigstore_private_key, passphrase_file=o.sign_passphrase_file,
+                  parameters=o.sign_by_sigstore, ask=_ask_passphrase if sys.stdin.isatty() else None)
+
+
+def _ask_passphrase(path: str) -> str:
+    import getpass
+
+    return getpass.getpass(f"Passphrase for key {path}: ")
 
 
 def _write_digest(path: str, digest: str) -> None:
@@ -123,7 +161,8 @@ command = Command(
     "push", push, usage="IMAGE [DESTINATION]", args=between(1, 2), summary="Push an image to a specified destination",
     description="Pushes an image to a registry. The destination is a name with its registry, with or without "
                 "docker:// before it; without one the image goes to where its name says.",
-    flags=(Flag("authfile", "", "string", "Path of the authentication file. Use REGISTRY_AUTH_FILE environment "
+    flags=(Flag("all-tags", "a", "bool", "Push all tags of an image to the repository"),
+           Flag("authfile", "", "string", "Path of the authentication file. Use REGISTRY_AUTH_FILE environment "
                 "variable to override"),
            Flag("cert-dir", "", "string", "Path to a directory containing TLS certificates and keys"),
            Flag("compress", "", "bool", "Compress tarball image layers when pushing to a directory using the 'dir' "
@@ -140,6 +179,7 @@ command = Command(
                 "compressed differently already"),
            Flag("format", "f", "string", "Manifest type (oci or v2s2) to use in the destination (default is manifest "
                 "type of source, with fallbacks)"),
+           Flag("platform", "", "string", "Push only if the image is of this platform"),
            Flag("progress", "", "string", "Show progress as auto, plain or json", "auto"),
            Flag("quiet", "q", "bool", "Suppress output information when pushing images"),
            Flag("remove-signatures", "", "bool", "Discard any pre-existing signatures in the image"),
@@ -152,7 +192,6 @@ command = Command(
            Flag("sign-by-sq-fingerprint", "", "string", "Sign the image using a Sequoia-PGP key", metavar="FINGERPRINT"),
            Flag("sign-passphrase-file", "", "string", "Read a passphrase for signing an image from PATH",
                 metavar="PATH"),
-           Flag("signature-policy", "", "string", "Path to a signature-policy file", hidden=True),
            Flag("tls-verify", "", "bool", "Require HTTPS and verify certificates when contacting registries", True)),
     examples=("push imageID docker://registry.example.com/repository:tag", "push localhost:5000/app:1.2"))
 
@@ -160,7 +199,6 @@ docker_command = Command(
     "push", docker_push_, usage="NAME[:TAG]", args=exactly(1), summary="Upload an image to a registry",
     flags=(Flag("all-tags", "a", "bool", "Push all tags of an image to the repository"),
            Flag("disable-content-trust", "", "bool", "Skip image signing", True),
-           Flag("platform", "", "string", "Push a platform-specific manifest as a single-platform image to the "
-                "registry"),
+           Flag("platform", "", "string", "Push only if the image is of this platform"),
            Flag("quiet", "q", "bool", "Suppress verbose output")),
     examples=("push localhost:5000/app:1.2",))

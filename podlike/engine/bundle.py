@@ -116,7 +116,11 @@ def _default_sysctls(configured: "Sequence[str]") -> dict[str, str]:
 def _bound_path(engine: Engine, root_fd: int, mount: Mount) -> BoundPath:
     options = [o for o in mount.options if o != "anonymous"]
     if mount.type == "bind":
-        return hostfacts.bound_path(mount.source, mount.target, options)
+        try:
+            return hostfacts.bound_path(mount.source, mount.target, options)
+        except OSError as e:
+            raise UsageError(f"statfs {mount.source}: {(e.strerror or str(e)).lower()}",
+                             hint="It was there when the container was created: bring it back.") from e
     path = ensure_volume(engine, mount.source)
     if "nocopy" not in options:
         copy_up(root_fd, mount.target, path)

@@ -1,5 +1,7 @@
 """From a repository's name and the user's options to a client of its registry."""
 
+from podlike.engine.access import Access, open_client
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
@@ -24,19 +26,17 @@ if TYPE_CHECKING:
         def retry_delay(self) -> float | None: ...
 
 
-def connect(engine: "Engine", repository: str, options: "RegistryOptions", *, insecure: bool) -> "tuple[Client, str]":
+def connect(engine: "Engine", repository: str, options: "RegistryOptions", *, insecure: bool,
+            primary: str = "") -> "tuple[Client, str]":
     """(client of the registry, path of the repository there); nothing is sent yet.
 
     repository: domain/path. insecure: what registries.conf says, where the user has said nothing.
+    primary: the host that serves what the user named, where repository is on a mirror: --creds are for nobody else.
     Raises: UsageError, RegistryError for credentials that cannot be read.
     """
-    from podlike.registry.auth import find_credentials, parse_creds
-    from podlike.registry.client import Client, Options
+    from podlike.registries_conf import load_registries_conf
 
-    domain, _, path = repository.partition("/")
-    creds = parse_creds(options.creds) if options.creds else find_credentials(repository, authfile=options.authfile)
-    verify = options.tls_verify if options.tls_verify is not None else False if insecure else None
-    settings = engine.config.engine
-    return Client(domain, credentials=creds, options=Options(
-        verify=verify, cert_dir=options.cert_dir, persist=options.retries is not None,
-        retry_delay=options.retry_delay, retries=settings.retry if options.retries is None else options.retries)), path
+    access = Access(options.tls_verify, options.creds, options.authfile, options.cert_dir)
+    retries = engine.config.engine.retry if options.retries is None else options.retries
+    return open_client(load_registries_conf(), repository, access=access, insecure=insecure, primary=primary,
+                       retries=retries, retry_delay=options.retry_delay, persist=options.retries is not None)

@@ -1,30 +1,42 @@
 """The engine: the user's store and configuration, each part opened when it is first used."""
 
+import os
+
 from podlike.paths import Roots, default_roots, ensure_private_dir
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from podlike.config import Config
+    from podlike.store.artifacts import ArtifactStore
     from podlike.store.blobs import BlobStore
     from podlike.store.containers import ContainerStore
     from podlike.store.db import Database
     from podlike.store.images import ImageStore
     from podlike.store.layers import LayerStore
+    from podlike.store.options import StoreOptions
 
 
 class Engine:
     """One user's podlike. Cheap to make: nothing is opened or created before it is needed."""
 
     def __init__(self, *, roots: Roots | None = None, config: "Config | None" = None, conmon: str = "",
-                 events: str = "", cgroups: str = "") -> None:
+                 events: str = "", cgroups: str = "", storage_driver: str = "",
+                 storage_opts: "Sequence[str]" = ()) -> None:
         """conmon: path of a monitor to be used instead of ours and of the configured one. events: file, journald or none,
-        instead of the configured events_logger. cgroups: cgroupfs or systemd, instead of the configured cgroup_manager."""
+        instead of the configured events_logger. cgroups: cgroupfs or systemd, instead of the configured cgroup_manager.
+        storage_driver, storage_opts: as typed; over what storage.conf says.
+        """
         self.roots = roots or default_roots()
         self.conmon = conmon
         self.events = events
         self._cgroups = cgroups
         self._config = config
         self._db: "Database | None" = None
+        self._storage_driver, self._storage_opts = storage_driver, storage_opts
+        self._storage: "StoreOptions | None" = None
+        self._additional: "list[ImageStore] | None" = None
         self._session_joined = False
 
     @property
@@ -41,11 +53,26 @@ class Engine:
         return self._cgroups or self.config.engine.cgroup_manager
 
     @property
+    def storage(self) -> "StoreOptions":
+        """Driver and options of the store. Raises: UsageError, ConfigError, StoreError for another driver's store."""
+        if self._storage is None:
+            from podlike.store.options import choose
+
+            self._storage = choose(self.config.storage, self.roots.data, driver=self._storage_driver,
+                                   options=self._storage_opts)
+        return self._storage
+
+    @property
     def db(self) -> "Database":
         if self._db is None:
             from podlike.store.db import Database
 
             ensure_private_dir(self.roots.data)
+            driver = self.storage.driver  # a store of another driver is refused before anything is done
+            if not os.path.exists(self.roots.database):
+                from podlike.store.options import record_driver
+
+                record_driver(self.roots.data, driver)
             self._db = Database(self.roots.database)
         return self._db
 
@@ -59,19 +86,36 @@ class Engine:
     def blobs(self) -> "BlobStore":
         from podlike.store.blobs import BlobStore
 
-        return BlobStore(self.roots.blobs, tmp=self.roots.tmp)
+        return BlobStore(self.roots.blobs, tmp=self.roots.tmp,
+                         additional=lambda: tuple(f"{root}/blobs" for root in self.storage.additional))
 
     @property
     def layers(self) -> "LayerStore":
         from podlike.store.layers import LayerStore
 
-        return LayerStore(self.roots.layers, tmp=self.roots.tmp, db=self.db)
+        return LayerStore(self.roots.layers, tmp=self.roots.tmp, db=self.db, options=lambda: self.storage)
 
     @property
     def images(self) -> "ImageStore":
         from podlike.store.images import ImageStore
 
-        return ImageStore(self.db)
+        return ImageStore(self.db, additional=self._additional_images)
+
+    def _additional_images(self) -> "list[ImageStore]":
+        """Of storage.conf's additionalimagestores. Raises: StoreError."""
+        if self._additional is None:
+            from podlike.store.db import Database
+            from podlike.store.images import ImageStore
+
+            self._additional = [ImageStore(Database(f"{root}/db.sqlite", read_only=True), read_only=True)
+                                for root in self.storage.additional]
+        return self._additional
+
+    @property
+    def artifacts(self) -> "ArtifactStore":
+        from podlike.store.artifacts import ArtifactStore
+
+        return ArtifactStore(self.db)
 
     def enter_session(self) -> None:
         """Join the user's session namespaces; does nothing the second time, and nothing for root.
@@ -84,3 +128,10 @@ class Engine:
 
             join_session(self.roots)
             self._session_joined = True
+
+
+def as_made(roots: Roots) -> Engine:
+    """The engine of a store with the driver that it was made with, whatever storage.conf says by now."""
+    from podlike.store.options import made_with
+
+    return Engine(roots=roots, storage_driver=made_with(roots.data))

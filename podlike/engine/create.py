@@ -18,9 +18,12 @@ from podlike.store.locks import StoreLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Final
 
     from podlike.store.images import Image
+
+# Names that begin so are places (spec/transport.py), which are never looked up here.
+_ELSEWHERE: "Final" = frozenset(("docker-archive", "oci-archive", "oci", "dir", "containers-storage"))
 
 
 def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing", replace: bool = False, for_run: bool = False,
@@ -47,6 +50,7 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
                 _replace(engine, spec.name)
         resolved = resolve_spec(engine, spec, image, cid)
         _take_volumes(engine, resolved)
+        resolved.requires = [engine.containers.find(name).id for name in resolved.requires]
         refuse_bad_requests(engine, resolved)
         container = Container(id=cid, name=resolved.name, image=image.id if image else None, created=time.time(),
                               spec=resolved, state=RunState(starter=_ourselves() if for_run else []))
@@ -78,7 +82,7 @@ def _look_up_or_pull(engine: Engine, name: str, *, pull_policy: str, progress: "
     """(image, whether it was here)"""
     from podlike.engine.images import resolve
 
-    if pull_policy in ("missing", "never", ""):
+    if pull_policy in ("missing", "never", "") and name.partition(":")[0] not in _ELSEWHERE:
         try:
             return resolve(engine, name), True
         except NotFoundError as e:
@@ -92,6 +96,8 @@ def _look_up_or_pull(engine: Engine, name: str, *, pull_policy: str, progress: "
 
 def _shown_name(image: "Image", typed: str) -> str:
     """The full name behind what was typed; an id stays as the image's first name."""
+    if typed.partition(":")[0] in _ELSEWHERE:
+        return next(iter(image.names), image.id)
     from podlike.spec.reference import candidates
 
     names = list(image.names)

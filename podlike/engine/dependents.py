@@ -1,4 +1,5 @@
-"""Which containers live in another's namespaces or on its volumes, and so must go before it."""
+"""Which containers need which others: those that live in another's namespaces or on its volumes must go before it, and
+start after it."""
 
 from podlike.engine.core import Engine
 from podlike.spec.container import ContainerSpec
@@ -34,7 +35,12 @@ def dependents_first(engine: Engine, containers: "Iterable[Container]") -> list[
 
 def needs(spec: ContainerSpec, other: Container) -> bool:
     """Whether a container of this spec needs the other one itself."""
+    names = must_run(spec) + [v.partition(":")[0] for v in spec.volumes_from]
+    return any(name and (name == other.name or other.id.startswith(name)) for name in names)
+
+
+def must_run(spec: ContainerSpec) -> list[str]:
+    """Names and ids of the containers without which one of this spec cannot start."""
     joined = [v.partition(":")[2] for v in (spec.network, spec.pid_ns, spec.ipc_ns, spec.uts_ns, spec.cgroup_ns, spec.user_ns)
               if v.startswith("container:")]
-    joined += [v.partition(":")[0] for v in spec.volumes_from]
-    return any(name and (name == other.name or other.id.startswith(name)) for name in joined)
+    return joined + spec.requires

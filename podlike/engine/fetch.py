@@ -95,7 +95,7 @@ class Fetcher:
 
     def _one(self, job: Job) -> None:
         if self._layers.has(job.diff_id):
-            self._progress.skipped(job.digest)
+            self._without_unpacking(job)
             return
         if self._blobs.has(job.digest):
             self._progress.started(job.digest, job.size)
@@ -105,12 +105,30 @@ class Fetcher:
             self._download(job, fresh=True)
         self._progress.done(job.digest)
 
+    def _without_unpacking(self, job: Job) -> None:
+        """The layer is there. It may have come in another compression: then its blob is fetched for a later push."""
+        if self._blobs.has(job.digest) or job.urls:
+            self._progress.skipped(job.digest)
+            return
+        with self._blobs.partial(job.digest) as part:
+            if part.done:  # another pull was fetching it
+                self._progress.skipped(job.digest)
+                return
+            if part.offset > job.size:
+                part.reset()
+            self._progress.started(job.digest, job.size)
+            self._progress.advanced(job.digest, part.offset)
+            self._receive(job, part, None)
+            part.finish(job.size)
+        self._progress.done(job.digest)
+
     def _download(self, job: Job, *, fresh: bool) -> bool:
         """False: it failed, and the bytes of an earlier attempt may be to blame. They are gone now."""
         with self._blobs.partial(job.digest) as part:
-            if part.done:  # another pull was fetching it
+            if part.done:  # another pull was fetching it, and may have unpacked it too
                 self._progress.started(job.digest, job.size)
-                self._unpack_stored(job)
+                if not self._layers.has(job.diff_id):
+                    self._unpack_stored(job)
                 return True
             if fresh or part.offset > job.size:
                 part.reset()
@@ -137,9 +155,14 @@ class Fetcher:
         for piece in part.read_back():
             unpack.write(piece)
             self._progress.advanced(job.digest, len(piece))
+        self._receive(job, part, unpack)
+
+    def _receive(self, job: Job, part: "PartialBlob", unpack: "LayerUnpack | None") -> None:
+        """What is missing, from the registry into the blob and the layer."""
         for piece in self._client.blob(self._path, job.digest, size=job.size, offset=part.offset, urls=job.urls):
             part.write(piece)
-            unpack.write(piece)
+            if unpack is not None:
+                unpack.write(piece)
             self._progress.advanced(job.digest, len(piece))
 
     def _unpack_stored(self, job: Job) -> None:

@@ -6,6 +6,7 @@ import sys
 from podlike import __version__, paths
 from podlike.engine import events, query
 from podlike.engine.core import Engine
+from podlike.engine.startup import Startup
 from podlike.errors import PodlikeError
 from podlike.files import read_text
 from podlike.runtime import cgroup
@@ -56,6 +57,7 @@ def _host(engine: Engine, runtime: str) -> "dict[str, Any]":
         "security": _security(),
         "serviceIsRemote": False,
         "slirp4netns": _tool("slirp4netns"),
+        "startup": Startup(engine.roots).document(),
         "swapFree": memory.get("SwapFree", 0),
         "swapTotal": memory.get("SwapTotal", 0),
         "uptime": _uptime(),
@@ -206,19 +208,25 @@ def _store(engine: Engine) -> "dict[str, Any]":
         "configFile": f"{home}/containers/storage.conf" if os.geteuid() else "/etc/containers/storage.conf",
         "containerStore": {"number": len(states), "paused": paused, "running": running,
                            "stopped": len(states) - running - paused},
-        "graphDriverName": "overlay",
-        "graphOptions": {},
+        "graphDriverName": engine.storage.driver,
+        "graphOptions": engine.storage.shown(),
         "graphRoot": engine.roots.data,
         "graphRootAllocated": total,
         "graphRootUsed": used,
-        "graphStatus": {"Backing Filesystem": _filesystem(engine.roots.data), "Native Overlay Diff": "true",
-                        "Using metacopy": "false"},
+        "graphStatus": _graph_status(engine),
         "imageCopyTmpDir": engine.roots.tmp,
         "imageStore": {"number": images[0] if images else 0},
         "runRoot": engine.roots.run,
         "transientStore": False,
         "volumePath": f"{engine.roots.data}/volumes",
     }
+
+
+def _graph_status(engine: Engine) -> "dict[str, str]":
+    if engine.storage.driver == "vfs":
+        return {}
+    native = "false" if engine.storage.mount_program else "true"
+    return {"Backing Filesystem": _filesystem(engine.roots.data), "Native Overlay Diff": native, "Using metacopy": "false"}
 
 
 def _disk(path: str) -> tuple[int, int]:

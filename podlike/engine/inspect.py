@@ -2,6 +2,7 @@
 
 from podlike.engine import psrows, query
 from podlike.engine.core import Engine
+from podlike.engine.dependents import must_run
 from podlike.runtime import cgroup
 from podlike.spec.container import ContainerSpec, Mount
 from podlike.spec.durations import rfc3339
@@ -41,14 +42,14 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "PidFile": spec.pidfile or f"{bundle}/pidfile",
         "Name": c.name,
         "RestartCount": status.restarts,
-        "Driver": "overlay",
+        "Driver": engine.storage.driver,
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": "" if spec.apparmor_profile == "unconfined" else spec.apparmor_profile,
         "EffectiveCaps": effective,
         "BoundingCaps": bounding,
         "ExecIDs": list(c.state.execs),
-        "GraphDriver": {"Name": "overlay", "Data": _graph_data(engine, c)},
+        "GraphDriver": {"Name": engine.storage.driver, "Data": _graph_data(engine, c)},
     }
     if size:
         from podlike.engine.sizes import container_size
@@ -133,6 +134,8 @@ def _capabilities(spec: ContainerSpec) -> "tuple[list[str] | None, list[str]]":
 
 def _graph_data(engine: Engine, c: Container) -> "dict[str, str]":
     data = engine.roots.container(c.id)
+    if engine.storage.driver == "vfs":
+        return {"UpperDir": f"{data}/root"}
     out = {"UpperDir": f"{data}/upper", "WorkDir": f"{data}/work"}
     if c.spec.layers:
         out["LowerDir"] = ":".join(engine.layers.path(d) for d in reversed(c.spec.layers))
@@ -160,8 +163,7 @@ def _mount(engine: Engine, m: Mount) -> "dict[str, Any]":
 
 
 def _dependencies(spec: ContainerSpec) -> list[str]:
-    return sorted({v.partition(":")[2] for v in (spec.pid_ns, spec.ipc_ns, spec.uts_ns, spec.cgroup_ns, spec.network)
-                   if v.startswith("container:")})
+    return sorted(set(must_run(spec)))
 
 
 def port_bindings(c: Container) -> "dict[str, list[dict[str, str]] | None]":
@@ -226,6 +228,8 @@ def _health_config(spec: ContainerSpec) -> "dict[str, Any]":
             out["StartupHealthCheck"] = document(spec.startup_health)
         if spec.health is not None:
             out["Healthcheck"] = document(spec.health)
+    elif spec.no_health:
+        out["Healthcheck"] = {"Test": ["NONE"]}
     return out | {"HealthcheckOnFailureAction": spec.health_on_failure or "none",
                   "HealthLogDestination": spec.health_log_destination or "local",
                   "HealthcheckMaxLogCount": 5 if spec.health_log_count is None else spec.health_log_count,

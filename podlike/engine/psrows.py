@@ -3,6 +3,7 @@
 import time
 
 from podlike.engine import query
+from podlike.engine.boot import comes_back
 from podlike.engine.core import Engine
 from podlike.errors import NotFoundError, UsageError
 from podlike.spec.durations import ago, go_time, human_duration, parse_time
@@ -89,7 +90,7 @@ def _predicates(engine: Engine) -> "dict[str, Callable[[Row, str], bool]]":
         "network": lambda r, v: v in networks(r.c),
         "publish": lambda r, v: any(f"{p['container_port']}/{p['protocol']}" == _with_protocol(v) for p in ports(r.c)),
         "restart-policy": lambda r, v: _has_policy(r.c, v),
-        "should-start-on-boot": lambda r, v: str(_starts_on_boot(r.c)).lower() == v.lower(),
+        "should-start-on-boot": lambda r, v: comes_back(r.c) == _truth("should-start-on-boot", v),
         "since": lambda r, v: r.c.created > query.find(engine, v).created,
         "status": lambda r, v: _has_state(r, v),
         "until": lambda r, v: r.c.created < parse_time(v),
@@ -111,6 +112,12 @@ def _number(key: str, text: str) -> int:
         raise UsageError(f'invalid filter "{key}={text}": not a number') from None
 
 
+def _truth(key: str, text: str) -> bool:
+    if text.lower() not in ("1", "t", "true", "0", "f", "false"):
+        raise UsageError(f'invalid filter "{key}={text}": not a truth value', hint="Say true or false.")
+    return text.lower() in ("1", "t", "true")
+
+
 def _with_protocol(text: str) -> str:
     return text if "/" in text else f"{text}/tcp"
 
@@ -130,11 +137,6 @@ def _has_policy(c: Container, wanted: str) -> bool:
     if wanted not in ("no", "none", "always", "on-failure", "unless-stopped"):
         raise UsageError(f"{wanted} invalid restart policy")
     return (c.spec.restart_policy or "no").partition(":")[0] == ("no" if wanted == "none" else wanted)
-
-
-def _starts_on_boot(c: Container) -> bool:
-    policy = c.spec.restart_policy
-    return policy == "always" or (policy == "unless-stopped" and not c.state.stopped_by_user)
 
 
 def _descends(c: Container, wanted: str) -> bool:

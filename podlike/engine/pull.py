@@ -8,13 +8,13 @@ one finds, and unfinished blobs in tmp/, which it continues.
 """
 
 import hashlib
-import re
 from typing import NamedTuple
 
 from podlike import log
 from podlike.engine import events
 from podlike.engine.connect import connect
 from podlike.engine.fetch import Fetcher, Job, Progress, check_space
+from podlike.engine.trusting import Trust
 from podlike.errors import ConflictError, NotFoundError, PodlikeError, RegistryError, StoreError, UsageError
 from podlike.registries_conf import load_registries_conf, record_alias
 from podlike.spec.image import (
@@ -32,7 +32,9 @@ from podlike.spec.image import (
     platform_rank,
 )
 from podlike.spec.reference import Reference, is_short, parse_reference, split_short
+from podlike.spec.transport import parse_place
 from podlike.store.origins import remember_origin
+from podlike.trust.check import RejectedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +50,6 @@ if TYPE_CHECKING:
 POLICIES: "Final" = ("always", "missing", "never", "newer")
 # An index may list indexes; real ones do not go deeper than two.
 _MAX_INDEX_DEPTH: "Final" = 3
-_OTHER_TRANSPORTS = re.compile(r"(docker-archive|docker-daemon|oci-archive|oci|dir|containers-storage|ostree|sif|atomic):")
 
 
 class PullOptions(NamedTuple):
@@ -57,6 +58,7 @@ class PullOptions(NamedTuple):
     platform: OS/ARCH[/VARIANT], None: this machine's. tls_verify: None: as registries.conf says.
     creds: USER[:PASSWORD] instead of what is in authfile. retries: further tries after transient failures.
     retry_delay: seconds. choose: asks the user which of several full names a short one means.
+    signature_policy: a policy.json instead of the user's or the system's.
     """
 
     platform: str | None = None
@@ -67,6 +69,7 @@ class PullOptions(NamedTuple):
     retries: int | None = None
     retry_delay: float | None = None
     choose: "Callable[[Sequence[str]], str] | None" = None
+    signature_policy: str | None = None
 
 
 class _Source(NamedTuple):
@@ -85,7 +88,8 @@ class _Source(NamedTuple):
 def pull(engine: "Engine", name: str, *, platform: str | None = None, tls_verify: bool | None = None,
          creds: str | None = None, authfile: str | None = None, cert_dir: str | None = None, policy: str = "always",
          retries: int | None = None, retry_delay: float | None = None,
-         choose: "Callable[[Sequence[str]], str] | None" = None, progress: Progress | None = None) -> "Image":
+         choose: "Callable[[Sequence[str]], str] | None" = None, signature_policy: str | None = None,
+         progress: Progress | None = None) -> "Image":
     """Make an image available under its name and return it.
 
     name: as typed; short names are resolved by registries.conf.
@@ -95,7 +99,8 @@ def pull(engine: "Engine", name: str, *, platform: str | None = None, tls_verify
     """
     if policy not in POLICIES:
         raise UsageError(f'unsupported pull policy "{policy}"', hint=f"Use one of {', '.join(POLICIES)}.")
-    options = PullOptions(platform, tls_verify, creds, authfile, cert_dir, retries, retry_delay, choose)
+    options = PullOptions(platform, tls_verify, creds, authfile, cert_dir, retries, retry_delay, choose,
+                          signature_policy)
     try:
         image = _pull(engine, name, options, policy, progress or Progress())
     except PodlikeError as e:
@@ -106,6 +111,11 @@ def pull(engine: "Engine", name: str, *, platform: str | None = None, tls_verify
 
 
 def _pull(engine: "Engine", name: str, options: PullOptions, policy: str, progress: Progress) -> "Image":
+    place = parse_place(name)
+    if place is not None and place.transport != "docker":
+        from podlike.engine.pullfrom import pull_from
+
+        return pull_from(engine, place, platform=options.platform, progress=progress)
     text = _strip_transport(name)
     local = None if policy == "always" else _local(engine, text, options)
     if local is not None and policy in ("missing", "never"):
@@ -126,7 +136,10 @@ def pull_all_tags(engine: "Engine", name: str, *, options: PullOptions | None = 
 
 def shown_name(image: "Image", typed: str) -> str:
     """The full name that a typed one stands for, as docker prints it at the end of a pull."""
-    reference = parse_reference(_strip_transport(typed))
+    place = parse_place(typed)
+    if place is not None and place.transport != "docker":
+        return next(iter(image.names), f"sha256:{image.id}")
+    reference = parse_reference(place.reference if place else typed)
     return reference.name if reference.name in image.names or reference.digest else next(iter(image.names), image.id)
 
 
@@ -138,6 +151,7 @@ class _Pull:
         self._options = options
         self._progress = progress
         self._conf: RegistriesConf = load_registries_conf()
+        self._trust = Trust(options.signature_policy)
         self._platform: Platform = parse_platform(options.platform) if options.platform else host_platform()
 
     def by_name(self, text: str, *, newer_than: "Image | None" = None) -> "Image":
@@ -168,7 +182,7 @@ class _Pull:
         reference = references[0]
         images: dict[str, Image] = {}
         place = self._conf.pull_sources(reference.repository, by_digest=False)[-1]
-        client, path = self._client(place.repository, place.insecure)
+        client, path = self._client(place.repository, place.insecure, reference)
         try:
             tags = client.tags(path)
         finally:
@@ -195,25 +209,27 @@ class _Pull:
         return self._from_place(reference, places[-1].repository, places[-1].insecure)
 
     def _from_place(self, reference: Reference, repository: str, insecure: bool) -> "Image":
-        client, path = self._client(repository, insecure)
+        client, path = self._client(repository, insecure, reference)
         try:
             try:
                 source = self._describe(client, path, reference)
             except (RegistryError, NotFoundError, StoreError) as e:
-                e.message = f"initializing source docker://{reference.name}: {e.message}"
+                step = "unable to copy from source" if isinstance(e, RejectedError) else "initializing source"
+                e.message = f"{step} docker://{reference.name}: {e.message}"
                 e.args = (e.message,)
                 raise
             return self._store(reference, source)
         finally:
             client.close()
 
-    def _client(self, repository: str, insecure: bool) -> "tuple[Client, str]":
-        return connect(self._engine, repository, self._options, insecure=insecure)
+    def _client(self, repository: str, insecure: bool, reference: Reference) -> "tuple[Client, str]":
+        primary = self._conf.pull_sources(reference.repository, by_digest=False)[-1].repository.partition("/")[0]
+        return connect(self._engine, repository, self._options, insecure=insecure, primary=primary)
 
     def _is_current(self, reference: Reference, image: "Image") -> bool:
         """Whether the registry's tag still names the image that is here."""
         place = self._conf.pull_sources(reference.repository, by_digest=False)[-1]
-        client, path = self._client(place.repository, place.insecure)
+        client, path = self._client(place.repository, place.insecure, reference)
         try:
             digest = client.manifest_digest(path, reference.identifier)
         finally:
@@ -234,6 +250,7 @@ class _Pull:
         if isinstance(document, Index):
             raise RegistryError("its indexes are nested without end", hint="Report this to the owner of the image.")
         self._progress.reading()
+        self._trust.check_pulled(client, path, reference, got.data, got.digest)
         raw = self._config(client, path, document.config)
         try:
             raw.decode()
@@ -270,7 +287,7 @@ class _Pull:
         with StoreLock(engine.roots.tmp):
             missing = [job for job in jobs if not layers.has(job.diff_id)]
             # Compressed blobs are kept beside the trees, which are at least as large.
-            check_space(engine.roots.tmp, sum(j.size * (1 if blobs.has(j.digest) else 2) for j in missing),
+            check_space(engine.roots.tmp, sum(j.size for j in missing) + sum(j.size for j in jobs if not blobs.has(j.digest)),
                         reference.name)
             Fetcher(source.client, source.path, blobs=blobs, layers=layers, progress=self._progress,
                     parallel=engine.config.engine.image_parallel_copies).run(jobs)
@@ -294,7 +311,7 @@ class _Pull:
         return engine.images.add(
             image_id=hashlib.sha256(source.config_raw).hexdigest(), manifest_digest=source.digest,
             config=source.config_raw, layers=diff_ids, size=sum(engine.layers.size(d) for d in diff_ids),
-            names=[] if reference.digest else [reference.name],
+            names=[reference.with_digest(reference.digest).name if reference.digest else reference.name],
             digests=[reference.with_digest(d).name for d in digests])
 
 
@@ -314,17 +331,19 @@ def _references(conf: "RegistriesConf", text: str, options: PullOptions,
     elif ask and conf.mode == "enforcing":
         raise ConflictError(f'short-name resolution enforced but cannot prompt without a TTY: "{repository}" may be '
                             f"{' or '.join(found)}", hint=f"Write the full name, for example {found[0]}{tail}.")
+    elif conf.search_source:
+        progress.note(f'Resolving "{repository}" using unqualified-search registries ({conf.search_source})')
     return [parse_reference(name + tail) for name in found], chosen
 
 
 def _strip_transport(name: str) -> str:
-    text = name.removeprefix("docker://")
-    match = _OTHER_TRANSPORTS.match(text)
-    # "dir:1" and "oci:1" are also names with tags: a path follows a transport.
-    if match and text[match.end():match.end() + 1] in ("/", ".", ""):
-        raise UsageError(f"pull {name}: images are pulled from registries, not from {match.group(1)}",
-                         hint="Use `podlike load -i FILE` for archives.")
-    return text
+    place = parse_place(name)
+    if place is None:
+        return name
+    if place.transport != "docker":
+        raise UsageError(f"pulling all tags is not supported for {place.transport} transport",
+                         hint="Leave --all-tags out.")
+    return place.reference
 
 
 def _local(engine: "Engine", text: str, options: PullOptions) -> "Image | None":

@@ -13,7 +13,7 @@ def wants_restart(container: Container) -> bool:
     """Whether the container, which has ended, is to be started again."""
     policy, _, limit = container.spec.restart_policy.partition(":")
     state = container.state
-    if state.phase != "exited" or state.stopped_by_user:
+    if state.phase != "exited" or state.stopped_by_user or state.stopper:
         return False
     if policy == "on-failure":
         return state.exit_code != 0 and (not limit or state.restarts < int(limit))

@@ -1,4 +1,4 @@
-"""A container's root file system: its layers and its own writable layer, as one overlay."""
+"""A container's root file system: its layers and its own writable layer, as one overlay; or a copy of the layers (vfs)."""
 
 import os
 import stat
@@ -29,18 +29,72 @@ def mount_rootfs(engine: Engine, container: Container) -> str:
     if spec.uid_map:
         from podlike.engine.shifted import shifted_lower
 
-        lower = [shifted_lower(engine, spec, lambda work: _overlay(lower, work, name=spec.image_name, volatile=True))]
-    return _overlay(lower, base, name=container.name, volatile=spec.remove)
+        lower = [shifted_lower(engine, spec, lambda work: _stack(engine, lower, work, name=spec.image_name, volatile=True))]
+    return _stack(engine, lower, base, name=container.name, volatile=spec.remove)
 
 
-def _overlay(lower: list[str], base: str, *, name: str, volatile: bool) -> str:
-    """Mount upper, work and merged of base over the lower directories; the path of the result.
+def _stack(engine: Engine, lower: list[str], base: str, *, name: str, volatile: bool) -> str:
+    """The lower directories as one tree, in the way of the store's driver; its path below base.
 
     volatile: what goes with its container needs no sync at its end (overlayfs.rst, "Volatile mount").
     """
+    if engine.storage.driver == "vfs":
+        return _copied(lower, base, name=name)
+    if engine.storage.mount_program:
+        return _fuse_overlay(engine.storage.mount_program, lower, base, name=name)
+    return _overlay(lower, base, name=name, volatile=volatile)
+
+
+def _copied(lower: list[str], base: str, *, name: str) -> str:
+    """Made once; a copy that was interrupted is made anew."""
+    from podlike.store.trees import remove_tree
+    from podlike.store.vfs import flatten
+
+    root, partial = f"{base}/root", f"{base}/root.partial"
+    if os.path.isdir(root):
+        return root
+    try:
+        remove_tree(partial)
+        flatten(lower, partial)
+        copy_root_attributes(lower, partial)
+        os.rename(partial, root)
+    except OSError as e:
+        raise StoreError(f"copy root file system of {name}: {e}", hint="Check the free space: vfs copies the whole image for "
+                         "each container. Where overlay can be mounted, use it.") from e
+    return root
+
+
+def _fuse_overlay(program: str, lower: list[str], base: str, *, name: str) -> str:
+    """The mount ends with its umount, as the kernel's; a process of ours that serves it ends then, too."""
+    _make_parts(lower, base)
+    options = f"lowerdir={':'.join(lower)},upperdir={base}/upper,workdir={base}/work"
+    log_path = f"{base}/fuse.log"
+    fd = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        actions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, fd, 1),
+                   (os.POSIX_SPAWN_DUP2, fd, 2)]
+        pid = os.posix_spawn(program, [program, "-o", options, f"{base}/merged"], os.environ, file_actions=actions, setsid=True)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    finally:
+        os.close(fd)
+    if code:
+        with open(log_path, errors="replace") as f:
+            said = f.read(1000).strip().replace("\n", "; ")
+        raise StoreError(f"mount root file system of {name} with {program}: {said or f'it ended with {code}'}",
+                         hint="Check mount_program in storage.conf, and that /dev/fuse is there and may be used.")
+    os.unlink(log_path)
+    return f"{base}/merged"
+
+
+def _make_parts(lower: list[str], base: str) -> None:
     for part in ("upper", "work", "merged"):
         os.makedirs(f"{base}/{part}", exist_ok=True)
-    _copy_root_attributes(lower, f"{base}/upper")
+    copy_root_attributes(lower, f"{base}/upper")
+
+
+def _overlay(lower: list[str], base: str, *, name: str, volatile: bool) -> str:
+    """Mount upper, work and merged of base over the lower directories; the path of the result."""
+    _make_parts(lower, base)
     options = ["userxattr"] if rootless() else []
     if volatile:
         options.append("volatile")
@@ -52,7 +106,7 @@ def _overlay(lower: list[str], base: str, *, name: str, volatile: bool) -> str:
     return f"{base}/merged"
 
 
-def _copy_root_attributes(lower: list[str], upper: str) -> None:
+def copy_root_attributes(lower: list[str], upper: str) -> None:
     """The merged root directory shows owner and mode of the writable layer's: they must be the image's.
 
     They are those of the topmost layer that has an entry for "/". An image without any gets root's 0555, as with
@@ -76,4 +130,5 @@ def _hint(lower: list[str], code: int) -> str:
     if missing:
         return f"A layer is missing ({missing}): pull the image again."
     return ("Native overlay mounts in a user namespace need kernel 5.13 or later and a store on ext4, xfs, btrfs or "
-            "tmpfs; set PODLIKE_ROOT to a directory on one of them.")
+            "tmpfs; set PODLIKE_ROOT to a directory on one of them, or use --storage-driver fuse-overlayfs or vfs with "
+            "a new store.")

@@ -1,11 +1,14 @@
 """Images of the store to archives and directories: `save`, and `push` to other places than registries."""
 
 from podlike import log
-from podlike.engine.images import find
+from podlike.engine import events
+from podlike.engine.images import choose_instance, find
+from podlike.engine.reshape import Wanted, shaped, with_layers
 from podlike.errors import StoreError, UsageError
 from podlike.spec import image as spec
+from podlike.spec.events import Event
 from podlike.transports.output import OutputFile
-from podlike.transports.sending import Item, Packed, Wanted, shaped, with_layers
+from podlike.transports.sending import Item, Packed
 from podlike.transports.writing import TarOutput, write_dir, write_docker_archive, write_oci_archive, write_oci_dir
 
 TYPE_CHECKING = False
@@ -41,7 +44,8 @@ def save(engine: "Engine", names: "Sequence[str]", *, format: str = "docker-arch
         if format == "docker-dir" and len(items) > 1:
             raise UsageError('"docker-dir" does not support saving multiple images',
                              hint="Save them one by one, or use --format oci-dir.")
-        _write(engine, items, format, output, fd, wanted or own_form(format), progress)
+        write(engine, items, format, output=output, fd=fd, wanted=wanted or own_form(format), progress=progress)
+    events.emit(engine, *(Event("image", "save", id=image.id, name=output or "/dev/stdout") for image in images))
     return images
 
 
@@ -61,8 +65,9 @@ def own_form(format: str) -> Wanted:
     return Wanted(family="docker") if format == "docker-dir" else Wanted()
 
 
-def _write(engine: "Engine", items: "list[Item]", format: str, output: str, fd: int, wanted: Wanted,
-           progress: "Progress | None") -> None:
+def write(engine: "Engine", items: "list[Item]", format: str, *, output: str, fd: int = -1, wanted: Wanted,
+          progress: "Progress | None" = None) -> "list[Item]":
+    """Write images in a format (one of FORMATS, or dir) and return them as they were written. The caller holds the store."""
     tmp = engine.roots.tmp
     if format != "docker-archive":  # an archive of docker's has nothing but tars, whatever the manifest says
         items = [shaped(item, wanted, tmp) for item in items]
@@ -82,6 +87,7 @@ def _write(engine: "Engine", items: "list[Item]", format: str, output: str, fd: 
         for item in items:
             progress.config(item.manifest.config.digest)
         progress.writing()
+    return items
 
 
 def _begin(items: "Sequence[Item]", progress: "Progress | None") -> "Callable[[str, int], None]":
@@ -105,6 +111,8 @@ def _items(engine: "Engine", names: "Sequence[str]", extra: tuple[str, ...]) -> 
     called: dict[str, list[str]] = {}
     for name in names:
         image, full = find(engine, name)
+        if image.index is not None:
+            image = choose_instance(engine, image)
         images[image.id] = image
         wanted = called.setdefault(image.id, [])
         for one in (full, *(extra if len(images) == 1 else ())):

@@ -10,13 +10,15 @@ from podlike.store.containers import Container
 def container_size(engine: Engine, container: Container) -> tuple[int, int]:
     """(bytes in the writable layer, bytes of all layers together). Joins the session: files belong to its ids."""
     engine.enter_session()
-    own = tree_size(f"{engine.roots.container(container.id)}/upper")
-    below = 0
+    base = engine.roots.container(container.id)
+    own, below = tree_size(f"{base}/upper"), 0
     for diff_id in container.spec.layers:
         try:
             below += engine.layers.size(diff_id)
         except (PodlikeError, OSError):
             continue  # a missing layer is the start's to report
+    if os.path.isdir(f"{base}/root"):  # vfs: a copy of everything, changed files among them
+        own = max(0, tree_size(f"{base}/root") - below)
     return own, own + below
 
 
@@ -37,3 +39,8 @@ def tree_size(path: str) -> int:
         except OSError:
             continue  # gone while we looked, or not ours to read
     return total
+
+
+def tree_directories(path: str) -> int:
+    """Sum of what the directories themselves take, path among them."""
+    return sum(os.lstat(directory).st_size for directory, _, _ in os.walk(path))

@@ -11,8 +11,19 @@ import time
 from podlike import log, procs
 from podlike.engine import eventorders, events, query
 from podlike.engine.bundle import write_bundle, write_network_files
-from podlike.engine.cleanup import await_exit_file, cleanup, delete, forget_end, kill_now, lock_of, runtime_of, take_down
+from podlike.engine.cleanup import (
+    await_exit_file,
+    cleanup,
+    delete,
+    forget_end,
+    kill_now,
+    lock_of,
+    runtime_of,
+    take_down,
+    take_down_mount,
+)
 from podlike.engine.core import Engine
+from podlike.engine.dependents import must_run
 from podlike.engine.logconf import monitor_args
 from podlike.engine.network import Network
 from podlike.engine.rootfs import mount_rootfs
@@ -54,15 +65,17 @@ class Started:
         self.monitor.close()
 
 
-def start(engine: Engine, container: Container, *, attach: Attach | None = None, discard: bool = False) -> int | None:
-    """Start a container. With attach: follow it to its end and return its exit code, or None when the user
-    detached; without: return None at once.
+def start(engine: Engine, container: Container, *, attach: Attach | None = None, discard: bool = False,
+          wait: bool = True) -> int | None:
+    """Start a container, after those that it needs. With attach: follow it to its end and return its exit code, or None
+    when the user detached; without: return None at once, or with --sdnotify=healthy and wait as soon as it is healthy.
 
     A container made with --rm is removed when it ends, or when it cannot start; with discard any container that
     cannot start is removed: `run` leaves nothing of a failure behind.
-    Raises: ConflictError when it runs already, NetworkError, RuntimeFailure (125, 126, 127).
+    Raises: ConflictError, NetworkError, RuntimeFailure (125, 126, 127).
     """
     engine.enter_session()
+    _start_needed(engine, container, frozenset())
     lock = lock_of(engine, container.id)
     lock.acquire(blocking=True)
     try:
@@ -77,9 +90,37 @@ def start(engine: Engine, container: Container, *, attach: Attach | None = None,
     finally:
         lock.release()
     try:
-        return _follow(engine, started) if attach is not None else None
+        if attach is not None:
+            return _follow(engine, started)
     finally:
         started.close()
+    if wait and container.spec.sdnotify == "healthy":
+        _await_healthy(engine, container)
+    return None
+
+
+def _start_needed(engine: Engine, container: Container, before: frozenset[str]) -> None:
+    """Start the containers that it needs and that do not run, each after those that it needs itself."""
+    for name in must_run(container.spec):
+        other = query.find(engine, name)
+        if other.id in before or query.process_of(engine, other)[0]:
+            continue
+        _start_needed(engine, other, before | {container.id})
+        start(engine, other)
+
+
+def _await_healthy(engine: Engine, container: Container) -> None:
+    """Raises: ConflictError when it ends first. The monitor tells the service manager by itself."""
+    from podlike.engine.wait import wait
+
+    try:
+        wait(engine, container, conditions=("healthy",))
+    except ConflictError as e:
+        e.hint = f"It ended before it was. `podlike logs {container.name}` may say why."
+        raise
+    if engine.containers.get(container.id) is None:
+        raise ConflictError(f"wait for container {container.name} to be healthy: container is stopped",
+                            hint="It ended before it was, and was removed then.")
 
 
 def _ready_to_start(engine: Engine, container: Container) -> Container | None:
@@ -109,6 +150,7 @@ def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> St
     network = Network(engine, container)
     try:
         network.start()
+        take_down_mount(engine, container.id)
         rootfs = mount_rootfs(engine, container)
         write_bundle(engine, container, rootfs=rootfs, network=network)
         eventorders.write_for_monitor(engine, container)

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 _ENDING: "Final" = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
-def stop(engine: Engine, container: Container, *, timeout: int | None = None) -> bool:
+def stop(engine: Engine, container: Container, *, timeout: int | None = None, by_user: bool = True) -> bool:
     """Send the stop signal, then SIGKILL after timeout seconds (None: the container's own, negative: never).
 
+    by_user: not by the machine that goes down; what a user stopped may have to stay down after a reboot.
     Returns whether it ran. A container that does not run is fine. It is cleaned up (and removed, with --rm)
     when this returns.
     """
@@ -33,7 +34,7 @@ def stop(engine: Engine, container: Container, *, timeout: int | None = None) ->
         return True
     if not now.running:
         return False
-    container.state.stopped_by_user = True
+    container.state.stopped_by_user |= by_user
     container.state.stopper = [os.getpid(), procs.start_time(os.getpid())]
     engine.containers.save_state(container)
     hold(engine, container)
@@ -92,16 +93,22 @@ def ends(container: Container, signum: int) -> bool:
 
 def sender(engine: Engine, container: Container) -> "Callable[[int], None]":
     """A function that passes a signal of the user's on to the container's process, whichever that is by then."""
-    state = container.state
-    if not state.tended:
-        return procs.sender(state.pid, state.start_time)
+    if container.state.conmon:
+        return procs.sender(container.state.pid, container.state.start_time)
 
     def send(signum: int) -> None:
+        container.state.tended = container.state.tended or _tended_by_now(engine, container)
         if signum in _ENDING or ends(container, signum):
             hold(engine, container)  # who presses ctrl-c does not want to see it start again
         procs.send_signal(*query.process_of(engine, container), signum)
 
     return send
+
+
+def _tended_by_now(engine: Engine, container: Container) -> bool:
+    """Whether an `update` has given it a restart policy since."""
+    now = engine.containers.get(container.id)
+    return now is not None and now.state.tended
 
 
 def pause(engine: Engine, container: Container) -> None:

@@ -10,7 +10,7 @@ import os
 from podlike import procs
 from podlike.engine.core import Engine
 from podlike.errors import ConflictError, UsageError
-from podlike.files import write_text
+from podlike.files import read_text, replace_text
 from podlike.runtime.control import ask
 from podlike.spec.container import ContainerSpec, HealthCheck
 from podlike.store.containers import Container
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Longer than a runtime takes to make a container; a monitor that says nothing for so long is stopped or stuck.
 _HOLD_SECONDS: "Final" = 10.0
 _MS: "Final" = 1_000_000  # ns
+_LOG_LIMIT: "Final" = 1 << 30  # bytes: with --health-max-log-count=0 it grows for ever
 
 
 def is_ours(conmon: str) -> bool:
@@ -45,10 +46,10 @@ def refuse_without_our_monitor(spec: ContainerSpec, conmon: str) -> None:
 
 
 def health_log(engine: Engine, container: Container) -> str:
-    """The file of JSON lines that the monitor writes."""
+    """The file that the monitor writes, a document as podman's."""
     where = container.spec.health_log_destination
     if where in ("", "local", "events_logger"):
-        return f"{engine.roots.container(container.id)}/health.log"
+        return f"{engine.roots.container(container.id)}/healthcheck.log"
     return f"{where}/{container.id}-healthcheck.log"
 
 
@@ -61,7 +62,7 @@ def write_orders(engine: Engine, container: Container, config: "dict[str, Any]")
         lines += _health_lines(engine, container, spec.health, config)
     if spec.notify_socket:
         lines += [f"notify-socket {spec.notify_socket}", f"notify-mode {spec.sdnotify or 'container'}"]
-    write_text(f"{bundle}/orders", "\n".join(lines) + "\n", mode=0o600)
+    replace_text(f"{bundle}/orders", "\n".join(lines) + "\n")
 
 
 def _number(stop_signal: str) -> int:
@@ -100,7 +101,7 @@ def _process(bundle: str, word: str, check: HealthCheck, config: "dict[str, Any]
     process = {k: v for k, v in config["process"].items() if k != "consoleSize"}
     process |= {"args": argv(check), "terminal": False}
     path = f"{bundle}/{word}.json"
-    write_text(path, json.dumps(process), mode=0o600)
+    replace_text(path, json.dumps(process))  # the monitor may be about to run a check
     return path
 
 
@@ -112,13 +113,27 @@ def start_program(engine: Engine, container: Container) -> str | None:
     return answer.removeprefix("error ") if answer else "the monitor died without a word"
 
 
+def reload(engine: Engine, container: Container, config: "dict[str, Any]") -> bool:
+    """Have the monitor of a container that runs follow the orders of its spec as it is now, and tend it from now on if it
+    did not. False: there is no monitor that could. config: the container's config.json.
+
+    Raises: ConflictError when it refuses; then the old orders hold.
+    """
+    write_orders(engine, container, config)
+    answer = ask(engine.roots.bundle(container.id), "reload")
+    if answer is None or answer == "ok":
+        return answer is not None
+    raise ConflictError(f"update container {container.name}: {answer.removeprefix('error ')}",
+                        hint="Stop it, update it, start it again.")
+
+
 def hold(engine: Engine, container: Container) -> None:
     """No restart from now on. Returns when the container runs for the last time, or has ended for good.
 
     Without a monitor to tell there is none that could restart it.
     """
-    if not container.state.tended:
-        return
+    if container.state.conmon:
+        return  # conmon: no such thing
     # One that was stopped reads this before it goes on.
     limit = _HOLD_SECONDS if procs.state_of(container.state.conmon_pid) not in "Tt" else 0.0
     ask(engine.roots.bundle(container.id), "hold", timeout=limit)
@@ -151,14 +166,7 @@ def read_log(engine: Engine, container: Container) -> "list[dict[str, Any]]":
     count = container.spec.health_log_count
     count = DEFAULT_LOG_COUNT if count is None else count
     try:
-        with open(health_log(engine, container), "rb") as f:
-            lines = f.read().splitlines()
-    except OSError:
-        return []
-    out = []
-    for line in lines[-count:]:
-        try:
-            out.append(json.loads(line))
-        except ValueError:
-            continue  # a write that a full disk cut short
-    return out
+        entries: "list[dict[str, Any]]" = json.loads(read_text(health_log(engine, container), limit=_LOG_LIMIT))["Log"] or []
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # none yet, or somebody else's file in the directory that the user named
+    return entries[-count:]

@@ -1,176 +1,173 @@
-"""Credentials for registries: auth.json, docker's config.json, credential helpers.
+"""Credentials for registries: where they are looked up, kept and removed.
 
-Source: containers-auth.json(5).
+credential-helpers of registries.conf says which helpers are asked, in their order; without it that is the auth files
+alone, which may name helpers of their own (credHelpers, credsStore).
+Source: containers-auth.json(5), containers-registries.conf(5).
 """
 
-import base64
-import binascii
-import json
 import os
-from typing import NamedTuple
 
-from podlike.errors import RegistryError, UsageError
-from podlike.paths import real_uid
+from podlike import log
+from podlike.errors import NotFoundError, PodlikeError, RegistryError, UsageError
+from podlike.registry import authfile as files
+from podlike.registry import authhelper
+from podlike.registry.authfile import auth_files
+from podlike.registry.credentials import Credentials, parse_creds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from typing import Any, Final
 
-# The key under which docker has always kept the hub's password.
-_HUB_KEY: "Final" = "https://index.docker.io/v1/"
-_HUB_HOSTS: "Final" = ("docker.io", "index.docker.io", "registry-1.docker.io")
-_HELPER_TIMEOUT_S = 30
+# The helper that is not a program: the auth files.
+AUTH_FILES: "Final" = "containers-auth.json"
+_BUILT_IN: "Final" = (AUTH_FILES,)
 
 
-class Credentials(NamedTuple):
-    """A user and password, or an identity token (an OAuth2 refresh token) with an empty password."""
-
-    username: str
-    password: str = ""
-    identity_token: str = ""
-
-    def basic(self) -> str:
-        """The value of an Authorization header."""
-        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
-
-    def __repr__(self) -> str:
-        # A traceback or a debug line must not carry the password.
-        return f"Credentials({self.username!r})"
-
-
-def parse_creds(text: str) -> Credentials:
-    """--creds USER[:PASSWORD]. Raises: UsageError."""
-    user, _, password = text.partition(":")
-    if not user:
-        raise UsageError("read --creds: credentials can't be empty", hint="Write it as USER:PASSWORD.")
-    return Credentials(user, password)
-
-
-def auth_files(authfile: str | None = None) -> list[str]:
-    """Files in which credentials are looked up, first one first.
-
-    authfile: --authfile; like $REGISTRY_AUTH_FILE it is then the only one.
-    """
-    only = authfile or os.environ.get("REGISTRY_AUTH_FILE")
-    if only:
-        return [only]
-    home = os.path.expanduser("~")
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    uid = real_uid()
-    first = f"{runtime or f'/run/user/{uid}'}/containers/auth.json" if runtime or uid else "/run/containers/0/auth.json"
-    config = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
-    docker = os.environ.get("DOCKER_CONFIG") or f"{home}/.docker"
-    return [first, f"{config}/containers/auth.json", f"{docker}/config.json", f"{home}/.dockercfg"]
-
-
-def find_credentials(repository: str, *, authfile: str | None = None) -> Credentials | None:
+def find_credentials(repository: str, *, authfile: str | None = None,
+                     helpers: "Sequence[str]" = _BUILT_IN) -> Credentials | None:
     """Credentials for domain/path: the most specific key wins; None when there are none.
 
+    helpers: credential-helpers of registries.conf.
     Raises: UsageError when a named --authfile is missing, RegistryError when a file or helper is broken.
     """
-    if authfile and not os.path.exists(authfile):
-        raise UsageError(f"read --authfile {authfile}: no such file or directory",
-                         hint="Make it with: podlike login --authfile FILE REGISTRY.")
+    check_authfile(authfile)
+    errors: list[RegistryError] = []
+    for helper in helpers or _BUILT_IN:
+        try:
+            found = _from_files(repository, authfile) if helper == AUTH_FILES \
+                else authhelper.get(helper, repository.partition("/")[0])
+        except RegistryError as e:
+            errors.append(e)
+            continue
+        if found:
+            return found
+    if errors:
+        raise errors[0]
+    return None
+
+
+def _from_files(repository: str, authfile: str | None) -> Credentials | None:
     for path in auth_files(authfile):
-        found = _from_file(path, repository)
+        found = files.find(path, repository)
         if found:
+            log.debug(f"credentials for {repository} found in {path}")
             return found
     return None
 
 
-def _from_file(path: str, repository: str) -> Credentials | None:
-    doc = _read(path)
-    if doc is None:
-        return None
-    # ~/.dockercfg is the auths table itself.
-    auths = doc if path.endswith("/.dockercfg") else _table(doc, "auths", path)
-    domain = repository.partition("/")[0]
-    helper = _table(doc, "credHelpers", path).get(domain)
-    if isinstance(helper, str) and helper:
-        return _ask_helper(helper, domain)
-    for key in _keys(repository):
-        entry = auths.get(key)
-        # With a credential store the entries are there but empty.
-        found = _entry(entry, key, path) if isinstance(entry, dict) else None
-        if found:
-            return found
-    store = doc.get("credsStore")
-    if isinstance(store, str) and store:
-        return _ask_helper(store, _HUB_KEY if domain in _HUB_HOSTS else domain)
-    return None
+def check_authfile(path: str | None) -> None:
+    """Raises: UsageError when a file that the user named does not exist."""
+    if path and not os.path.exists(path):
+        raise UsageError(f"credential file is not accessible: stat {path}: no such file or directory",
+                         hint="Make it with: podlike login --authfile FILE REGISTRY.")
 
 
-def _keys(repository: str) -> list[str]:
-    """Keys of auths that fit domain/a/b, most specific first: domain/a/b, domain/a, domain, and old URLs."""
-    parts = repository.split("/")
-    keys = ["/".join(parts[:n]) for n in range(len(parts), 0, -1)]
-    domain = parts[0]
-    if domain in _HUB_HOSTS:
-        keys += [h for h in _HUB_HOSTS if h != domain]
-        keys.append(_HUB_KEY)
-    return keys + [f"https://{domain}", f"http://{domain}", f"https://{domain}/v1/", f"https://{domain}/v2/"]
+def save_credentials(key: str, credentials: Credentials, *, path: str, helpers: "Sequence[str]" = _BUILT_IN) -> str:
+    """Keep credentials for a registry, or for registry/repository; returns where they went.
 
-
-def _entry(entry: "dict[str, Any]", key: str, path: str) -> Credentials | None:
-    auth, token = entry.get("auth"), entry.get("identitytoken")
-    if not isinstance(auth, str) or not auth:
-        name, secret = entry.get("username"), entry.get("password")
-        return Credentials(name, secret) if isinstance(name, str) and isinstance(secret, str) else None
-    try:
-        user, colon, password = base64.b64decode(auth, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        colon = ""
-    if not colon:
-        raise RegistryError(f"read credentials {path}: auths[{key!r}].auth is not base64 of user:password",
-                            hint=f"Log in again: podlike login {key.partition('/')[0]}.")
-    # Some tools pad the password with NULs.
-    return Credentials(user, password.rstrip("\0"), token if isinstance(token, str) else "")
-
-
-def _read(path: str) -> "dict[str, Any] | None":
-    try:
-        with open(path, encoding="utf-8") as f:
-            doc = json.load(f)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return None
-    except (OSError, ValueError) as e:
-        raise RegistryError(f"read credentials {path}: {e}", hint="Correct or remove the file.") from e
-    if not isinstance(doc, dict):
-        raise RegistryError(f"read credentials {path}: not a JSON object", hint="Correct or remove the file.")
-    return doc
-
-
-def _table(doc: "dict[str, Any]", key: str, path: str) -> "dict[str, Any]":
-    value = doc.get(key) or {}
-    if not isinstance(value, dict):
-        raise RegistryError(f"read credentials {path}: {key} is not an object", hint="Correct the file.")
-    return value
-
-
-def _ask_helper(name: str, server: str) -> Credentials | None:
-    """Run docker-credential-NAME get. None when the helper does not know the server.
-
-    Raises: RegistryError.
+    path: the auth file. Raises: ConfigError, RegistryError.
     """
-    import subprocess
+    errors: list[PodlikeError] = []
+    for helper in helpers or _BUILT_IN:
+        try:
+            if helper == AUTH_FILES:
+                return _save_in_file(key, credentials, path)
+            _refuse_repository(key, helper)
+            authhelper.store(helper, key, credentials)
+            return f"credential helper: {helper}"
+        except PodlikeError as e:
+            errors.append(e)
+    raise errors[0]
 
-    program = f"docker-credential-{name}"
-    try:
-        r = subprocess.run([program, "get"], input=server.encode(), capture_output=True, timeout=_HELPER_TIMEOUT_S)
-    except (OSError, subprocess.SubprocessError) as e:
-        raise RegistryError(f"ask credential helper {program} for {server}: {e}",
-                            hint=f"Install {program}, or remove it from credHelpers or credsStore.") from e
-    out = r.stdout.decode(errors="replace").strip()
-    if r.returncode:
-        # The protocol has this one sentence for "unknown"; it comes on stdout.
-        if "credentials not found" in out:
-            return None
-        raise RegistryError(f"ask credential helper {program} for {server}: {out or f'exit code {r.returncode}'}",
-                            hint="Run it by hand to see why.")
-    try:
-        doc = json.loads(out)
-        user, secret = str(doc["Username"]), str(doc["Secret"])
-    except (ValueError, KeyError, TypeError) as e:
-        raise RegistryError(f"ask credential helper {program} for {server}: its answer is not understood",
-                            hint="Run it by hand to see why.") from e
-    return Credentials(user, "", secret) if user == "<token>" else Credentials(user, secret)
+
+def _save_in_file(key: str, credentials: Credentials, path: str) -> str:
+    with files.editing(path) as doc:
+        auths = files.table(doc, "auths", path)
+        helper, name = _helper_of(doc, key, path)
+        if helper:
+            _refuse_repository(key, helper)
+            authhelper.store(helper, name, credentials)
+            if name == files.HUB_KEY or helper == doc.get("credsStore"):
+                auths[name] = {}  # docker's mark that the store has it
+            return f"credential helper: {helper}"
+        auths[key] = {"auth": credentials.basic().partition(" ")[2]}
+        if credentials.identity_token:
+            auths[key]["identitytoken"] = credentials.identity_token
+    return path
+
+
+def remove_credentials(key: str, *, path: str, helpers: "Sequence[str]" = _BUILT_IN) -> None:
+    """Raises: NotFoundError when there are none to be removed; ConfigError, RegistryError."""
+    removed = False
+    for helper in helpers or _BUILT_IN:
+        if helper == AUTH_FILES:
+            removed |= _remove_from_file(key, path)
+        elif not _namespaced(key):
+            removed |= authhelper.erase(helper, key)
+    if not removed:
+        raise NotFoundError(f"not logged into {key}", hint="See who you are with: podlike login --get-login REGISTRY.")
+
+
+def _remove_from_file(key: str, path: str) -> bool:
+    if files.read(path) is None:
+        return False
+    with files.editing(path) as doc:
+        auths = files.table(doc, "auths", path)
+        helper, name = _helper_of(doc, key, path)
+        removed = auths.pop(key, None) is not None
+        if helper and not _namespaced(key):
+            removed |= authhelper.erase(helper, name) | (auths.pop(name, None) is not None)
+    return removed
+
+
+def remove_all_credentials(*, path: str, helpers: "Sequence[str]" = _BUILT_IN) -> None:
+    """Forget all that the auth file and the helpers have. Raises: ConfigError, RegistryError."""
+    for helper in helpers or _BUILT_IN:
+        if helper == AUTH_FILES:
+            _empty_file(path)
+        else:
+            _erase_all(helper, lambda server: True)
+
+
+def _empty_file(path: str) -> None:
+    if files.read(path) is None:
+        return
+    with files.editing(path) as doc:
+        for server, helper in files.table(doc, "credHelpers", path).items():
+            authhelper.erase(str(helper), server)
+        store, auths = doc.get("credsStore"), files.table(doc, "auths", path)
+        if isinstance(store, str) and store:
+            _erase_all(store, lambda server: server in auths)
+        auths.clear()
+
+
+def _erase_all(helper: str, wanted: "Callable[[str], bool]") -> None:
+    for server in authhelper.servers(helper):
+        if wanted(server):
+            authhelper.erase(helper, server)
+
+
+def _helper_of(doc: "dict[str, Any]", key: str, path: str) -> tuple[str, str]:
+    """(helper that the file names for a key, or "", what the helper calls it)."""
+    host = key.removeprefix("https://").partition("/")[0] if "://" in key else key
+    own = files.table(doc, "credHelpers", path).get(host)
+    if isinstance(own, str) and own:
+        return own, host
+    store = doc.get("credsStore")
+    return (store, files.helper_key(host)) if isinstance(store, str) and store and "/" not in host else ("", key)
+
+
+def _namespaced(key: str) -> bool:
+    """Whether a key is for a part of a registry, which helpers do not know."""
+    return "://" not in key and "/" in key
+
+
+def _refuse_repository(key: str, helper: str) -> None:
+    if _namespaced(key):
+        raise RegistryError(f"store credentials for {key}: namespaced key is not supported for credential helper {helper}",
+                            hint="Log in to the registry as a whole, or take it out of credHelpers.")
+
+
+__all__ = ["AUTH_FILES", "Credentials", "auth_files", "check_authfile", "find_credentials", "parse_creds",
+           "remove_all_credentials", "remove_credentials", "save_credentials"]

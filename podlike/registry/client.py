@@ -9,18 +9,19 @@ import json
 import re
 import threading
 from typing import NamedTuple
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from urllib3.exceptions import HTTPError
 
 from podlike import log
 from podlike.errors import NotFoundError, RegistryError
-from podlike.registry.auth import Credentials
+from podlike.registry.authtoken import LOGIN_HINT, Authorizer, UnauthorizedError, clean, error_words, parse_challenges
+from podlike.registry.credentials import Credentials
 from podlike.registry.transport import ERROR_BODY_MAX, Body, Cancelled, Options, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any, Final
 
     from urllib3 import BaseHTTPResponse
@@ -38,11 +39,9 @@ CHUNK: "Final" = 1024 * 1024
 # Broken connections one after another that brought next to nothing each.
 MAX_STALLS: "Final" = 5
 PROGRESS: "Final" = 64 * 1024
+_LINK_MAX: "Final" = 8192
 _LINK_NEXT = re.compile(r'<([^>]*)>\s*;.*\brel="?next"?')
-# A word that no "=" follows is a scheme; the others are parameters of the scheme before them.
-_CHALLENGE = re.compile(r'([\w!#$%&\'*+.^`|~-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+)))?', re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-LOGIN_HINT: "Final" = "Log in first: podlike login {0}."
 
 
 class Manifest(NamedTuple):
@@ -59,10 +58,8 @@ class Client:
     def __init__(self, host: str, *, credentials: Credentials | None = None, options: Options | None = None,
                  cancel: threading.Event | None = None) -> None:
         self.host = host
-        self._credentials = credentials
         self._http = Transport(host, options, cancel=cancel)
-        self._lock = threading.Lock()
-        self._authorization: dict[str, str] = {}  # by scope
+        self._auth = Authorizer(self._http, credentials)
 
     def manifest(self, path: str, identifier: str) -> Manifest:
         """Fetch a manifest by tag or digest; a digest is verified.
@@ -97,11 +94,10 @@ class Client:
             if url is None:
                 break
             response = self._get(path, url, what, {"Accept": "application/json"})
-            link = _LINK_NEXT.search(response.headers.get("Link", ""))
+            following = next_page(url, response.headers)
             doc = _json_object(self._http.read(response, MANIFEST_MAX), what)
             found += [t for t in doc.get("tags") or [] if isinstance(t, str)]
-            following = urlsplit(urljoin(url, link.group(1))) if link else None
-            url = f"{following.path}?{following.query}" if following else None
+            url = following
         return found
 
     def small_blob(self, path: str, digest: str, size: int, *, limit: int = MANIFEST_MAX) -> bytes:
@@ -150,6 +146,31 @@ class Client:
                 stalls = 0 if at - before >= PROGRESS else stalls + 1
                 self._resume_later(stalls, at, size, broken, what)
 
+    def read(self, url: str, what: str, *, scope: str = "", limit: int = MANIFEST_MAX) -> "tuple[bytes, Mapping[str, str]]":
+        """(body, headers) of what the registry has at a path, for everything that has no method of its own.
+
+        scope: as token servers call it, "registry:catalog:*". what: for messages. Raises: NotFoundError, RegistryError.
+        """
+        response = self.request("", url, what, {"Accept": "application/json"}, access=[scope] if scope else [])
+        data = self._http.read(response, limit)
+        if len(data) > limit:
+            raise RegistryError(f"{what}: the answer is larger than {limit} bytes",
+                                hint="Report this to the registry's administrator.")
+        return data, response.headers
+
+    def fetch(self, url: str, what: str, *, limit: int) -> bytes | None:
+        """What lies at any URL, asked for without credentials; None when there is nothing (404). Raises: RegistryError."""
+        response = self._http.fetch(url, {})
+        if response.status == 404:
+            self._http.finish(response)
+            return None
+        if response.status != 200:
+            raise self._refused(response, what)
+        data = self._http.read(response, limit)
+        if len(data) > limit:
+            raise RegistryError(f"{what}: it is larger than {limit} bytes", hint="Report this to the server's administrator.")
+        return data
+
     def abort(self) -> None:
         """Make all threads that use this client stop soon."""
         self._http.abort()
@@ -193,7 +214,10 @@ class Client:
         """A response whose body begins at byte `at` of the blob."""
         headers = {"Range": f"bytes={at}-"} if at else {}
         try:
-            response = self._get(path, f"/v2/{path}/blobs/{digest}", what, headers, ok=(200, 206))
+            response = self._get(path, f"/v2/{path}/blobs/{digest}", what, headers, ok=(200, 206, 416))
+            if response.status == 416:  # a server that does not count as we do may still have all of it
+                self._http.finish(response)
+                response = self._get(path, f"/v2/{path}/blobs/{digest}", what, {}, ok=(200, 206))
         except NotFoundError:
             if not urls:
                 raise
@@ -242,17 +266,17 @@ class Client:
     # Requests and tokens
 
     def request(self, path: str, url: str, what: str, headers: "dict[str, str]", *, method: str = "GET",
-                ok: tuple[int, ...] = (200,), access: "Sequence[str]" = (), body: "bytes | Body | None" = None,
+                ok: tuple[int, ...] = (200,), access: "Sequence[str] | None" = None, body: "bytes | Body | None" = None,
                 ) -> "BaseHTTPResponse":
         """A response with one of the wanted statuses; authenticates when asked to.
 
         url: beneath the registry, or whole where an answer named it. access: token scopes; to pull from path
-        without any. body: bytes are sent again where that helps, a Body is sent at most once a request.
+        if it is None. body: bytes are sent again where that helps, a Body is sent at most once a request.
         Raises: NotFoundError, RegistryError; HTTPError of a Body that did not get through.
         """
-        scope = " ".join(access) or f"repository:{path}:pull"
+        scope = f"repository:{path}:pull" if access is None else " ".join(access)
         for attempt in range(2):
-            used = self._authorization.get(scope)
+            used = self._auth.header(scope)
             # A whole URL may lead to another host, which credentials of this one do not concern.
             auth = {"Authorization": used} if used and self._http.is_own(url) else {}
             response = self._http.send(method, url, {**headers, **auth}, body)
@@ -260,81 +284,23 @@ class Client:
                 break
             challenges = response.headers.getlist("WWW-Authenticate")
             self._http.finish(response)
-            self._authenticate(challenges, scope, used, what)
+            self._auth.challenged(challenges, scope, used, what)
         if response.status in ok:
             return response
-        raise self._refused(response, what)
+        error = self._refused(response, what)
+        if response.status == 401 and not self._auth.anonymous:
+            error.hint = f"The registry does not take these credentials: podlike login {self.host}."
+        raise error
 
     def _get(self, path: str, url: str, what: str, headers: "dict[str, str]", *, method: str = "GET",
              ok: tuple[int, ...] = (200,)) -> "BaseHTTPResponse":
         return self.request(path, url, what, headers, method=method, ok=ok)
 
-    def _authenticate(self, challenges: "list[str]", scope: str, used: str | None, what: str) -> None:
-        with self._lock:
-            if self._authorization.get(scope) != used:
-                return  # another thread has a fresh token already
-            schemes = parse_challenges(challenges)
-            if "bearer" in schemes:
-                self._authorization[scope] = "Bearer " + self._token(schemes["bearer"], scope, what)
-            elif "basic" in schemes and self._credentials:
-                self._authorization[scope] = self._credentials.basic()
-            elif "basic" in schemes:
-                raise RegistryError(f"{what}: unauthorized: authentication required",
-                                    hint=LOGIN_HINT.format(self.host))
-            else:
-                raise RegistryError(f"{what}: unauthorized, and the registry does not say how to authenticate",
-                                    hint="Check that the address is a registry's.")
-
-    def _token(self, challenge: "dict[str, str]", scope: str, what: str) -> str:
-        realm = challenge.get("realm", "")
-        parts = urlsplit(realm)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise RegistryError(f"{what}: the registry names no usable token server ({_clean(realm)!r})",
-                                hint="Report this to the registry's administrator.")
-        if parts.scheme == "http" and self._http.base.startswith("https") and self._credentials:
-            raise RegistryError(f"{what}: the token server {parts.netloc} has no TLS",
-                                hint="Refusing to send your password in clear: use a registry with an https realm.")
-        query = {k: challenge[k] for k in ("service",) if challenge.get(k)}
-        # The registry names what this one request needs; later ones of the same kind need what we said.
-        scopes = " ".join(dict.fromkeys([*challenge.get("scope", "").split(), *scope.split()]))
-        response = self._ask_token(realm, {**query, "scope": scopes})
-        if response.status != 200:
-            raise self._token_refused(response, what)
-        doc = _json_object(self._http.read(response, MANIFEST_MAX), "retrieving auth token")
-        token = doc.get("token") or doc.get("access_token")
-        # It goes into a header: nothing but visible ASCII.
-        if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
-            raise RegistryError(f"{what}: the token server {parts.netloc} answers without a token",
-                                hint="Report this to the registry's administrator.")
-        return token
-
-    def _ask_token(self, realm: str, query: "dict[str, str]") -> "BaseHTTPResponse":
-        creds = self._credentials
-        if creds and creds.identity_token:
-            form = {**query, "grant_type": "refresh_token", "refresh_token": creds.identity_token,
-                    "client_id": "podlike"}
-            return self._http.fetch(realm, {"Content-Type": "application/x-www-form-urlencoded"}, method="POST",
-                                    body=urlencode(form).encode())
-        if creds:
-            query["account"] = creds.username
-        parameters = [(k, v) for k, words in query.items() for v in (words.split() if k == "scope" else [words])]
-        url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(parameters)}"
-        return self._http.fetch(url, {"Authorization": creds.basic()} if creds else {})
-
-    def _token_refused(self, response: "BaseHTTPResponse", what: str) -> RegistryError:
-        code, words = _error_words(self._http.read(response, ERROR_BODY_MAX))
-        if response.status in (401, 403):
-            who = "invalid username/password" if self._credentials else "unauthorized"
-            return RegistryError(f"{what}: unable to retrieve auth token: {who}: {words or code or 'denied'}",
-                                 hint=LOGIN_HINT.format(self.host))
-        return RegistryError(f"{what}: unable to retrieve auth token: status {response.status}"
-                             + (f": {words}" if words else ""), hint="Try again later.")
-
     def _refused(self, response: "BaseHTTPResponse", what: str) -> RegistryError | NotFoundError:
         """The error for an answer that is not what was asked for."""
         html = "html" in response.headers.get("Content-Type", "")
         wait = response.headers.get("Retry-After", "")
-        code, words = _error_words(self._http.read(response, ERROR_BODY_MAX))
+        code, words = error_words(self._http.read(response, ERROR_BODY_MAX))
         status = response.status
         if html and not code:
             return _web_page(f"{what}: status {status}", self.host)
@@ -346,29 +312,27 @@ class Client:
                                       f"podlike login {self.host}.")
         if status in (401, 403):
             default = "authentication required" if status == 401 else "requested access to the resource is denied"
-            code = code or ("unauthorized" if status == 401 else "denied")
-            return RegistryError(f"{what}: {code}: {words or default}",
-                                 hint="It does not exist or is private. " + LOGIN_HINT.format(self.host))
+            code = "" if status == 401 and code in ("", "unauthorized") else f"{code or 'denied'}: "
+            refusal = UnauthorizedError if status == 401 else RegistryError
+            return refusal(f"{what}: {code}{words or default}",
+                           hint="It does not exist or is private. " + LOGIN_HINT.format(self.host))
         if status == 429:
             return RegistryError(f"{what}: toomanyrequests: {words or 'too many requests to registry'}",
-                                 hint=(f"Wait {_clean(wait)} seconds" if wait.isdigit() else "Wait")
+                                 hint=(f"Wait {clean(wait)} seconds" if wait.isdigit() else "Wait")
                                  + f", or log in for a higher limit: podlike login {self.host}.")
         return RegistryError(f"{what}: unexpected status {status}" + (f": {words}" if words else ""),
                              hint="Try again later; if it stays, tell the registry's administrator.")
 
 
-def parse_challenges(headers: "Sequence[str]") -> "dict[str, dict[str, str]]":
-    """WWW-Authenticate headers as {"bearer": {"realm": ...}}; only Bearer and Basic. Source: RFC 9110 11.6.1."""
-    found: dict[str, dict[str, str]] = {}
-    for header in headers:
-        current: dict[str, str] = {}
-        for match in _CHALLENGE.finditer(header):
-            name, quoted, plain = match.groups()
-            if quoted is None and plain is None:
-                current = found.setdefault(name.lower(), {})
-            else:
-                current[name.lower()] = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
-    return {scheme: found[scheme] for scheme in ("bearer", "basic") if scheme in found}
+def next_page(url: str, headers: "Mapping[str, str]") -> str | None:
+    """Path and query of the page after url, by its Link header; always at the same registry."""
+    link = _LINK_NEXT.search(headers.get("Link", "")[:_LINK_MAX])
+    try:
+        following = urlsplit(urljoin(url, link.group(1))) if link else None
+    except ValueError:
+        return None
+    page = following._replace(scheme="", netloc="", fragment="").geturl() if following else url
+    return page if page != url and page.startswith("/") else None
 
 
 def _body_start(response: "BaseHTTPResponse", at: int, size: int, what: str) -> int:
@@ -382,7 +346,7 @@ def _body_start(response: "BaseHTTPResponse", at: int, size: int, what: str) -> 
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
     if not match or int(match.group(1)) != at or match.group(3) not in ("*", str(size)):
         raise RegistryError(f"{what}: asked for byte {at} of {size}, the registry answers with "
-                            f"{_clean(response.headers.get('Content-Range', 'no range'))!r}",
+                            f"{clean(response.headers.get('Content-Range', 'no range'))!r}",
                             hint="Report this to the registry's administrator.")
     return at
 
@@ -390,7 +354,7 @@ def _body_start(response: "BaseHTTPResponse", at: int, size: int, what: str) -> 
 def _check_digest(data: bytes, digest: str, what: str) -> None:
     algorithm, _, value = digest.partition(":")
     if algorithm not in ("sha256", "sha384", "sha512"):
-        raise RegistryError(f"{what}: unsupported digest algorithm {_clean(algorithm)!r}",
+        raise RegistryError(f"{what}: unsupported digest algorithm {clean(algorithm)!r}",
                             hint="Report this to the owner of the image.")
     have = hashlib.new(algorithm, data).hexdigest()
     if have != value:
@@ -421,7 +385,7 @@ def _media_type(data: bytes, content_type: str, what: str) -> str:
     if content_type in known:
         return content_type
     if isinstance(own, str) and own:
-        raise RegistryError(f"{what}: unsupported manifest media type {_clean(own)!r}",
+        raise RegistryError(f"{what}: unsupported manifest media type {clean(own)!r}",
                             hint="It is not a container image, or it needs a newer podlike.")
     # OCI does not ask for mediaType; the keys tell.
     if isinstance(doc.get("manifests"), list):
@@ -442,23 +406,6 @@ def _json_object(data: bytes, what: str) -> "dict[str, Any]":
         raise RegistryError(f"{what}: the answer is not a JSON object",
                             hint="Check that the address is a registry's.")
     return doc
-
-
-def _error_words(body: bytes) -> tuple[str, str]:
-    """(code in lower-case words, message) of an error answer; token servers have "details"."""
-    try:
-        doc = json.loads(body)
-        errors = doc.get("errors")
-        first = errors[0] if errors else {"message": doc.get("details") or doc.get("message") or ""}
-        code = str(first.get("code", "")).lower().replace("_", " ")
-        return _clean(code), _clean(str(first.get("message") or ""))
-    except (ValueError, RecursionError, AttributeError, KeyError, IndexError, TypeError):
-        return "", ""
-
-
-def _clean(text: str) -> str:
-    """Text from outside for a terminal: printable, one line, short."""
-    return "".join(c if c.isprintable() else "?" for c in text)[:300]
 
 
 def _web_page(what: str, host: str) -> RegistryError:

@@ -4,8 +4,6 @@ urllib3 gives connection pools, TLS and proxies; redirects and retries are ours,
 credentials between hosts and the second must know what may be tried again.
 """
 
-import ipaddress
-import os
 import random
 import threading
 import time
@@ -26,12 +24,14 @@ from urllib3.exceptions import (
 
 from podlike import __version__, log
 from podlike.errors import RegistryError
+from podlike.registry import tls
+from podlike.registry.proxy import is_loopback, make_pool, no_password, proxy_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterator, Mapping
     from typing import Final
+    from urllib.parse import SplitResult
 
     from urllib3 import BaseHTTPResponse
 
@@ -47,7 +47,6 @@ DRAIN_MAX: "Final" = 4096
 _REDIRECTS: "Final" = (301, 302, 303, 307, 308)
 _TRANSIENT: "Final" = (408, 429, 500, 502, 503, 504)
 _HOST_ALIASES: "Final" = {"docker.io": "registry-1.docker.io"}
-_CERT_DIRS: "Final" = ("/etc/containers/certs.d", "/etc/docker/certs.d")
 
 
 class Options(NamedTuple):
@@ -145,9 +144,13 @@ class Transport:
 
     def absolute(self, url: str) -> str:
         """A whole URL of one that may be relative to the registry. Raises: RegistryError for what is no http URL."""
-        whole = urljoin(self.base + "/", url)
-        parts = urlsplit(whole)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
+        try:
+            whole = urljoin(self.base + "/", url)
+            parts = urlsplit(whole)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
             raise RegistryError(f"registry {self.host} names no usable place: {url[:200]!r}",
                                 hint="Report this to the registry's administrator.")
         if parts.scheme == "http" and self._strict:
@@ -157,8 +160,7 @@ class Transport:
 
     def is_own(self, url: str) -> bool:
         """Whether a URL leads to the registry itself: to its scheme, host and port."""
-        own, other = urlsplit(self.base), urlsplit(urljoin(self.base + "/", url))
-        return (own.scheme, own.netloc) == (other.scheme, other.netloc)
+        return _origin(urlsplit(self.base)) == _origin(urlsplit(urljoin(self.base + "/", url)))
 
     def finish(self, response: "BaseHTTPResponse") -> None:
         """Give the connection back; it is used again if little or nothing of the body is left to read."""
@@ -230,11 +232,11 @@ class Transport:
     def _first(self, method: str, path: str, headers: "Mapping[str, str]",
                body: bytes | None = None) -> "BaseHTTPResponse":
         """The first request of all finds out whether the registry speaks TLS."""
-        while len(self._schemes) > 1:
+        if len(self._schemes) > 1:
             first: HTTPError | None = None
             try:
                 response = self._once(method, self.base + path, headers, body)
-            except (SSLError, ProtocolError, NewConnectionError) as e:
+            except (SSLError, ProtocolError, NewConnectionError, ConnectTimeoutError) as e:
                 first = e
             else:
                 # What Go, nginx and others answer to clear text on a TLS port is a 400 without JSON.
@@ -242,10 +244,20 @@ class Transport:
                     self._settle()
                     return self._transient(response, method, self.base + path, headers, body)
                 self.finish(response)
-            if isinstance(first, NewConnectionError) and ":" in self.host:
+            if isinstance(first, (NewConnectionError, ConnectTimeoutError)) and ":" in self.host:
                 raise first  # The port is the same for both schemes.
             log.debug(f"registry {self.host} does not answer as {self._schemes[0]}: {first}")
-            del self._schemes[0]
+            scheme = self._schemes.pop(0)
+            try:
+                response = self._retrying(method, self.base + path, headers, body)
+            except SSLError as e:
+                if not isinstance(first, ProtocolError) or not tls.speaks_no_tls(str(e)):
+                    raise
+                # The connection broke by accident, not because clear text is not understood.
+                self._schemes[:] = [scheme]
+            else:
+                self._settle()
+                return response
         response = self._retrying(method, self.base + path, headers, body)
         self._settle()
         return response
@@ -314,129 +326,50 @@ class Transport:
             if response.status not in _REDIRECTS or not location:
                 return response
             self.finish(response)
-            url, headers = self._redirected(url, location, headers)
+            url, headers = self._redirected(url, location, headers, body=body is not None and method == "POST")
+            if method == "POST" and response.status in (301, 302, 303):
+                method, body = "GET", None
         raise RegistryError(f'Get "{start.partition("?")[0]}": stopped after {MAX_REDIRECTS} redirects',
                             hint=f"The registry {self.host} sends its clients in circles: tell its administrator.")
 
-    def _redirected(self, url: str, location: str, headers: "dict[str, str]") -> "tuple[str, dict[str, str]]":
-        target = urljoin(url, location)
-        old, new = urlsplit(url), urlsplit(target)
-        if new.scheme not in ("http", "https") or (new.scheme == "http" and self._strict):
+    def _redirected(self, url: str, location: str, headers: "dict[str, str]", *,
+                    body: bool) -> "tuple[str, dict[str, str]]":
+        """Where a Location leads from url, and the headers to go there with. body: a form, which may be secret."""
+        try:
+            target = urljoin(url, location)
+            old, new = urlsplit(url), urlsplit(target)
+            same = _origin(old) == _origin(new)
+        except ValueError as e:
+            raise RegistryError(f"registry {self.host} redirects to an address that is none: "
+                                f"{''.join(c if c.isprintable() else '?' for c in location)[:200]!r}",
+                                hint="Report this to the registry's administrator.") from e
+        if new.scheme not in ("http", "https") or not new.hostname or (new.scheme == "http" and self._strict):
             raise RegistryError(f"registry {self.host} redirects from {old.scheme} to {new.scheme}://{new.netloc}",
                                 hint="Use --tls-verify=false if you trust the network in between.")
-        if (old.scheme, old.netloc) != (new.scheme, new.netloc):
-            headers = {k: v for k, v in headers.items() if k.lower() not in ("authorization", "cookie")}
-        return target, headers
+        if same:
+            return target, headers
+        if body:
+            raise RegistryError(f"registry {self.host} redirects a request that has credentials in it from {old.netloc} "
+                                f"to {new.netloc}", hint="Report this to the registry's administrator.")
+        return target, {k: v for k, v in headers.items() if k.lower() not in ("authorization", "cookie")}
 
     def _manager(self, url: str) -> urllib3.PoolManager:
         parts = urlsplit(url)
         proxy = proxy_for(parts.scheme, parts.hostname or "", parts.port) or ""
         with self._lock:
-            key = f"{parts.scheme} {proxy}"
+            # That a registry on loopback need not prove who it is says nothing about the servers that it names.
+            strict = self._strict or self.options.verify is None and not is_loopback(parts.netloc.rpartition("@")[2])
+            key = f"{parts.scheme} {strict} {proxy}"
             if key not in self._managers:
-                self._managers[key] = self._make_manager(parts.scheme, proxy)
+                context = tls.make_context(self.host, cert_dir=self.options.cert_dir, strict=strict) \
+                    if parts.scheme == "https" else None
+                self._managers[key] = make_pool(proxy, context, self.host)
             return self._managers[key]
 
-    def _make_manager(self, scheme: str, proxy: str) -> urllib3.PoolManager:
-        context = self._tls() if scheme == "https" else None
-        if not proxy:
-            return urllib3.PoolManager(maxsize=16, ssl_context=context)
-        if not proxy.startswith(("http://", "https://")):
-            raise RegistryError(f"reach registry {self.host}: the proxy {_no_password(proxy)} is of no known kind",
-                                hint="Set HTTPS_PROXY to an http:// or https:// proxy, or add the host to NO_PROXY.")
-        user = urlsplit(proxy)
-        auth = f"{user.username}:{user.password or ''}" if user.username else None
-        return urllib3.ProxyManager(proxy, maxsize=16, ssl_context=context,
-                                    proxy_headers=urllib3.make_headers(proxy_basic_auth=auth) if auth else None)
 
-    def _tls(self) -> "ssl.SSLContext":
-        import ssl
-
-        context = ssl.create_default_context()
-        directory = self.options.cert_dir or _find_cert_dir(self.host)
-        if not self._strict:
-            urllib3.disable_warnings()
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if directory:
-            _load_certificates(context, directory)
-        return context
-
-
-def is_loopback(host: str) -> bool:
-    """Whether host[:port] is localhost, in 127.0.0.0/8 or ::1. Names are not resolved."""
-    name = urlsplit(f"//{host}").hostname or ""
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def proxy_for(scheme: str, host: str, port: int | None) -> str | None:
-    """The proxy that the environment names for a URL, or None. Loopback is never proxied, as in Go.
-
-    Source: golang.org/x/net/http/httpproxy.
-    """
-    env = os.environ
-    # HTTP_PROXY in capitals can be set by a web client of a CGI program.
-    names = ("https_proxy", "HTTPS_PROXY") if scheme == "https" else ("http_proxy",) if "REQUEST_METHOD" in env \
-        else ("http_proxy", "HTTP_PROXY")
-    proxy = next((env[n] for n in (*names, "all_proxy", "ALL_PROXY") if env.get(n)), None)
-    if not proxy or is_loopback(f"[{host}]" if ":" in host else host):
-        return None
-    port = port or (443 if scheme == "https" else 80)
-    if any(_excluded(entry.strip().lower(), host.lower(), port)
-           for entry in (env.get("no_proxy") or env.get("NO_PROXY") or "").split(",")):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def _excluded(entry: str, host: str, port: int) -> bool:
-    """Whether one entry of NO_PROXY covers the host: *, name, .suffix, *.suffix, address, network, any with :port."""
-    if not entry:
-        return False
-    if entry == "*":
-        return True
-    try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
-    except ValueError:
-        pass
-    name, colon, number = entry.rpartition(":")
-    if colon and number.isdigit():
-        if int(number) != port:
-            return False
-        entry = name
-    entry = entry.removeprefix("*").strip("[]")
-    return host == entry.lstrip(".") and not entry.startswith(".") or host.endswith("." + entry.lstrip("."))
-
-
-def _find_cert_dir(host: str) -> str | None:
-    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    for root in (f"{home}/containers/certs.d", *_CERT_DIRS):
-        if os.path.isdir(f"{root}/{host}"):
-            return f"{root}/{host}"
-    return None
-
-
-def _load_certificates(context: "ssl.SSLContext", directory: str) -> None:
-    """*.crt: authorities; *.cert with *.key: ours. Source: containers-certs.d(5)."""
-    import ssl
-
-    try:
-        for name in sorted(os.listdir(directory)):
-            path = f"{directory}/{name}"
-            if name.endswith(".crt"):
-                context.load_verify_locations(cafile=path)
-            elif name.endswith(".cert"):
-                key = path.removesuffix(".cert") + ".key"
-                if not os.path.exists(key):
-                    raise RegistryError(f"read certificates {directory}: missing key {os.path.basename(key)} "
-                                        f"for client certificate {name}", hint="Put the key beside it.")
-                context.load_cert_chain(path, key)
-    except (ssl.SSLError, OSError) as e:
-        raise RegistryError(f"read certificates {directory}: {e}", hint="Correct or remove the file.") from e
+def _origin(parts: "SplitResult") -> tuple[str, str | None, int | None]:
+    """Who answers for a URL. Raises: ValueError."""
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def _is_json(response: "BaseHTTPResponse") -> bool:
@@ -465,35 +398,21 @@ def _words(e: HTTPError, address: str, host: str) -> tuple[str, str]:
         return f"dial tcp: lookup {name}: no such host", \
             "Check the spelling of the registry and your DNS; behind a proxy set HTTPS_PROXY."
     if isinstance(e, ProxyError):
-        return f"proxyconnect: {_no_password(str(e.original_error))}", "Check HTTPS_PROXY and NO_PROXY."
+        return f"proxyconnect: {no_password(str(e.original_error))}", "Check HTTPS_PROXY and NO_PROXY."
     if isinstance(e, SSLError):
-        return _tls_words(str(e), host)
+        return tls.explain(str(e), host)
     if isinstance(e, ConnectTimeoutError) and not isinstance(e, NewConnectionError):
         return f"dial tcp {address}: i/o timeout", "Check that the address is right and no firewall is in between."
     if isinstance(e, NewConnectionError):
         cause = e.__cause__ or e.__context__
+        if type(cause).__module__ == "socks":
+            return f"proxyconnect: {no_password(str(cause))}", "Check HTTPS_PROXY and NO_PROXY."
         why = getattr(cause, "strerror", None) or str(e).rpartition(": ")[2]
         return f"dial tcp {address}: connect: {why[:1].lower()}{why[1:]}", \
             f"Check that a registry listens on {address}."
     if isinstance(e, ReadTimeoutError):
         return "timeout awaiting response", again
     return f"connection broken: {_root(e)}", again
-
-
-def _tls_words(text: str, host: str) -> tuple[str, str]:
-    where = f"~/.config/containers/certs.d/{host}/ca.crt"
-    insecure = "use --tls-verify=false or set insecure=true for it in registries.conf"
-    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text or "wrong version" in text:
-        return "http: server gave HTTP response to HTTPS client", f"If plain HTTP is meant, {insecure}."
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        why = text.partition("certificate verify failed: ")[2].partition(" (_ssl")[0] or "unknown reason"
-        if "expired" in why:
-            return f"tls: failed to verify certificate: x509: {why}", "Check this machine's clock."
-        if "ostname" in why or "IP address mismatch" in why:
-            return f"tls: failed to verify certificate: x509: {why}", "Use the name that the certificate is for."
-        return f"tls: failed to verify certificate: x509: certificate signed by unknown authority ({why})", \
-            f"Put the registry's CA certificate in {where}, or {insecure}."
-    return f"tls: {text}", f"Check the registry's TLS set-up; if plain HTTP is meant, {insecure}."
 
 
 def _root(e: BaseException) -> str:
@@ -503,9 +422,3 @@ def _root(e: BaseException) -> str:
         if inner is None:
             return getattr(e, "strerror", None) or str(e)
         e = inner
-
-
-def _no_password(text: str) -> str:
-    import re
-
-    return re.sub(r"//[^/@]*@", "//", text)

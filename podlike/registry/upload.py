@@ -40,12 +40,13 @@ class Repository:
 
     def __init__(self, client: "Client", path: str) -> None:
         self._client = client
-        self._path = path
+        self._path = self.path = path
         self._access = (f"repository:{path}:pull,push",)
 
     def has_blob(self, digest: str) -> bool:
         """Whether the blob is there already. Raises: RegistryError."""
-        what = f"trying to reuse blob {digest} at destination"
+        what = f"trying to reuse blob {digest} at destination: checking whether a blob {digest} exists in " \
+            f"{self._client.host}/{self._path}"
         try:
             response = self._request("HEAD", f"/v2/{self._path}/blobs/{digest}", what)
         except NotFoundError:

@@ -172,6 +172,7 @@ class ContainerSpec:
 
     # life
     remove: bool = False  # --rm
+    requires: "list[str]" = field(default_factory=list)  # ids of containers that must run before this one starts
     remove_image: bool = False  # --rmi: the image goes with the container, unless others use it
     restart_policy: str = ""  # no, always, on-failure[:n], unless-stopped
     log_driver: str = ""

@@ -21,6 +21,12 @@ class Struct(dict):  # type: ignore[type-arg]
     """A dict whose keys are fixed: asking for another field is an error, as for a Go struct."""
 
 
+class Nanoseconds(int):
+    """A time.Duration: a number in JSON, "1m30s" as text."""
+
+    __slots__ = ()
+
+
 class View:
     """A row of a table: fields by name, computed when used if callable.
 
@@ -66,6 +72,10 @@ def go_string(value: "Any") -> str:
         return "false"
     if isinstance(value, float):
         return _go_float(value)
+    if isinstance(value, Nanoseconds):
+        from podlike.spec.durations import format_duration
+
+        return format_duration(value / 1e9)
     if isinstance(value, int):
         return str(value)
     if isinstance(value, (list, tuple)):

@@ -4,6 +4,8 @@ Source: podman-run(1) (--health-*), Docker's image config (Healthcheck: Test, In
 in nanoseconds, Retries).
 """
 
+from dataclasses import replace
+
 from podlike.errors import UsageError
 from podlike.spec.container import ContainerSpec, HealthCheck
 from podlike.spec.durations import parse_duration
@@ -101,6 +103,35 @@ def check_from_image(doc: "Mapping[str, Any] | None") -> HealthCheck | None:
                        start_interval=doc.get("StartInterval") or 0, retries=doc.get("Retries") or _RETRIES)
 
 
+def changed(check: HealthCheck | None, texts: "Mapping[str, str]", *, startup: bool = False) -> HealthCheck | None:
+    """A new check from one that there may be, and flags: cmd, interval, timeout, start_period, retries, successes. None: the
+    command is none. Raises: UsageError."""
+    if check is None and "cmd" not in texts:
+        raise UsageError(f"{'startup ' if startup else ''}healthcheck command is not set",
+                         hint=f"Give --health-{'startup-' if startup else ''}cmd too.")
+    out = HealthCheck(interval=_INTERVAL, timeout=_TIMEOUT, retries=0 if startup else _RETRIES) if check is None else \
+        replace(check)
+    if "cmd" in texts:
+        out.test = parse_test(texts["cmd"])
+    _set_times(out, **{name: text for name, text in texts.items() if name in ("interval", "timeout", "start_period")})
+    out.retries = int(texts.get("retries", out.retries))
+    out.successes = int(texts.get("successes", out.successes))
+    if out.retries < 1 and not startup:
+        raise UsageError("healthcheck-retries must be greater than 0")
+    return out if argv(out) else None
+
+
+def refuse_without_check(spec: ContainerSpec) -> None:
+    """Raises: UsageError for what needs a check."""
+    if spec.health_on_failure:
+        raise UsageError(f"cannot set on-failure action to {spec.health_on_failure} without a health check")
+    if spec.startup_health is not None:
+        raise UsageError("cannot set a startup healthcheck when there is no regular healthcheck: invalid argument",
+                         hint="Give --health-cmd too.")
+    if spec.sdnotify == "healthy":
+        raise UsageError('invalid argument: sdnotify policy "healthy" requires a healthcheck to be set')
+
+
 def complete(spec: ContainerSpec, image: "Mapping[str, Any]") -> None:
     """Take the image's check where the command line names none; flags without a command change it.
 
@@ -117,13 +148,7 @@ def complete(spec: ContainerSpec, image: "Mapping[str, Any]") -> None:
     if spec.health is not None and not argv(spec.health):
         spec.health = None
     if spec.health is None:
-        if spec.health_on_failure:
-            raise UsageError(f"cannot set on-failure action to {spec.health_on_failure} without a health check")
-        if spec.startup_health is not None:
-            raise UsageError("cannot set a startup healthcheck when there is no regular healthcheck: invalid argument",
-                             hint="Give --health-cmd too.")
-        if spec.sdnotify == "healthy":
-            raise UsageError('invalid argument: sdnotify policy "healthy" requires a healthcheck to be set')
+        refuse_without_check(spec)
 
 
 def document(check: HealthCheck) -> "dict[str, Any]":

@@ -10,7 +10,7 @@ from podlike.spec.resolve import default_hostname, namespace, uses_systemd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from podlike.spec.container import ContainerSpec
@@ -319,6 +319,26 @@ def _resources(spec: "ContainerSpec", host: HostFacts, default_pids_limit: int,
         pids = default_pids_limit
     if pids is not None and pids > 0:  # 0 and -1: unlimited, the cgroup's default
         out["pids"] = {"limit": pids}
+    return out
+
+
+def new_resources(spec: "ContainerSpec", host: HostFacts, changed: "Iterable[str]",
+                  warnings: "list[str]") -> "dict[str, Any]":
+    """linux.resources for an update of a container that runs: what this spec, as it is to be, says of the fields in changed.
+
+    What had a limit and is to have none is said too. Raises: UsageError.
+    """
+    names = set(changed)
+    full = _resources(spec, host, 0, warnings)
+    out = {section: values for section, values in full.items()
+           if any(field in names for _, field, name in _LIMITS if name.removesuffix("set") == section)}
+    unlimited = (("memory", "memory", "limit", spec.memory == 0), ("memory", "memory_swap", "swap", spec.memory_swap == -1),
+                 ("memory", "memory_reservation", "reservation", spec.memory_reservation == 0),
+                 ("cpu", "cpus", "quota", spec.cpus == 0), ("cpu", "cpu_quota", "quota", spec.cpu_quota <= 0),
+                 ("pids", "pids_limit", "limit", (spec.pids_limit or 0) <= 0))
+    for section, field, key, applies in unlimited:
+        if field in names and applies:
+            out.setdefault(section, {})[key] = 0 if key == "reservation" else -1
     return out
 
 

@@ -94,6 +94,10 @@ class ContainerStore:
         self._db.execute("UPDATE containers SET name=?, spec=? WHERE id=?",
                          (container.name, json.dumps(container.spec.to_dict()), container.id))
 
+    def set_tended(self, cid: str) -> None:
+        """Only this field: others, as that it is being stopped, may change at the same time."""
+        self._db.execute("UPDATE containers SET state=json_set(state, '$.tended', json('true')) WHERE id=?", (cid,))
+
     def get(self, cid: str) -> Container | None:
         """By full id."""
         row = self._db.row(f"SELECT {_COLUMNS} FROM containers WHERE id=?", (cid,))
@@ -121,7 +125,7 @@ class ContainerStore:
         """Those that name another container in their spec, oldest first; a few more may be among them."""
         return [_from_row(r) for r in self._db.query(
             f"SELECT {_COLUMNS} FROM containers WHERE instr(spec, '\"container:') > 0 OR instr(spec, '\"volumes_from\"') > 0 "
-            "ORDER BY created")]
+            "OR instr(spec, '\"requires\"') > 0 ORDER BY created")]
 
     def using_image(self, image_id: str) -> list[Container]:
         return [_from_row(r) for r in

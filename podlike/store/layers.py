@@ -8,6 +8,7 @@ import errno
 import fcntl
 import json
 import os
+import stat
 
 from podlike.errors import StoreError
 from podlike.paths import libexec
@@ -18,10 +19,11 @@ from podlike.store.trees import remove_tree
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any, Final, Self
 
     from podlike.store.db import Database
+    from podlike.store.options import StoreOptions
 
 # Mode of a layer's directory until an entry for "/" says another: most layers have none. Sticky and not writable is
 # a mode that means nothing, so nobody gives it to a root directory; a mode costs no read when a container starts.
@@ -30,33 +32,47 @@ _HINTS: "Final" = {
     errno.ENOSPC: "Free space on its file system, for instance with `podlike image prune --all`.",
     errno.EDQUOT: "Your disk quota is used up. Free space, for instance with `podlike image prune --all`.",
     errno.ERANGE: "Give this user a larger range in /etc/subuid and /etc/subgid, for instance "
-                  "`sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`.",
+                  "`sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`; or take all files as "
+                  "your own with `--storage-opt overlay.ignore_chown_errors=true`.",
+    errno.EFBIG: "If you trust the image, raise the limit: --storage-opt podlike.max_layer_size=SIZE, "
+                 "podlike.max_layer_entries=NUMBER, or in storage.conf [storage.options.podlike].",
 }
 
 
 class LayerStore:
     """layers/sha256/HEX. Everything that writes needs the session's ids (Engine.enter_session) or root."""
 
-    __slots__ = ("_db", "_root", "_thread", "_tmp")
+    __slots__ = ("_db", "_options", "_root", "_thread", "_tmp")
 
-    def __init__(self, root: str, *, tmp: str, db: "Database") -> None:
+    def __init__(self, root: str, *, tmp: str, db: "Database", options: "Callable[[], StoreOptions] | None" = None) -> None:
+        """options: asked when they are needed; None: the defaults."""
         from _thread import get_ident
 
         self._root = root
         self._tmp = tmp
         self._db = db
+        self._options = options
         self._thread = get_ident()
 
     def has(self, diff_id: str) -> bool:
-        return os.path.exists(self._dir(diff_id))
+        return os.path.exists(self._found(diff_id))
 
     def path(self, diff_id: str) -> str:
         """The tree's directory, for overlay's lowerdir."""
-        return f"{self._dir(diff_id)}/diff"
+        return f"{self._found(diff_id)}/diff"
+
+    def _found(self, diff_id: str) -> str:
+        """The layer's directory here, or where an additional store has it."""
+        own = self._dir(diff_id)
+        if self._options is None or os.path.exists(own):
+            return own
+        algorithm, digits = split_digest(diff_id)
+        paths = (f"{root}/layers/{algorithm}/{digits}" for root in self._options().additional)
+        return next((path for path in paths if os.path.exists(path)), own)
 
     def record(self, diff_id: str) -> "dict[str, Any]":
         """layer.json: {"diff_id", "size", "blob", "media_type"}. Raises: StoreError."""
-        path = f"{self._dir(diff_id)}/layer.json"
+        path = f"{self._found(diff_id)}/layer.json"
         try:
             with open(path, "rb") as f:
                 doc: "dict[str, Any]" = json.load(f)
@@ -68,6 +84,38 @@ class LayerStore:
     def size(self, diff_id: str) -> int:
         """Bytes of its regular files."""
         return int(self.record(diff_id)["size"])
+
+    def digest_tree(self, tree: str) -> str:
+        """store.pack.tree_digest() of a layer's directory; the directory itself counts where the layer has an entry for it.
+
+        Raises: StoreError.
+        """
+        from podlike.store.pack import tree_digest
+
+        try:
+            described = stat.S_IMODE(os.stat(tree).st_mode) != NO_ROOT_ENTRY
+        except OSError as e:
+            raise StoreError(f"read layer {tree}: {e.strerror}") from e
+        return tree_digest(tree, root_entry=described)
+
+    def known_tree(self, diff_id: str) -> str | None:
+        """What digest_tree() gave when the layer was last known to be right; None: never asked."""
+        try:
+            with open(f"{self._dir(diff_id)}/tree", encoding="ascii", errors="replace") as f:
+                return f.read().strip() or None
+        except OSError:
+            return None
+
+    def remember_tree(self, diff_id: str, digest: str) -> None:
+        path = f"{self._dir(diff_id)}/tree"
+        if self.known_tree(diff_id) == digest:
+            return
+        try:
+            with open(f"{path}.{os.getpid()}", "w", encoding="ascii") as f:
+                f.write(digest + "\n")
+            os.rename(f"{path}.{os.getpid()}", path)
+        except OSError as e:
+            raise disk_error("write", path, e) from e
 
     def unpack(self, diff_id: str, *, blob: str | None, media_type: str) -> "LayerUnpack":
         """For `with`: feed the (compressed) layer to write(), then call finish().
@@ -103,21 +151,27 @@ class LayerStore:
             return
         yield from (f"sha256:{name}" for name in names)
 
-    def sweep(self, *, partial_age: float = 86400.0) -> int:
-        """Remove what crashed commands left in tmp/; return how many entries went.
+    def sweep(self, *, partial_age: float = 86400.0, everything: bool = False) -> "tuple[int, int]":
+        """Remove what crashed commands left in tmp/; return how many entries went and their bytes.
 
         partial_age: seconds for which an unfinished blob is kept for the next pull to continue.
+        everything: whatever nobody holds a lock on. Only under the exclusive store lock.
         """
-        removed = 0
+        removed = freed = 0
         try:
             names = os.listdir(self._tmp)
         except FileNotFoundError:
-            return 0
+            return 0, 0
         for name in names:
-            if name.startswith(("layer-", "trash-")) or name.endswith(".partial"):
-                min_age = partial_age if name.endswith(".partial") else 0.0
-                removed += _sweep_one(f"{self._tmp}/{name}", min_age)
-        return removed
+            partial = name.endswith(".partial")
+            if name != ".lock" and (everything or partial or name.startswith(("layer-", "trash-"))):
+                size = _sweep_one(f"{self._tmp}/{name}", partial_age if partial else 0.0)
+                removed += size >= 0
+                freed += max(size, 0)
+        return removed, freed
+
+    def unpack_arguments(self) -> "list[str]":
+        return self._options().unpack_arguments() if self._options is not None else []
 
     def _dir(self, diff_id: str) -> str:
         algorithm, digits = split_digest(diff_id)
@@ -181,7 +235,8 @@ class LayerUnpack:
             os.mkdir(f"{self._dir}/diff")
             os.chmod(f"{self._dir}/diff", NO_ROOT_ENTRY)
             self._child = subprocess.Popen(
-                [program, "unpack", "--dest", f"{self._dir}/diff", "--diff-id", self._diff_id],
+                [program, "unpack", "--dest", f"{self._dir}/diff", "--diff-id", self._diff_id,
+                 *self._store.unpack_arguments()],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         except OSError as e:
             self.abort()
@@ -202,6 +257,18 @@ class LayerUnpack:
         except BrokenPipeError:
             self._result()
             raise StoreError(f"unpack layer {self._diff_id}: podlike-layer stopped reading") from None
+
+    @property
+    def tree(self) -> str:
+        """The directory that is being made, until finish() gives it its name."""
+        return f"{self._dir}/diff"
+
+    def verify(self) -> "dict[str, Any]":
+        """Wait for podlike-layer; what it says. The tree stays where it is and goes at the end of `with`.
+
+        Raises: as finish().
+        """
+        return self._result()
 
     def finish(self) -> "dict[str, Any]":
         """Wait for podlike-layer, verify, give the layer its name; return its record.
@@ -260,19 +327,21 @@ class LayerUnpack:
 
 
 def _sweep_one(path: str, min_age: float) -> int:
+    """Bytes that went; -1: it is in use, or not ours to remove now."""
     import time
 
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
-        return 0
+        return -1
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if time.time() - os.fstat(fd).st_mtime < min_age:
-            return 0
+        st = os.fstat(fd)
+        if time.time() - st.st_mtime < min_age:
+            return -1
         remove_tree(path)
     except OSError:
-        return 0  # in use, or not ours to remove now
+        return -1
     finally:
         os.close(fd)
-    return 1
+    return st.st_size

@@ -45,10 +45,10 @@ class Member:
     """The bytes of one member, for `with`; reading moves nobody else's position.
 
     size: bytes. digest: sha256 of them where it is known already, else "".
-    whole: the member is all of a nameless file that may be given a name (see take()).
+    file: descriptor of a nameless file that has the member and nothing else, or -1.
     """
 
-    __slots__ = ("_fd", "_position", "_start", "_what", "digest", "size", "whole")
+    __slots__ = ("_fd", "_position", "_start", "_what", "digest", "file", "size")
 
     def __init__(self, fd: int, start: int, size: int, what: str, *, digest: str = "", whole: bool = False) -> None:
         """fd: the member's own from now on. what: for errors."""
@@ -58,7 +58,7 @@ class Member:
         self._what = what
         self.size = size
         self.digest = digest
-        self.whole = whole
+        self.file = fd if whole else -1
 
     def __enter__(self) -> "Self":
         return self
@@ -86,11 +86,6 @@ class Member:
 
     def rewind(self) -> None:
         self._position = 0
-
-    def take(self) -> int:
-        """A new descriptor of the nameless file, for linkat(2); the caller's to close."""
-        assert self.whole
-        return os.dup(self._fd)
 
 
 def open_archive(path: str, *, tmp: str) -> "Archive":

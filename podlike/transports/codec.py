@@ -1,7 +1,7 @@
-"""Compression of layers and archives: gzip and zstd by fast libraries, bzip2 and xz for archives that others made.
+"""Decompression of streams: layers and whole archives, told by their first bytes. For compressing see store/compression.py.
 
-isal (the gzip of Intel's storage library, three times as fast as zlib both ways) has builds for x86-64 and ARM64; elsewhere
-zlib does the same. All of it works outside the interpreter's lock.
+isal (the gzip of Intel's storage library, three times as fast as zlib) has builds for x86-64 and ARM64; elsewhere zlib does
+the same. All of it works outside the interpreter's lock.
 """
 
 from podlike.errors import StoreError
@@ -52,42 +52,6 @@ def decompress(pieces: "Iterable[bytes]", how: str, shown: str) -> "Iterator[byt
             yield piece
     except _errors(how) as e:
         raise StoreError(f"decompress {shown}: {how}: {e}", hint="The data is damaged; get or make it again.") from e
-
-
-class Encoder:
-    """Compression of one stream: feed() pieces, then end(). Equal input gives equal bytes."""
-
-    def __init__(self, how: str, level: int | None = None) -> None:
-        """how: gzip or zstd. level: 1 fast to 9 (zstd 22) small; None: what is usual for images."""
-        if how == "zstd":
-            import zstandard
-
-            self._feed, self._end = _zstd_encoder(zstandard, 3 if level is None else level)
-        else:
-            self._feed, self._end = _gzip_encoder(level)
-
-    def feed(self, piece: bytes) -> bytes:
-        return self._feed(piece)
-
-    def end(self) -> bytes:
-        return self._end()
-
-
-def _zstd_encoder(zstandard: "Any", level: int) -> "tuple[Callable[[bytes], bytes], Callable[[], bytes]]":
-    encoder = zstandard.ZstdCompressor(level=level).compressobj()
-    return encoder.compress, encoder.flush
-
-
-def _gzip_encoder(level: int | None) -> "tuple[Callable[[bytes], bytes], Callable[[], bytes]]":
-    """isal knows levels 0 to 3; its 2 compresses about as zlib's 1 to 2. Who asks for more gets zlib's."""
-    import zlib
-
-    fast = _isal() if level is None or level <= 1 else None
-    if fast is not None:
-        encoder = fast.compressobj(2, fast.DEFLATED, 31)
-    else:
-        encoder = zlib.compressobj(1 if level is None else level, zlib.DEFLATED, 31)
-    return encoder.compress, encoder.flush
 
 
 class _Counted:

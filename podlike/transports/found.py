@@ -14,22 +14,24 @@ if TYPE_CHECKING:
     class Bytes(Protocol):
         """A layer's bytes, for `with`.
 
-        size: how many, where known. digest: of them, where known, else "". whole: take() gives a nameless file of them.
+        size: how many, where known. digest: of them, where known, else "".
+        file: descriptor of a nameless file in the store's tmp/ that has them and nothing else, or -1.
         """
 
+        size: int
         digest: str
-        whole: bool
+        file: int
 
         def __enter__(self) -> Self: ...
         def __exit__(self, *exc: object) -> None: ...
         def pieces(self) -> Iterator[bytes]: ...
-        def take(self) -> int: ...
 
-    class Source(Protocol):
-        """Images of one archive, directory or store. open_layer() may be called by several threads.
+    class LayerSource(Protocol):
+        def open_layer(self, layer: "Layer") -> Bytes:
+            """May be called by several threads. Raises: StoreError."""
 
-        by_name: whether a name in it is a repository with a tag (docker), or free text that becomes localhost's (OCI).
-        """
+    class Source(LayerSource, Protocol):
+        """Images of one archive, directory or store."""
 
         shown: str
 
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
 
         def choose(self, reference: str, index: int | None, platform: spec.Platform) -> "Found":
             """The one that was named, at this position, or the only one. Raises: StoreError."""
-
-        def open_layer(self, layer: "Layer") -> Bytes: ...
 
 DAMAGED: "Final" = "The archive is damaged; get or make it again."
 _MAX_INDEX_DEPTH: "Final" = 4
@@ -107,7 +107,7 @@ class Documents:
     def manifest_of(self, entry: spec.Descriptor, platform: spec.Platform) -> tuple[bytes, spec.Manifest]:
         """The manifest behind an entry of an index, of this platform."""
         data = self.document(entry, spec.MAX_MANIFEST)
-        return self.follow(data, spec.parse_manifest(data, entry.media_type), platform)
+        return self.follow(data, _of_its_type(data, entry), platform)
 
     def follow(self, data: bytes, manifest: "spec.Manifest | spec.Index",
                platform: spec.Platform) -> tuple[bytes, spec.Manifest]:
@@ -118,5 +118,13 @@ class Documents:
             here = [e for e in manifest.manifests if self.has_document(e.digest)]
             entry = spec.choose_platform(here or manifest.manifests, platform)
             data = self.document(entry, spec.MAX_MANIFEST)
-            manifest = spec.parse_manifest(data, entry.media_type)
+            manifest = _of_its_type(data, entry)
         raise StoreError(f"read {self.shown}: its indexes are nested too deep", hint=DAMAGED)
+
+
+def _of_its_type(data: bytes, entry: spec.Descriptor) -> "spec.Manifest | spec.Index":
+    """Raises: StoreError where an index is called a manifest or the other way round."""
+    found = spec.parse_manifest(data, entry.media_type)
+    if entry.media_type in (spec.MANIFEST_TYPES if isinstance(found, spec.Index) else spec.INDEX_TYPES):
+        raise StoreError(f"read {entry.digest}: its media type {entry.media_type} does not fit its content", hint=DAMAGED)
+    return found

@@ -424,7 +424,11 @@ def test_log_in_a_directory(podlike: Engine, image: str, name: str, tmp_path: Pa
     podlike("healthcheck", "run", name)
     (path,) = tmp_path.iterdir()
     assert path.name == f"{inspect(podlike, name)['Id']}-healthcheck.log"
-    assert json.loads(path.read_text())["Output"] == "there\n"
+    doc = json.loads(path.read_text())
+    assert doc.keys() == {"Status", "FailingStreak", "Log"}, "podman's document"
+    assert (doc["Status"], doc["FailingStreak"]) == ("healthy", 0)
+    assert doc["Log"][0].keys() == {"Start", "End", "ExitCode", "Output"}
+    assert doc["Log"][0]["Output"] == "there\n"
     assert health(podlike, name)["Log"][0]["Output"] == "there\n"
 
 
@@ -496,12 +500,24 @@ def test_notify_conmon(podlike: Engine, image: str, name: str, manager: Manager)
 
 
 def test_notify_healthy(podlike: Engine, image: str, name: str, manager: Manager) -> None:
-    pid = notified(podlike, image, name, manager, "--sdnotify=healthy", "--health-cmd", WELL, "--health-interval", "200ms")
-    assert manager.heard() == [pid]
-    assert manager.silent(0.6)
-    podlike("exec", name, "touch", "/well")
-    assert manager.heard() == ["READY=1"]
-    assert manager.silent(0.6), "told once"
+    with podlike.popen("run", "-d", "--name", name, *QUIET, "--sdnotify=healthy", "--health-cmd", WELL, "--health-interval",
+                       "200ms", image, "sleep", "100", env={"NOTIFY_SOCKET": manager.path}) as running:
+        assert manager.heard() == [f"MAINPID={state(podlike, name)['ConmonPid']}"]
+        assert manager.silent(0.6)
+        assert running.poll() is None, "it waits as well"
+        podlike("exec", name, "touch", "/well")
+        assert manager.heard() == ["READY=1"]
+        assert running.wait(20) == 0
+        assert manager.silent(0.6), "told once"
+
+
+@pytest.mark.parametrize("flags", [(), ("--rm",)], ids=["kept", "rm"])
+def test_wait_for_healthy_that_ends_first(podlike: Engine, image: str, name: str, flags: tuple[str, ...]) -> None:
+    made = podlike("create", "--name", name, *QUIET, *flags, "--sdnotify=healthy", "--health-cmd", "false", image, "sleep", "0.5")
+    started = podlike("start", made.line, check=False)
+    assert started.code == 125
+    assert "to be healthy: container is stopped" in started.stderr
+    assert "It ended before it was" in started.stderr
 
 
 def test_notify_container(podlike: Engine, image: str, name: str, manager: Manager) -> None:

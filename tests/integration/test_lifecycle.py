@@ -626,3 +626,28 @@ def test_everything_killed_as_by_a_reboot(podlike: Engine, image: str, name: str
     podlike("start", name)
     assert status(podlike, name) == "running"
     podlike("rm", "-f", "-t", "0", name)
+
+
+def test_wait_for_the_first_of_several(podlike: Engine, image: str, name: str) -> None:
+    for n, command in enumerate(("sleep 100", "while [ ! -e /go ]; do sleep 0.05; done; exit 6")):
+        podlike("run", "-d", "--name", f"{name}-{n}", "--network", "none", image, "sh", "-c", command)
+    with podlike.popen("wait", "--exit-first-match", f"{name}-0", f"{name}-1") as waiting:
+        time.sleep(0.3)
+        assert waiting.poll() is None
+        podlike("exec", f"{name}-1", "touch", "/go")
+        assert waiting.communicate(timeout=30)[0] == b"6\n"
+    assert podlike("wait", "--exit-first-match", "--condition", "paused", "--condition", "running", f"{name}-0").line == "-1"
+    assert podlike("wait", "--exit-first-match", "--ignore", "nosuch").stdout == ""
+
+
+def test_wait_for_what_a_removal_ends(podlike: Engine, image: str, name: str) -> None:
+    """Who waits for the removal is content; who waits for something else hears that it will not come."""
+    podlike("run", "-d", "--name", name, "--network", "none", image, "sleep", "100")
+    with podlike.popen("wait", "--condition", "removing", name) as content, \
+            podlike.popen("wait", "--condition", "paused", name) as others:
+        time.sleep(0.5)
+        assert content.poll() is None and others.poll() is None
+        podlike("rm", "-f", "-t", "0", name)
+        assert content.communicate(timeout=30)[0] in (b"137\n", b"-1\n")
+        assert b"no such container" in others.communicate(timeout=30)[1]
+        assert others.returncode == 125

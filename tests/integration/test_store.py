@@ -186,7 +186,7 @@ def test_names_move_and_go(store: Engine, tmp_path: Path) -> None:
 def test_two_loads_at_once(store: Engine, tmp_path: Path) -> None:
     image = Image(layers=[layer([File(f"d/{n}", os.urandom(20_000)) for n in range(200)])], compression="none")
     oci.write_oci_archive(tmp_path / "a.tar", {"localhost/big:1": image})
-    running = [store.popen("load", "-i", str(tmp_path / "a.tar")) for _ in range(4)]
+    running = [store.popen("load", "-q", "-i", str(tmp_path / "a.tar")) for _ in range(4)]
     for p in running:
         out, err = p.communicate(timeout=60)
         assert (p.returncode, out, err) == (0, b"Loaded image: localhost/big:1\n", b"")

@@ -1,6 +1,7 @@
 """podlike-conmon with orders, without an engine: what it answers, what it survives, two hundred at once."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -199,3 +200,78 @@ def memory_of(pid: int) -> int:
     """KiB of proportional set size."""
     with open(f"/proc/{pid}/smaps_rollup") as f:
         return next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+
+
+# --- new orders ---
+
+
+def reordered(t: Tended, orders: str) -> str | None:
+    (t.bundle / "orders").write_text(orders.replace("BUNDLE", str(t.bundle)))
+    return t.ask("reload")
+
+
+def untended(top: Path, program: str = "exec sleep 1000") -> Tended:
+    """Started as a container that needs no tending is: the runtime's start is the engine's."""
+    t = Tended(top, "a", "", program)
+    (t.bundle / "orders").unlink()
+    t.argv = [word for n, word in enumerate(t.argv) if word != "--orders" and t.argv[n - 1] != "--orders"]
+    assert t.launch().returncode == 0
+    wait_for(lambda: (t.bundle / "go").exists(), "the container")
+    (t.bundle / "go").open("w").write("\n")
+    return t
+
+
+def test_orders_for_one_that_had_none(top: Path) -> None:
+    t = untended(top, program="sleep 0.7; exit 3")
+    assert t.ask("start") == "error it was started before"
+    assert t.ask("check") == "error it has no health check"
+    assert reordered(t, "restart perhaps") == 'error order "restart": bad value "perhaps"'
+    assert reordered(t, "restart on-failure:1\nback-off 10 20 1000\nhealth BUNDLE/check\nhealth-interval 100\n") == "ok"
+    told = t.told()
+    assert (told.phase, told.pid, told.restarts) == ("running", int((t.bundle / "pidfile").read_text()), 0)
+    assert abs(told.started_at - time.time()) < 5
+    wait_for(t.ended, "the end of the second run", 20)
+    assert (t.told().restarts, t.told().exit_code) == (1, 3)
+
+
+def test_hold_for_one_without_orders(top: Path) -> None:
+    t = untended(top)
+    assert t.ask("hold") == "ok"
+    assert reordered(t, "restart always\n") == "ok"
+    os.kill(t.told().pid, signal.SIGKILL)
+    wait_for(t.ended, "the end: who asked for no restart gets none")
+    assert t.told().restarts == 0
+
+
+def test_bad_new_orders_change_nothing(top: Path) -> None:
+    t = Tended(top, "a", "restart always\nback-off 10 20 1000\n", program="sleep 0.3; exit 3")
+    t.begin()
+    assert reordered(t, "restart no\ncolour blue\n") == 'error unknown order "colour"'
+    (t.bundle / "orders").unlink()
+    assert "No such file" in (t.ask("reload") or "")
+    wait_for(lambda: t.told().restarts > 1, "restarts")
+
+
+def test_new_orders_end_a_back_off(top: Path) -> None:
+    t = Tended(top, "a", "restart always\nback-off 60000 60000 1000\n", program="exit 3")
+    t.begin()
+    wait_for(lambda: t.phase() == "waiting", "the wait for a restart")
+    assert reordered(t, "restart no\n") == "ok"
+    wait_for(t.ended, "the end", 3)
+
+
+def test_checks_come_and_go(top: Path) -> None:
+    t = Tended(top, "a", "restart no\n")
+    t.begin()
+    checks = "health BUNDLE/check\nhealth-log BUNDLE/log\nhealth-interval 100\n"
+    assert reordered(t, checks + "startup BUNDLE/check\nstartup-interval 1\n") == "ok"
+    assert t.told().health == "starting"
+    wait_for(lambda: t.told().health == "healthy", "a check")
+    (t.bundle / "check").write_text("sleep 0.3; exit 1")
+    assert reordered(t, checks + "health-retries 1\nhealth-log BUNDLE/other\n") == "ok"
+    wait_for(lambda: t.told().health == "unhealthy", "checks that fail")
+    assert json.loads((t.bundle / "other").read_text())["Status"] == "unhealthy"
+    assert reordered(t, "restart no\n") == "ok"
+    assert t.told().health == ""
+    assert t.ask("check") == "error it has no health check"
+    assert t.told().phase == "running"

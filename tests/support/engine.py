@@ -57,6 +57,10 @@ class Engine:
         }
         if self.is_podman:
             self.env |= self._podman_env()
+        else:  # the crontab and the units of whoever runs the tests are not ours
+            os.mkdir(self.data, 0o700)
+            with open(f"{self.data}/startup", "w") as f:
+                f.write("off\n")
         self.env |= env or {}
 
     def _podman_env(self) -> dict[str, str]:

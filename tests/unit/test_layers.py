@@ -12,11 +12,12 @@ ROOT = Path(podlike.__file__).parent
 MAY_USE = {
     "__main__": {"cli", "ground"},
     "cli": {"engine", "build", "spec", "config", "ground"},
-    "engine": {"build", "store", "transports", "registry", "net", "runtime", "spec", "config", "ground"},
-    "build": {"engine", "store", "transports", "registry", "net", "runtime", "spec", "config", "ground"},
+    "engine": {"build", "store", "transports", "registry", "trust", "net", "runtime", "spec", "config", "ground"},
+    "build": {"engine", "store", "transports", "registry", "trust", "net", "runtime", "spec", "config", "ground"},
     "store": {"spec", "config", "ground"},
-    "transports": {"spec", "config", "ground"},
+    "transports": {"store", "spec", "config", "ground"},
     "registry": {"spec", "config", "ground"},
+    "trust": {"spec", "config", "ground"},
     "net": {"spec", "config", "ground"},
     "runtime": {"spec", "config", "ground"},
     "spec": {"errors"},
@@ -24,7 +25,7 @@ MAY_USE = {
     "ground": {"ground"},
 }
 GROUND = {"errors", "paths", "log", "files", "locks", "procs", "__init__"}
-CONFIG = {"config", "registries_conf", "storage_conf", "policy"}
+CONFIG = {"config", "registries_conf", "storage_conf", "policy", "toml_places"}
 # module -> where alone it may be imported; "inside": only in functions
 HOMES = {
     "click": ("cli/", False),
@@ -34,6 +35,9 @@ HOMES = {
     "urllib3": ("registry/", False),
     "pyroute2": ("net/", True),
     "rich": ("cli/", True),
+    "cryptography": ("trust/", True),
+    "nacl": ("trust/", True),
+    "yaml": ("", True),
 }
 FILES = sorted(p for p in ROOT.rglob("*.py") if "libexec" not in p.parts)
 

@@ -185,3 +185,38 @@ def test_mistakes_name_file_and_place(home: Path, text: str, words: str) -> None
     with pytest.raises(ConfigError, match=words) as e:
         load(home, text)
     assert "registries.conf" in e.value.message and e.value.hint
+
+
+@pytest.mark.parametrize(("text", "line", "words"), [
+    ("\nx = = 1\n", 2, "Invalid value"),
+    ("# a\n\nshort-name-mode = 'maybe'", 3, "enforcing, permissive, disabled"),
+    ("[[registry]]\nlocation = 'a.example'\n[[registry]]\nlocation = 'b.example'\n  insecure = 1", 5,
+     r"registry\[1\]\.insecure must be true or false"),
+    ("[[registry]]\nlocation = 'a.example'\n[[registry.mirror]]\nlocation = 'm'\n[[registry.mirror]]\nlocation = 'http://m'",
+     5, r'mirror\[1\] .* write "m"'),
+    ("[[registry]]\nlocation = 'a.example'\n[[registry]]\nprefix='x.example'\nlocation='a.example'\nblocked=true", 3,
+     "another 'blocked' setting"),
+    ("unqualified-search-registries = ['a b']", 1, "no host"),
+    ("credential-helpers = 'x'", 1, "credential-helpers must be a list of strings"),
+    ("[registries.search]\nregistries = ['a.example']\n[aliases]\n", 1, "old form .* cannot be mixed"),
+    ("[[registry]]\nlocation='a.example'\npull-from-mirror='all'", 3, "belongs into a"),
+    ("[aliases]\n\n'localhost/x' = 'q.example/y'", 3, "without a registry"),
+])
+def test_mistakes_are_told_with_their_line(home: Path, text: str, line: int, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as e:
+        load(home, text)
+    assert f"registries.conf:{line}: " in e.value.message
+
+
+def test_unknown_keys_are_told_with_the_nearest_known_one(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    load(home, "[[registry]]\nlocation = 'x.example'\n[[registry.mirror]]\nlocation = 'm.example'\ninsecur = true\nzzz = 1\n")
+    said = capfd.readouterr().err
+    assert "registries.conf:5: unknown key registry[0].mirror[0].insecur has no effect: did you mean" in said
+    assert "insecure" in said and "registries.conf:6: unknown key registry[0].mirror[0].zzz has no effect" in said
+
+
+def test_the_first_of_two_tables_for_one_prefix_counts_and_helpers_are_kept(home: Path) -> None:
+    conf = load(home, "credential-helpers = ['pass', 'containers-auth.json']\n"
+                "[[registry]]\nprefix='p.example'\nlocation='a.example'\n[[registry]]\nprefix='p.example'\nlocation='b.example'\n")
+    assert conf.pull_sources("p.example/x", by_digest=False) == [Source("a.example/x", False)]
+    assert conf.credential_helpers == ("pass", "containers-auth.json")

@@ -13,45 +13,12 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-#include "layer.h"
+#include "extract.h"
 #include "util.h"
 
 #define WHITEOUT_PREFIX ".wh." /* OCI image spec, layer.md, "Whiteouts" */
 #define WHITEOUT_OPAQUE ".wh..wh..opq"
 #define WHITEOUT_META ".wh..wh." /* aufs' own files in very old layers: not content */
-
-struct dir_time {
-        char *path;
-        struct timespec mtime;
-};
-
-struct extract {
-        struct layer_stream *stream;
-        struct layer_tree tree;
-        bool initial_userns;
-        struct archive *archive;
-        spawn_error stream_error; /* filled by the read callback */
-        int stream_code;
-        struct dir_time *dirs; /* set at the end: creating files in a directory changes its time */
-        size_t n_dirs, max_dirs;
-        struct layer_result result;
-        spawn_error *reterr;
-};
-
-/* One member being written. */
-struct member {
-        struct archive_entry *entry;
-        const char *name; /* as in the tar, for messages */
-        int at; /* directory, owned by the tree */
-        const char *base;
-        mode_t mode;
-        struct timespec mtime;
-};
-
-static int fail(struct extract *x, int code, const char *stage, const struct member *m)
-{
-        return spawn_err(x->reterr, code, stage, "%.400s: %s", m->name, strerror(code));
-}
 
 static la_ssize_t on_read(struct archive *a, void *data, const void **ret)
 {
@@ -77,79 +44,6 @@ static int archive_fail(struct extract *x, const char *name)
         if (name != NULL)
                 return spawn_err(x->reterr, EBADMSG, "read layer", "%.300s: %s", name, why ? why : "corrupt tar");
         return spawn_err(x->reterr, EBADMSG, "read layer", "%s", why ? why : "corrupt tar");
-}
-
-static int set_owner(struct extract *x, const struct member *m, int fd)
-{
-        la_int64_t uid = archive_entry_uid(m->entry), gid = archive_entry_gid(m->entry);
-
-        if (uid < 0 || gid < 0 || uid >= UINT32_MAX || gid >= UINT32_MAX)
-                return spawn_err(x->reterr, EINVAL, "set owner", "%.300s: %lld:%lld is no user and group id", m->name,
-                                 (long long) uid, (long long) gid);
-        if (fd >= 0 ? fchown(fd, (uid_t) uid, (gid_t) gid) == 0
-                    : fchownat(m->at, m->base, (uid_t) uid, (gid_t) gid, AT_SYMLINK_NOFOLLOW) == 0)
-                return 0;
-        if (errno == EINVAL) /* chown(2): the id has no mapping in this user namespace */
-                return spawn_err(x->reterr, ERANGE, "set owner",
-                                 "%.300s: it belongs to %lld:%lld, which the subordinate ids of this user do not reach",
-                                 m->name, (long long) uid, (long long) gid);
-        return fail(x, errno, "set owner of", m);
-}
-
-/* overlay's own attributes would change what the layers above and below mean; SELinux labels are the host's to give. */
-static bool xattr_is_refused(const char *name)
-{
-        return strncmp(name, "user.overlay.", 13) == 0 || strncmp(name, "trusted.overlay.", 16) == 0 ||
-               strcmp(name, "security.selinux") == 0;
-}
-
-static int set_xattrs(struct extract *x, const struct member *m, int fd)
-{
-        const char *name;
-        const void *value;
-        size_t size;
-
-        (void) archive_entry_xattr_reset(m->entry);
-        while (archive_entry_xattr_next(m->entry, &name, &value, &size) == ARCHIVE_OK) {
-                char path[64 + NAME_MAX];
-                int r;
-
-                if (name == NULL || xattr_is_refused(name))
-                        continue;
-                if (size > LAYER_MAX_XATTR_BYTES)
-                        return fail(x, E2BIG, "set attribute of", m);
-                if (fd >= 0) {
-                        r = fsetxattr(fd, name, value, size, 0);
-                } else {
-                        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", m->at, m->base);
-                        r = lsetxattr(path, name, value, size, 0);
-                }
-                if (r == 0)
-                        continue;
-                if (errno != ENOTSUP && (x->initial_userns || errno != EPERM))
-                        return fail(x, errno, "set attribute of", m);
-                x->result.skipped_xattrs++;
-        }
-        return 0;
-}
-
-/* Owner before mode (chown clears set-id bits) and before attributes (chown drops capabilities). */
-static int set_metadata(struct extract *x, const struct member *m, int fd)
-{
-        const struct timespec times[2] = {m->mtime, m->mtime};
-        int r = set_owner(x, m, fd);
-
-        if (r < 0)
-                return r;
-        if (fd >= 0 ? fchmod(fd, m->mode) < 0
-                    : archive_entry_filetype(m->entry) != AE_IFLNK && fchmodat(m->at, m->base, m->mode, 0) < 0)
-                return fail(x, errno, "set mode of", m);
-        r = set_xattrs(x, m, fd);
-        if (r < 0)
-                return r;
-        if (fd >= 0 ? futimens(fd, times) < 0 : utimensat(m->at, m->base, times, AT_SYMLINK_NOFOLLOW) < 0)
-                return fail(x, errno, "set time of", m);
-        return 0;
 }
 
 /* Make room for a member that is not a directory. */
@@ -181,68 +75,54 @@ static int write_data(struct extract *x, const struct member *m, int fd)
         size_t n;
         int r;
 
+        if (size < 0 || (uint64_t) size > x->how->max_size - x->result.size)
+                return spawn_err(x->reterr, EFBIG, "unpack layer", "%.300s: its files have more than %llu bytes",
+                                 m->name, (unsigned long long) x->how->max_size);
         for (;;) {
                 r = archive_read_data_block(x->archive, &block, &n, &offset);
                 if (r == ARCHIVE_EOF)
                         break;
                 if (r < ARCHIVE_WARN)
                         return archive_fail(x, m->name);
+                if (offset < 0 || offset > size || n > (uint64_t) (size - offset))
+                        return spawn_err(x->reterr, EBADMSG, "read layer", "%.300s: it has data beyond its end",
+                                         m->name);
                 r = write_block(fd, block, n, offset);
                 if (r < 0)
-                        return fail(x, -r, "write", m);
+                        return layer_fail(x, -r, "write", m);
                 end = offset + (la_int64_t) n;
         }
         if (end < size && ftruncate(fd, size) < 0) /* a hole at the end of a sparse file */
-                return fail(x, errno, "write", m);
+                return layer_fail(x, errno, "write", m);
         x->result.size += (uint64_t) size;
         return 0;
 }
 
+static int create_file(const struct member *m)
+{
+        /* The write goes on whatever the mode is: it counts for the next who opens (open(2)). */
+        return openat(m->at, m->base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, m->mode & 0777);
+}
+
 static int extract_file(struct extract *x, const struct member *m)
 {
-        const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-        _cleanup_close_ int fd = openat(m->at, m->base, flags, 0600);
+        _cleanup_close_ int fd = create_file(m);
         int r;
 
         if (fd < 0 && errno == EEXIST) {
                 r = replace(x, m);
                 if (r < 0)
                         return r;
-                fd = openat(m->at, m->base, flags, 0600);
+                fd = create_file(m);
         }
         if (fd < 0)
-                return fail(x, errno, "create", m);
+                return layer_fail(x, errno, "create", m);
         r = write_data(x, m, fd);
-        return r < 0 ? r : set_metadata(x, m, fd);
-}
-
-static int remember_dir(struct extract *x, const char *path, struct timespec mtime)
-{
-        if (x->n_dirs == x->max_dirs) {
-                size_t max = x->max_dirs ? x->max_dirs * 2 : 1024;
-                struct dir_time *dirs = reallocarray(x->dirs, max, sizeof(*dirs));
-
-                if (dirs == NULL)
-                        return spawn_err(x->reterr, ENOMEM, "unpack layer", "out of memory");
-                x->dirs = dirs;
-                x->max_dirs = max;
-        }
-        x->dirs[x->n_dirs] = (struct dir_time){.path = strdup(path), .mtime = mtime};
-        if (x->dirs[x->n_dirs].path == NULL)
-                return spawn_err(x->reterr, ENOMEM, "unpack layer", "out of memory");
-        x->n_dirs++;
-        return 0;
-}
-
-static int finish_dir(struct extract *x, const struct member *m, const char *path, int fd)
-{
-        int r = set_metadata(x, m, fd);
-
-        return r < 0 ? r : remember_dir(x, path, m->mtime);
+        return r < 0 ? r : layer_set_file_metadata(x, m, fd);
 }
 
 /* A directory joins one that is there already; anything else at its name goes. */
-static int extract_dir(struct extract *x, const struct member *m, const char *path)
+static int extract_dir(struct extract *x, const struct member *m)
 {
         _cleanup_close_ int fd = -1;
         bool whiteout = false;
@@ -251,35 +131,38 @@ static int extract_dir(struct extract *x, const struct member *m, const char *pa
 
         if (mkdirat(m->at, m->base, 0700) < 0) {
                 if (errno != EEXIST || fstatat(m->at, m->base, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                        return fail(x, errno, "create directory", m);
+                        return layer_fail(x, errno, "create directory", m);
                 if (!S_ISDIR(st.st_mode)) {
                         r = layer_tree_remove(&x->tree, m->at, m->base, &whiteout, x->reterr);
                         if (r < 0)
                                 return r;
                         if (mkdirat(m->at, m->base, 0700) < 0)
-                                return fail(x, errno, "create directory", m);
+                                return layer_fail(x, errno, "create directory", m);
                 }
         }
         fd = openat(m->at, m->base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
-                return fail(x, errno, "open directory", m);
+                return layer_fail(x, errno, "open directory", m);
         if (whiteout) {
                 r = layer_tree_set_opaque(&x->tree, fd, x->reterr);
                 if (r < 0)
                         return r;
         }
-        return finish_dir(x, m, path, fd);
+        return layer_set_metadata(x, m, fd);
 }
 
 static int extract_root(struct extract *x, const struct member *m)
 {
         _cleanup_close_ int fd = -1;
+        int r = layer_tree_leave(&x->tree, x->reterr);
 
+        if (r < 0)
+                return r;
         if (archive_entry_filetype(m->entry) != AE_IFDIR)
                 return spawn_err(x->reterr, EINVAL, "unpack layer", "entry \"%.300s\" would replace the root directory",
                                  m->name);
         fd = openat(x->tree.root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return fd < 0 ? fail(x, errno, "open directory", m) : finish_dir(x, m, "", fd);
+        return fd < 0 ? layer_fail(x, errno, "open directory", m) : layer_set_metadata(x, m, fd);
 }
 
 static int extract_symlink(struct extract *x, const struct member *m)
@@ -290,8 +173,8 @@ static int extract_symlink(struct extract *x, const struct member *m)
         if (r < 0)
                 return r;
         if (target == NULL || symlinkat(target, m->at, m->base) < 0)
-                return fail(x, target ? errno : EINVAL, "create symbolic link", m);
-        return set_metadata(x, m, -1);
+                return layer_fail(x, target ? errno : EINVAL, "create symbolic link", m);
+        return layer_set_metadata(x, m, -1);
 }
 
 /* The other name's directory needs an fd of its own: the tree's belongs to m. */
@@ -329,7 +212,7 @@ static int extract_node(struct extract *x, const struct member *m)
         dev_t dev = makedev((unsigned) archive_entry_rdevmajor(m->entry), (unsigned) archive_entry_rdevminor(m->entry));
         int r;
 
-        if (type != AE_IFIFO && (!x->initial_userns || layer_is_whiteout(type, dev))) {
+        if (type != AE_IFIFO && (!x->how->initial_userns || layer_is_whiteout(type, dev))) {
                 x->result.skipped_devices++;
                 return 0;
         }
@@ -337,8 +220,8 @@ static int extract_node(struct extract *x, const struct member *m)
         if (r < 0)
                 return r;
         if (mknodat(m->at, m->base, type | 0600, type == AE_IFIFO ? 0 : dev) < 0)
-                return fail(x, errno, "create device", m);
-        return set_metadata(x, m, -1);
+                return layer_fail(x, errno, "create device", m);
+        return layer_set_metadata(x, m, -1);
 }
 
 /* Hide base of the layers below. What this very layer holds there stays: a whiteout concerns lower layers only
@@ -354,18 +237,18 @@ static int extract_whiteout(struct extract *x, const struct member *m, const cha
         if (mknodat(m->at, base, S_IFCHR, makedev(0, 0)) == 0)
                 return 0;
         if (errno != EEXIST || fstatat(m->at, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return fail(x, errno, "create whiteout", m);
+                return layer_fail(x, errno, "create whiteout", m);
         if (!S_ISDIR(st.st_mode))
                 return 0;
         fd = openat(m->at, base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        return fd < 0 ? fail(x, errno, "open directory", m) : layer_tree_set_opaque(&x->tree, fd, x->reterr);
+        return fd < 0 ? layer_fail(x, errno, "open directory", m) : layer_tree_set_opaque(&x->tree, fd, x->reterr);
 }
 
 static int extract_opaque(struct extract *x, const struct member *m)
 {
         _cleanup_close_ int fd = openat(m->at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-        return fd < 0 ? fail(x, errno, "open directory", m) : layer_tree_set_opaque(&x->tree, fd, x->reterr);
+        return fd < 0 ? layer_fail(x, errno, "open directory", m) : layer_tree_set_opaque(&x->tree, fd, x->reterr);
 }
 
 static int extract_typed(struct extract *x, const struct member *m, const char *path)
@@ -378,7 +261,7 @@ static int extract_typed(struct extract *x, const struct member *m, const char *
         case AE_IFREG:
                 return extract_file(x, m);
         case AE_IFDIR:
-                return extract_dir(x, m, path);
+                return extract_dir(x, m);
         case AE_IFLNK:
                 return extract_symlink(x, m);
         case AE_IFCHR:
@@ -396,6 +279,18 @@ static bool below_whiteout_meta(const char *path)
         return strncmp(path, WHITEOUT_META, strlen(WHITEOUT_META)) == 0 && strcmp(path, WHITEOUT_OPAQUE) != 0;
 }
 
+/* Before 1970 the fraction of a pax time counts backwards; libarchive (3.7) hands it out as if it counted forwards. */
+static struct timespec member_time(struct archive_entry *entry)
+{
+        struct timespec t = {.tv_sec = archive_entry_mtime(entry), .tv_nsec = archive_entry_mtime_nsec(entry)};
+
+        if (t.tv_sec < 0 && t.tv_nsec > 0) {
+                t.tv_sec--;
+                t.tv_nsec = 1000000000L - t.tv_nsec;
+        }
+        return t;
+}
+
 static int extract_entry(struct extract *x, struct archive_entry *entry)
 {
         const char *name = archive_entry_pathname(entry);
@@ -403,7 +298,7 @@ static int extract_entry(struct extract *x, struct archive_entry *entry)
                 .entry = entry,
                 .name = name,
                 .mode = archive_entry_perm(entry),
-                .mtime = {.tv_sec = archive_entry_mtime(entry), .tv_nsec = archive_entry_mtime_nsec(entry)},
+                .mtime = member_time(entry),
         };
         char path[PATH_MAX];
         bool whiteout;
@@ -430,20 +325,6 @@ static int extract_entry(struct extract *x, struct archive_entry *entry)
         return whiteout ? extract_whiteout(x, &m, m.base + strlen(WHITEOUT_PREFIX)) : extract_typed(x, &m, path);
 }
 
-/* A directory may have been replaced since by something else: then there is nothing to set. */
-static int set_dir_times(struct extract *x)
-{
-        for (size_t i = 0; i < x->n_dirs; i++) {
-                const struct timespec times[2] = {x->dirs[i].mtime, x->dirs[i].mtime};
-                _cleanup_close_ int fd = layer_tree_open_dir(&x->tree, x->dirs[i].path);
-
-                if (fd >= 0 && utimensat(fd, "", times, AT_EMPTY_PATH) < 0)
-                        return spawn_err(x->reterr, errno, "set time of", "%.400s: %s", x->dirs[i].path,
-                                         strerror(errno));
-        }
-        return 0;
-}
-
 static int extract_all(struct extract *x)
 {
         struct archive_entry *entry;
@@ -452,25 +333,41 @@ static int extract_all(struct extract *x)
         for (;;) {
                 r = archive_read_next_header(x->archive, &entry);
                 if (r == ARCHIVE_EOF)
-                        return set_dir_times(x);
+                        return layer_tree_leave(&x->tree, x->reterr);
                 if (r < ARCHIVE_WARN)
                         return archive_fail(x, NULL);
-                if (++x->result.entries > LAYER_MAX_ENTRIES)
-                        return spawn_err(x->reterr, EFBIG, "unpack layer", "it has more than %u entries",
-                                         LAYER_MAX_ENTRIES);
+                x->result.entries++;
+                if (x->tree.budget == 0)
+                        return spawn_err(x->reterr, EFBIG, "unpack layer", "it has more than %llu entries",
+                                         (unsigned long long) x->how->max_entries);
+                x->tree.budget--;
                 r = extract_entry(x, entry);
                 if (r < 0)
                         return r;
         }
 }
 
-int layer_extract(struct layer_stream *s, int root_fd, bool initial_userns, const char *opaque_xattr,
-                  struct layer_result *ret, spawn_error *reterr)
+/* A default ACL that the store's directory was given would be inherited by every file of every layer (acl(5)). */
+static void drop_default_acl(int root_fd)
+{
+        _cleanup_close_ int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd >= 0)
+                (void) fremovexattr(fd, "system.posix_acl_default");
+}
+
+int layer_extract(struct layer_stream *s, int root_fd, const struct layer_how *how, struct layer_result *ret,
+                  spawn_error *reterr)
 {
         struct extract x = {
                 .stream = s,
-                .tree = {.root_fd = root_fd, .dir_fd = -1, .opaque_xattr = opaque_xattr},
-                .initial_userns = initial_userns,
+                .tree = {.root_fd = root_fd,
+                         .dir_fd = -1,
+                         .opaque_xattr = how->opaque_xattr,
+                         .budget = how->max_entries},
+                .how = how,
+                .uid = geteuid(),
+                .gid = getegid(),
                 .archive = archive_read_new(),
                 .reterr = reterr,
         };
@@ -478,6 +375,7 @@ int layer_extract(struct layer_stream *s, int root_fd, bool initial_userns, cons
 
         if (x.archive == NULL)
                 return spawn_err(reterr, ENOMEM, "unpack layer", "out of memory");
+        drop_default_acl(root_fd);
         /* A layer without any file is an empty stream or just zeros. */
         if (archive_read_support_format_tar(x.archive) != ARCHIVE_OK ||
             archive_read_support_format_empty(x.archive) != ARCHIVE_OK ||
@@ -487,9 +385,6 @@ int layer_extract(struct layer_stream *s, int root_fd, bool initial_userns, cons
                 r = extract_all(&x);
         (void) archive_read_free(x.archive);
         layer_tree_forget(&x.tree);
-        for (size_t i = 0; i < x.n_dirs; i++)
-                free(x.dirs[i].path);
-        free(x.dirs);
         *ret = x.result;
         return r;
 }

@@ -5,18 +5,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "libspawn.h"
 
 /* Limits. Each is far above any layer seen in a public registry and far below what would hurt the host. */
-#define LAYER_MAX_ENTRIES 4000000u /* node_modules layers reach some hundred thousand */
+#define LAYER_MAX_ENTRIES                                                                                              \
+        4000000u /* with the directories that no entry names; node_modules reach some hundred thousand */
 #define LAYER_MAX_DEPTH 1024u /* PATH_MAX allows 2047 one-letter components */
 #define LAYER_MAX_XATTR_BYTES (64u << 10) /* XATTR_SIZE_MAX of the kernel */
-#define LAYER_DEFAULT_MAX_SIZE (UINT64_C(1) << 40) /* uncompressed bytes when --max-size is not given */
+#define LAYER_DEFAULT_MAX_SIZE (UINT64_C(1) << 40) /* bytes of the tar, and of its files with their holes */
 #define LAYER_RATIO_FREE (UINT64_C(4) << 30) /* below this many bytes no ratio is checked */
 #define LAYER_MAX_RATIO 1100u /* deflate cannot exceed 1032:1 (zlib's technical notes) */
 
-/* layer-stream.c: stdin, decompressed and hashed by a thread of its own, so that inflate and file creation overlap.
+/* stream.c: stdin, decompressed and hashed by a thread of its own, so that inflate and file creation overlap.
  * The thread is never joined when unpacking failed: the program ends. */
 struct layer_stream;
 int layer_stream_open(int fd, uint64_t max_size, struct layer_stream **ret, spawn_error *reterr);
@@ -48,20 +50,40 @@ struct layer_result {
         uint64_t entries;
         uint64_t size; /* bytes of regular files */
         uint64_t skipped_devices; /* device nodes that a user namespace may not create */
+        uint64_t skipped_owners; /* files that stay the caller's: only with ignore_owners */
         uint64_t skipped_xattrs; /* attributes that the file system or the namespace refuses */
 };
 
-/* layer-extract.c */
-int layer_extract(struct layer_stream *s, int root_fd, bool initial_userns, const char *opaque_xattr,
-                  struct layer_result *ret, spawn_error *reterr);
+/* What the caller of an unpacking chooses. */
+struct layer_how {
+        const char *opaque_xattr; /* user.overlay.opaque, trusted.overlay.opaque */
+        uint64_t max_size, max_entries;
+        bool initial_userns; /* devices can be made, and every id exists */
+        bool ignore_owners; /* who cannot own a file does not: it stays the caller's, without its set-id bits */
+};
 
-/* layer-tree.c: names to directory fds beneath the root, and removal of what a later entry replaces. */
+/* extract.c */
+int layer_extract(struct layer_stream *s, int root_fd, const struct layer_how *how, struct layer_result *ret,
+                  spawn_error *reterr);
+
+/* Who owns a file that was just made in the current directory. Mostly that is the owner that the layer wants, too, which
+ * saves a call a file; but set-group-id directories and mount options can make it somebody else. */
+enum layer_owner {
+        LAYER_OWNER_UNKNOWN,
+        LAYER_OWNER_CALLER,
+        LAYER_OWNER_OTHER,
+};
+
+/* tree.c: names to directory fds beneath the root, and removal of what a later entry replaces. */
 struct layer_tree {
         int root_fd;
         int dir_fd; /* of the directory used last: entries come grouped by directory */
         char dir[4096]; /* its cleaned path, "" for the root */
+        struct timespec dir_mtime; /* what its time will be again when it is left */
+        enum layer_owner owner; /* of new files in it */
         bool dir_valid, stale;
         const char *opaque_xattr;
+        uint64_t budget; /* entries and directories that may still come */
 };
 /* Clean a member name: no leading slash, no "." and empty components. Fails on "..", too long, too deep.
  * ret: at least PATH_MAX bytes; "" names the root. */
@@ -75,6 +97,9 @@ int layer_tree_remove(struct layer_tree *t, int dir_fd, const char *base, bool *
 int layer_tree_set_opaque(struct layer_tree *t, int dir_fd, spawn_error *reterr);
 /* An O_PATH fd of the directory at path, "" for the root; -1 with errno. */
 int layer_tree_open_dir(struct layer_tree *t, const char *path);
+/* Put the current directory's time back; none is current then. */
+int layer_tree_leave(struct layer_tree *t, spawn_error *reterr);
+/* The same without its time, after an error. */
 void layer_tree_forget(struct layer_tree *t);
 bool layer_is_whiteout(mode_t mode, dev_t rdev);
 

@@ -1,4 +1,5 @@
 /* podlike-layer unpack: read a layer from stdin, write its files beneath a directory, say what it was.
+ * podlike-layer pack: write a directory, or the upper directory of an overlay, to stdout as a layer.
  *
  * One line of JSON on stdout: {"diff_id","size","entries","skipped_devices","skipped_xattrs"} and exit 0, or
  * {"error","errno"} and exit 1 (2: wrong usage). What a failed run left in the directory is the caller's to remove.
@@ -8,22 +9,28 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "layer.h"
+#include "pack.h"
 #include "util.h"
 
 struct options {
-        const char *dest;
+        const char *dest; /* of unpack; of pack the source */
         const char *diff_id;
         const char *xattr; /* user, trusted, or NULL: by the user namespace */
-        uint64_t max_size;
+        uint64_t max_size, max_entries;
+        bool ignore_owners, sync;
+        struct pack_how pack;
 };
 
 static int usage(void)
 {
         (void) fputs(
-                "usage: podlike-layer unpack --dest DIR [--diff-id sha256:HEX] [--max-size BYTES] [--xattr user|trusted]\n",
+                "usage: podlike-layer unpack --dest DIR [--diff-id sha256:HEX] [--max-size BYTES] [--max-entries N]\n"
+                "                            [--xattr user|trusted] [--ignore-chown-errors] [--sync]\n"
+                "       podlike-layer pack --source DIR [--root-entry] [--no-holes]    (the verdict goes to stderr)\n",
                 stderr);
         return 2;
 }
@@ -47,7 +54,7 @@ static size_t utf8_len(const unsigned char *p)
 }
 
 /* Names in a layer are bytes; what is no UTF-8 becomes U+FFFD. */
-static void print_json_text(const char *text)
+static void print_json_text(FILE *out, const char *text)
 {
         const unsigned char *p = (const unsigned char *) text;
 
@@ -55,25 +62,25 @@ static void print_json_text(const char *text)
                 size_t n = utf8_len(p);
 
                 if (n == 0)
-                        (void) printf("\\ufffd");
+                        (void) fprintf(out, "\\ufffd");
                 else if (*p == '"' || *p == '\\')
-                        (void) printf("\\%c", *p);
+                        (void) fprintf(out, "\\%c", *p);
                 else if (*p < 0x20 || *p == 0x7f)
-                        (void) printf("\\u%04x", *p);
+                        (void) fprintf(out, "\\u%04x", *p);
                 else
-                        (void) fwrite(p, 1, n, stdout);
+                        (void) fwrite(p, 1, n, out);
                 p += n ? n : 1;
         }
 }
 
-static int report_error(const spawn_error *e)
+static int report_error(FILE *out, const spawn_error *e)
 {
-        (void) printf("{\"error\":\"");
-        print_json_text(e->stage);
-        (void) printf(" ");
-        print_json_text(e->text);
-        (void) printf("\",\"errno\":%d}\n", e->code);
-        (void) fflush(stdout);
+        (void) fprintf(out, "{\"error\":\"");
+        print_json_text(out, e->stage);
+        (void) fprintf(out, " ");
+        print_json_text(out, e->text);
+        (void) fprintf(out, "\",\"errno\":%d}\n", e->code);
+        (void) fflush(out);
         return 1;
 }
 
@@ -88,12 +95,29 @@ static bool in_initial_userns(void)
                count == UINT32_MAX;
 }
 
+/* One syncfs(2) costs less than an fsync(2) of each of many small files. */
+static int sync_layer(const char *dest, spawn_error *reterr)
+{
+        _cleanup_close_ int fd = open(dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd >= 0 && syncfs(fd) == 0)
+                return 0;
+        return spawn_err(reterr, errno, "sync", "%s: %s", dest, strerror(errno));
+}
+
 static int unpack(const struct options *o, struct layer_result *result, char ret_hex[65], spawn_error *reterr)
 {
         _cleanup_close_ int root = open(o->dest, O_PATH | O_DIRECTORY | O_CLOEXEC);
         struct layer_stream *stream = NULL;
         bool initial = in_initial_userns();
         bool trusted = o->xattr ? strcmp(o->xattr, "trusted") == 0 : initial;
+        const struct layer_how how = {
+                .opaque_xattr = trusted ? "trusted.overlay.opaque" : "user.overlay.opaque",
+                .max_size = o->max_size,
+                .max_entries = o->max_entries,
+                .initial_userns = initial,
+                .ignore_owners = o->ignore_owners,
+        };
         int r;
 
         if (root < 0)
@@ -101,8 +125,7 @@ static int unpack(const struct options *o, struct layer_result *result, char ret
         r = layer_stream_open(STDIN_FILENO, o->max_size, &stream, reterr);
         if (r < 0)
                 return r;
-        r = layer_extract(stream, root, initial, trusted ? "trusted.overlay.opaque" : "user.overlay.opaque", result,
-                          reterr);
+        r = layer_extract(stream, root, &how, result, reterr);
         if (r < 0)
                 return r;
         r = layer_stream_finish(stream, ret_hex, reterr);
@@ -111,7 +134,7 @@ static int unpack(const struct options *o, struct layer_result *result, char ret
         if (o->diff_id != NULL && strcmp(o->diff_id, ret_hex) != 0)
                 return spawn_err(reterr, EBADMSG, "verify layer",
                                  "its content has the digest sha256:%s, expected sha256:%s", ret_hex, o->diff_id);
-        return 0;
+        return o->sync ? sync_layer(o->dest, reterr) : 0;
 }
 
 static bool parse_diff_id(const char *arg, const char **ret)
@@ -131,14 +154,13 @@ static bool parse_size(const char *arg, uint64_t *ret)
         return errno == 0 && *arg >= '0' && *arg <= '9' && *end == '\0';
 }
 
-static bool parse_options(int argc, char **argv, struct options *o)
+static bool parse_unpack(int argc, char **argv, struct options *o)
 {
         static const struct option longs[] = {
-                {"dest", required_argument, NULL, 'd'},
-                {"diff-id", required_argument, NULL, 'i'},
-                {"max-size", required_argument, NULL, 'm'},
-                {"xattr", required_argument, NULL, 'x'},
-                {NULL, 0, NULL, 0},
+                {"dest", required_argument, NULL, 'd'},          {"diff-id", required_argument, NULL, 'i'},
+                {"ignore-chown-errors", no_argument, NULL, 'c'}, {"max-entries", required_argument, NULL, 'n'},
+                {"max-size", required_argument, NULL, 'm'},      {"sync", no_argument, NULL, 's'},
+                {"xattr", required_argument, NULL, 'x'},         {NULL, 0, NULL, 0},
         };
         bool good = true;
         int c;
@@ -154,6 +176,15 @@ static bool parse_options(int argc, char **argv, struct options *o)
                 case 'm':
                         good = parse_size(optarg, &o->max_size);
                         break;
+                case 'n':
+                        good = parse_size(optarg, &o->max_entries);
+                        break;
+                case 'c':
+                        o->ignore_owners = true;
+                        break;
+                case 's':
+                        o->sync = true;
+                        break;
                 case 'x':
                         o->xattr = optarg;
                         good = strcmp(optarg, "user") == 0 || strcmp(optarg, "trusted") == 0;
@@ -165,21 +196,92 @@ static bool parse_options(int argc, char **argv, struct options *o)
         return good && optind == argc && o->dest != NULL;
 }
 
-int main(int argc, char **argv)
+static bool parse_pack(int argc, char **argv, struct options *o)
 {
-        struct options o = {.max_size = LAYER_DEFAULT_MAX_SIZE};
+        static const struct option longs[] = {
+                {"no-holes", no_argument, NULL, 'h'},
+                {"root-entry", no_argument, NULL, 'r'},
+                {"source", required_argument, NULL, 's'},
+                {NULL, 0, NULL, 0},
+        };
+        bool good = true;
+        int c;
+
+        o->pack.holes = true;
+        while (good && (c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+                switch (c) {
+                case 'h':
+                        o->pack.holes = false;
+                        break;
+                case 'r':
+                        o->pack.root_entry = true;
+                        break;
+                case 's':
+                        o->dest = optarg;
+                        break;
+                default:
+                        good = false;
+                }
+        }
+        return good && optind == argc && o->dest != NULL;
+}
+
+static int run_unpack(const struct options *o)
+{
         struct layer_result result = {0};
         spawn_error error = {0};
         char hex[65];
 
-        if (argc < 2 || strcmp(argv[1], "unpack") != 0 || !parse_options(argc - 1, argv + 1, &o))
-                return usage();
         (void) umask(0);
         (void) fcntl(STDIN_FILENO, F_SETPIPE_SZ, 1 << 20); /* fewer wake-ups; refused for files, which is fine */
-        if (unpack(&o, &result, hex, &error) < 0)
-                _exit(report_error(&error)); /* the reading thread may still be at work */
-        (void) printf("{\"diff_id\":\"sha256:%s\",\"size\":%" PRIu64 ",\"entries\":%" PRIu64
-                      ",\"skipped_devices\":%" PRIu64 ",\"skipped_xattrs\":%" PRIu64 "}\n",
-                      hex, result.size, result.entries, result.skipped_devices, result.skipped_xattrs);
+        if (unpack(o, &result, hex, &error) < 0)
+                _exit(report_error(stdout, &error)); /* the reading thread may still be at work */
+        (void) printf(
+                "{\"diff_id\":\"sha256:%s\",\"size\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"skipped_devices\":%" PRIu64
+                ",\"skipped_owners\":%" PRIu64 ",\"skipped_xattrs\":%" PRIu64 "}\n",
+                hex, result.size, result.entries, result.skipped_devices, result.skipped_owners, result.skipped_xattrs);
         return fflush(stdout) == 0 ? 0 : 1;
+}
+
+/* A directory is open for each level of the tree. */
+static void allow_many_files(void)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+                limit.rlim_cur = limit.rlim_max;
+                (void) setrlimit(RLIMIT_NOFILE, &limit);
+        }
+}
+
+static int run_pack(const struct options *o)
+{
+        _cleanup_close_ int root = open(o->dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct pack_result result = {0};
+        spawn_error error = {0};
+        char hex[65];
+        int r;
+
+        allow_many_files();
+        (void) fcntl(STDOUT_FILENO, F_SETPIPE_SZ, 1 << 20);
+        r = root < 0 ? spawn_err(&error, errno, "open directory", "%s: %s", o->dest, strerror(errno))
+                     : layer_pack(root, STDOUT_FILENO, &o->pack, &result, hex, &error);
+        if (r < 0)
+                return report_error(stderr, &error);
+        (void) fprintf(stderr,
+                       "{\"diff_id\":\"sha256:%s\",\"size\":%" PRIu64 ",\"entries\":%" PRIu64
+                       ",\"skipped_sockets\":%" PRIu64 "}\n",
+                       hex, result.size, result.entries, result.skipped_sockets);
+        return 0;
+}
+
+int main(int argc, char **argv)
+{
+        struct options o = {.max_size = LAYER_DEFAULT_MAX_SIZE, .max_entries = LAYER_MAX_ENTRIES};
+
+        if (argc > 1 && strcmp(argv[1], "unpack") == 0 && parse_unpack(argc - 1, argv + 1, &o))
+                return run_unpack(&o);
+        if (argc > 1 && strcmp(argv[1], "pack") == 0 && parse_pack(argc - 1, argv + 1, &o))
+                return run_pack(&o);
+        return usage();
 }

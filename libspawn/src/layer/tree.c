@@ -70,6 +70,24 @@ void layer_tree_forget(struct layer_tree *t)
                 (void) close(t->dir_fd);
         t->dir_fd = -1;
         t->dir_valid = false;
+        t->owner = LAYER_OWNER_UNKNOWN;
+}
+
+static int restore_time(int dir_fd, struct timespec mtime, const char *name, spawn_error *reterr)
+{
+        const struct timespec times[2] = {mtime, mtime};
+
+        if (utimensat(dir_fd, "", times, AT_EMPTY_PATH) == 0)
+                return 0;
+        return spawn_err(reterr, errno, "set time of", "%.400s: %s", name, strerror(errno));
+}
+
+int layer_tree_leave(struct layer_tree *t, spawn_error *reterr)
+{
+        int r = t->dir_valid ? restore_time(t->dir_fd, t->dir_mtime, t->dir, reterr) : 0;
+
+        layer_tree_forget(t);
+        return r;
 }
 
 bool layer_is_whiteout(mode_t mode, dev_t rdev)
@@ -84,26 +102,54 @@ int layer_tree_set_opaque(struct layer_tree *t, int dir_fd, spawn_error *reterr)
         return 0;
 }
 
+/* A directory that the layer does not describe. Its time is always the same, so that two unpackings are equal. */
+static int make_unnamed(struct layer_tree *t, int at, const char *name, spawn_error *reterr)
+{
+        const struct timespec times[2] = {{.tv_sec = 0}, {.tv_sec = 0}};
+
+        if (t->budget == 0)
+                return spawn_err(reterr, EFBIG, "unpack layer", "it has too many entries and directories");
+        t->budget--;
+        if (mkdirat(at, name, 0755) < 0)
+                return -errno;
+        return utimensat(at, name, times, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
+}
+
 /* One missing directory of a path that the layer uses without naming it. A whiteout there becomes an opaque
  * directory, so that what it hid stays hidden; but not for another whiteout, which would add nothing below it. */
 static int make_missing(struct layer_tree *t, int at, const char *name, bool for_whiteout, spawn_error *reterr)
 {
         _cleanup_close_ int fd = -1;
         struct stat st;
+        int r = make_unnamed(t, at, name, reterr);
 
-        if (mkdirat(at, name, 0755) == 0)
-                return 0;
+        if (r == 0 || r == -EFBIG)
+                return r;
+        errno = -r;
         if (errno != EEXIST || fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return spawn_err(reterr, errno, "create directory", "%s: %s", name, strerror(errno));
         if (S_ISLNK(st.st_mode))
                 return spawn_err(reterr, ENOENT, "create directory", "%s: it is a symbolic link to nothing", name);
         if (!layer_is_whiteout(st.st_mode, st.st_rdev) || for_whiteout)
                 return spawn_err(reterr, ENOTDIR, "create directory", "%s: a file of the layer is in the way", name);
-        if (unlinkat(at, name, 0) < 0 || mkdirat(at, name, 0755) < 0)
-                return spawn_err(reterr, errno, "create directory", "%s: %s", name, strerror(errno));
+        r = unlinkat(at, name, 0) < 0 ? -errno : make_unnamed(t, at, name, reterr);
+        if (r < 0)
+                return r == -EFBIG ? r : spawn_err(reterr, -r, "create directory", "%s: %s", name, strerror(-r));
         fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         return fd < 0 ? spawn_err(reterr, errno, "open directory", "%s: %s", name, strerror(errno))
                       : layer_tree_set_opaque(t, fd, reterr);
+}
+
+/* The same; the time of the directory that gets it stays what the layer said. */
+static int make_missing_in(struct layer_tree *t, int at, const char *name, bool for_whiteout, spawn_error *reterr)
+{
+        struct stat st;
+        int r;
+
+        if (fstat(at, &st) < 0)
+                return spawn_err(reterr, errno, "look at directory of", "%s: %s", name, strerror(errno));
+        r = make_missing(t, at, name, for_whiteout, reterr);
+        return r < 0 ? r : restore_time(at, st.st_mtim, name, reterr);
 }
 
 static int make_parents(struct layer_tree *t, const char *dir, bool for_whiteout, spawn_error *reterr)
@@ -125,12 +171,12 @@ static int make_parents(struct layer_tree *t, const char *dir, bool for_whiteout
                         continue;
                 slash = strrchr(prefix, '/');
                 if (slash == NULL) {
-                        r = make_missing(t, t->root_fd, prefix, for_whiteout, reterr);
+                        r = make_missing_in(t, t->root_fd, prefix, for_whiteout, reterr);
                 } else {
                         prefix[slash - prefix] = '\0';
                         at = open_in_root(t->root_fd, prefix, O_PATH | O_DIRECTORY);
                         r = at < 0 ? spawn_err(reterr, errno, "open directory", "%s: %s", prefix, strerror(errno))
-                                   : make_missing(t, at, slash + 1, for_whiteout, reterr);
+                                   : make_missing_in(t, at, slash + 1, for_whiteout, reterr);
                 }
                 if (r < 0)
                         return r;
@@ -138,14 +184,18 @@ static int make_parents(struct layer_tree *t, const char *dir, bool for_whiteout
         return 0;
 }
 
-/* Make dir the tree's current directory. */
+/* Make dir the tree's current directory. What is made in it changes its time: that is put back when it is left, so
+ * that nothing has to be remembered until the end, however many directories there are. */
 static int enter(struct layer_tree *t, const char *dir, bool for_whiteout, spawn_error *reterr)
 {
+        struct stat st;
         int fd, r;
 
         if (t->dir_valid && !t->stale && strcmp(t->dir, dir) == 0)
                 return 0;
-        layer_tree_forget(t);
+        r = layer_tree_leave(t, reterr);
+        if (r < 0)
+                return r;
         if (dir[0] == '\0') {
                 fd = t->root_fd;
         } else {
@@ -163,7 +213,13 @@ static int enter(struct layer_tree *t, const char *dir, bool for_whiteout, spawn
         memcpy(t->dir, dir, strlen(dir) + 1);
         t->dir_valid = true;
         t->stale = false;
-        return 0;
+        if (fstat(fd, &st) == 0) {
+                t->dir_mtime = st.st_mtim;
+                return 0;
+        }
+        r = spawn_err(reterr, errno, "look at directory", "%s: %s", dir, strerror(errno));
+        layer_tree_forget(t);
+        return r;
 }
 
 int layer_tree_parent(struct layer_tree *t, const char *path, bool for_whiteout, const char **ret_base,

@@ -1,0 +1,154 @@
+"""Removing what nobody uses: containers that have ended, images, volumes, and what interrupted commands left."""
+
+import os
+from typing import NamedTuple
+
+from podlike.engine import images as image_engine
+from podlike.engine import query
+from podlike.engine.core import Engine
+from podlike.errors import PodlikeError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from podlike.store.containers import Container
+    from podlike.store.images import Image
+
+_ENDED = ("created", "initialized", "exited")
+
+
+class Pruned(NamedTuple):
+    """What went; freed: bytes. failed: what was tried and could not be removed."""
+
+    containers: "list[str]"
+    images: "list[Image]"
+    volumes: "list[str]"
+    freed: int
+    failed: "list[PodlikeError]"
+
+
+def system(engine: Engine, *, every: bool = False, volumes: bool = False, anonymous_only: bool = False,
+           filters: "Sequence[str]" = ()) -> Pruned:
+    """every: also images that have names. volumes: also volumes; anonymous_only: only those without a name of their own.
+
+    Raises: UsageError for a bad filter, before anything has gone.
+    """
+    _check_filters(filters)
+    containers, freed, failed = prune_containers(engine, filters=filters)
+    gone, more = image_engine.prune(engine, every=every, filters=filters)
+    freed += more
+    names: "list[str]" = []
+    if volumes:
+        names, more = prune_volumes(engine, anonymous_only=anonymous_only, filters=filters)
+        freed += more
+    sweep(engine)
+    return Pruned(containers, gone, names, freed, failed)
+
+
+def prune_containers(engine: Engine, *, filters: "Sequence[str]" = ()) -> "tuple[list[str], int, list[PodlikeError]]":
+    """(ids that went, bytes, failures). Containers that others depend on stay."""
+    from podlike.engine.dependents import dependents_first
+    from podlike.engine.psrows import filtered
+    from podlike.engine.remove import remove
+    from podlike.engine.sizes import container_size
+
+    ended = [c for c in filtered(engine, filters) if query.status(engine, c).state in _ENDED and not _is_starting(c)]
+    gone, freed, failed = [], 0, []
+    for container in dependents_first(engine, ended) if len(ended) > 1 else ended:
+        size = container_size(engine, container)[0]
+        try:
+            remove(engine, container)
+        except PodlikeError as e:
+            failed.append(e)
+        else:
+            gone.append(container.id)
+            freed += size
+    return gone, freed, failed
+
+
+def prune_volumes(engine: Engine, *, anonymous_only: bool = False, filters: "Sequence[str]" = ()) -> "tuple[list[str], int]":
+    """(names that went, bytes)."""
+    import json
+
+    from podlike.engine.sizes import tree_size
+    from podlike.engine.volumes import remove_volume, volume_path
+    from podlike.spec.durations import parse_time
+    from podlike.spec.filters import label_matches, parse_filters
+
+    wanted = parse_filters(filters)
+    used = {m.source for c in engine.containers.all() for m in c.spec.mounts if m.type == "volume"}
+    gone, freed = [], 0
+    for name, created, anonymous, labels in engine.db.query("SELECT name, created, anonymous, labels FROM volumes"):
+        fits = (all(created < parse_time(v) for v in wanted.get("until", ()))
+                and all(label_matches(json.loads(labels), v) for v in wanted.get("label", ()))
+                and not any(label_matches(json.loads(labels), v) for v in wanted.get("label!", ())))
+        if name in used or not fits or (anonymous_only and not anonymous):
+            continue
+        size = tree_size(volume_path(engine, name))
+        remove_volume(engine, name)
+        gone.append(name)
+        freed += size
+    return gone, freed
+
+
+def sweep(engine: Engine) -> int:
+    """Remove files that no record names, left by commands that were killed; return how many entries went.
+
+    Nothing is touched while another command builds on the store; the next sweep comes back to it.
+    """
+    from podlike.store.locks import StoreLock
+
+    engine.enter_session()
+    lock = StoreLock(engine.roots.tmp)
+    if not lock.try_exclusive():
+        return 0
+    try:
+        removed = engine.layers.sweep(partial_age=0.0, everything=True)[0] + _container_directories(engine)
+    finally:
+        lock.release()
+    engine.db.compact()
+    return removed
+
+
+def _container_directories(engine: Engine) -> int:
+    """Of containers that have no record: `create` makes the record first, `rm` deletes it last."""
+    from podlike.engine.cleanup import lock_of
+    from podlike.runtime import spawn
+    from podlike.store.trees import remove_tree
+
+    parent, removed = f"{engine.roots.data}/containers", 0
+    try:
+        names = os.listdir(parent)
+    except FileNotFoundError:
+        return 0
+    for cid in names:
+        lock = lock_of(engine, cid)
+        if not lock.acquire(blocking=False):
+            continue
+        try:
+            if engine.containers.get(cid) is None:
+                spawn.umount(f"{parent}/{cid}/merged")
+                remove_tree(f"{parent}/{cid}")
+                removed += 1
+        except OSError:
+            continue  # the next one tries again
+        finally:
+            lock.release()
+    return removed
+
+
+def _is_starting(container: "Container") -> bool:
+    """A `run` is about to start it."""
+    from podlike.engine.cleanup import is_abandoned
+
+    return container.state.phase == "created" and bool(container.state.starter) and not is_abandoned(container)
+
+
+def _check_filters(filters: "Sequence[str]") -> None:
+    from podlike.spec.filters import parse_filters
+
+    for key in parse_filters(filters):
+        if key not in ("label", "label!", "until"):
+            raise UsageError(f'"{key}" is an invalid filter: system prune knows label and until',
+                             hint="Use `image prune` for filters of images.")

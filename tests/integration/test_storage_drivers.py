@@ -1,0 +1,107 @@
+"""The drivers: overlay by the kernel, by fuse-overlayfs, and plain copies. A container sees the same files with each."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import oci
+from tests.support.engine import Engine
+from tests.support.need import need
+from tests.support.oci import Dir, File, Hardlink, Image, Opaque, Symlink, Whiteout, busybox_layer, layer
+
+NAME = "localhost/drivers:latest"
+
+
+def image() -> Image:
+    """Layers that delete, replace and hide."""
+    return Image(config={"Cmd": ["sh"]}, layers=[
+        busybox_layer(),
+        layer([Dir("data"), File("data/gone"), File("data/stays", b"1\n"), Dir("hidden"), File("hidden/old"),
+               Symlink("turns", "/etc"), File("becomes/dir/x"), Dir("keeps", 0o2750, 0, 1000), File("file-then-dir", b"x"),
+               Dir("dir-then-file"), File("dir-then-file/x")]),
+        layer([Whiteout("data/gone"), Dir("hidden"), Opaque("hidden"), File("hidden/new", b"n"), Dir("turns"),
+               File("turns/x", b"x"), Whiteout("becomes/dir"), File("data/one", b"link", 0o4755),
+               Hardlink("data/two", "data/one"),
+               File("own", b"", 0o600, 1000, 1000), Dir("file-then-dir"), File("file-then-dir/y"),
+               File("dir-then-file", b"f\n")])])
+
+
+@pytest.fixture(scope="module", params=["overlay", "fuse-overlayfs", "vfs"])
+def driver(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    if name == "fuse-overlayfs":
+        need(shutil.which(name), "fuse-overlayfs is not installed")
+        need(os.access("/dev/fuse", os.W_OK), "/dev/fuse is not for this user")
+    return name
+
+
+@pytest.fixture(scope="module")
+def loaded(driver: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    e = Engine(os.environ.get("PODLIKE_BIN", "podlike"), env={"STORAGE_DRIVER": driver})
+    try:
+        archive = tmp_path_factory.mktemp("drivers") / "a.tar"
+        oci.write_oci_archive(archive, {NAME: image()})
+        e("load", "-i", str(archive))
+        yield e
+    finally:
+        e.destroy()
+
+
+@pytest.fixture
+def engine(loaded: Engine) -> Iterator[Engine]:
+    before = loaded.leftovers()
+    yield loaded
+    loaded("rm", "--all", "--force", "--time", "0")
+    deadline = time.monotonic() + 10
+    while (new := loaded.leftovers().beyond(before)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not new
+
+
+LOOK = """cd /; cat data/stays; ls data hidden turns becomes file-then-dir; cat dir-then-file
+stat -c '%a %u:%g' keeps own data/one /; stat -c %h data/one
+[ $(stat -c %i data/one) = $(stat -c %i data/two) ] && echo same; test -e etc/x || echo clean"""
+
+
+def test_a_container_sees_the_image(engine: Engine, driver: str) -> None:
+    out = engine("run", "--rm", NAME, "sh", "-c", LOOK).stdout
+    assert out.split() == ("1 becomes: data: one stays two file-then-dir: y hidden: new turns: x "
+                           "f 2750 0:1000 600 1000:1000 4755 0:0 555 0:0 2 same clean").split()
+
+
+def test_what_a_container_writes_stays_its_own(engine: Engine, driver: str) -> None:
+    script = "echo changed > /data/stays; rm -f /own; dd if=/dev/zero of=/big bs=1k count=100"
+    engine("run", "--name", "w", NAME, "sh", "-c", script)
+    assert engine("start", "--attach", "w").code == 0
+    assert engine("run", "--rm", NAME, "cat", "/data/stays").line == "1"
+    (row,) = json.loads(engine("ps", "--all", "--size", "--format", "json").stdout)
+    assert row["Size"]["rwSize"] >= 100 * 1024
+    info = json.loads(engine("info", "--format", "json").stdout)["store"]
+    assert info["graphDriverName"] == ("vfs" if driver == "vfs" else "overlay")
+    assert ("overlay.mount_program" in info["graphOptions"]) == (driver == "fuse-overlayfs")
+
+
+def test_another_driver_is_told_in_words(engine: Engine, driver: str) -> None:
+    other = "overlay" if driver == "vfs" else "vfs"
+    done = engine("images", env={"STORAGE_DRIVER": other}, check=False)
+    own = "vfs" if driver == "vfs" else "overlay"
+    assert done.code == 125 and f"made with the storage driver {own}, not with {other}" in done.stderr and "--root" in done.stderr
+    assert engine("images", "-q", env={"STORAGE_DRIVER": ""}).stdout  # nothing asked for: what the store was made with
+
+
+def test_unknown_drivers_and_options() -> None:
+    e = Engine(os.environ.get("PODLIKE_BIN", "podlike"))
+    try:
+        for args, words in ((["--storage-driver", "btrfs"], "podlike knows overlay, fuse-overlayfs and vfs"),
+                            (["--storage-opt", "overlay.size=1g"], "no quota"), (["--storage-opt", "x=1"], "unknown option"),
+                            (["--storage-opt", "overlay.mount_program=/nope"], "no such program"),
+                            (["--storage-opt", "overlay.ignore_chown_errors=maybe"], "neither true nor false")):
+            done = e(*args, "images", check=False)
+            assert done.code == 125 and words in done.stderr and "Hint:" in done.stderr, done.stderr
+            assert not os.path.exists(e.data)
+    finally:
+        e.destroy()

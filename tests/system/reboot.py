@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""Containers come back after a reboot. Two halves, as the same ordinary user who lingers, with systemd --user:
+
+    PODLIKE_BIN=podlike tests/system/reboot.py before BUSYBOX
+    ... reboot ...
+    PODLIKE_BIN=podlike tests/system/reboot.py after
+
+BUSYBOX: a static busybox, for root file systems of its own: no image is needed. Each line that it prints is something
+that holds; it ends with a failure at the first that does not. `before` begins with an empty store and removes all
+containers that there are.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+PODLIKE = os.environ.get("PODLIKE_BIN", "podlike")
+HERE = os.path.expanduser("~/podlike-reboot-test")
+UNIT = "podlike-restart.service"
+# An emulated machine may be twenty times as slow as a real one.
+PATIENCE = float(os.environ.get("PODLIKE_TEST_SECONDS", "300"))
+
+RETURNS = ("always", "kept", "always-stopped", "unwatched", "updated", "checked", "base", "on-base", "on-plain", "plain-base",
+           "required", "requiring")
+STAYS_DOWN = ("stopped", "none", "on-failure", "never-started", "unhealthy", "broken", "on-broken")
+
+
+def run(*words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE * 2, check=False)
+    if check and done.returncode:
+        raise SystemExit(f"FAILED: {' '.join(words)} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def podlike(*words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    return run(PODLIKE, *words, check=check)
+
+
+def holds(condition: object, what: str) -> None:
+    if not condition:
+        raise SystemExit(f"FAILED: {what}")
+    print(f"ok  {what}", flush=True)
+
+
+def in_time(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"FAILED, after {PATIENCE} s: {what}")
+        time.sleep(0.5)
+    print(f"ok  {what}", flush=True)
+
+
+def inspect(name: str) -> "dict[str, Any]":
+    found: dict[str, Any] = json.loads(podlike("container", "inspect", name).stdout)[0]
+    return found
+
+
+def states() -> "dict[str, str]":
+    rows = json.loads(podlike("ps", "-a", "--format", "json").stdout)
+    return {row["Names"][0]: row["State"] for row in rows}
+
+
+def root(name: str) -> str:
+    """A root file system for one container."""
+    top = f"{HERE}/{name}"
+    os.makedirs(f"{top}/bin")
+    shutil.copy(f"{HERE}/busybox", f"{top}/bin/busybox")
+    for word in ("sh", "sleep", "true", "test", "touch"):
+        os.symlink("busybox", f"{top}/bin/{word}")
+    for word in ("proc", "sys", "dev", "etc", "run", "tmp"):
+        os.mkdir(f"{top}/{word}")
+    return top
+
+
+def container(name: str, *flags: str, verb: str = "run", program: str = "trap 'exit 0' TERM; while :; do sleep 1; done") -> None:
+    network = () if any(flag.startswith("--network") for flag in flags) else ("--network", "none")
+    detach = ("-d",) if verb == "run" else ()
+    podlike(verb, *detach, "--name", name, *network, *flags, "--rootfs", root(name), "/bin/sh", "-c", program)
+
+
+def before(busybox: str) -> None:
+    podlike("rm", "--all", "--force", "--time", "0")
+    shutil.rmtree(HERE, ignore_errors=True)
+    os.makedirs(HERE)
+    shutil.copy(busybox, f"{HERE}/busybox")
+    container("none")
+    holds(not os.path.exists(os.path.expanduser(f"~/.config/systemd/user/{UNIT}")), "no policy, no unit")
+    container("always", "--restart=always")
+    holds(run("systemctl", "--user", "is-enabled", UNIT, check=False).stdout.strip() == "enabled", "systemd sees an enabled unit")
+    container("kept", "--restart=unless-stopped")
+    container("stopped", "--restart=unless-stopped")
+    container("always-stopped", "--restart=always")
+    container("on-failure", "--restart=on-failure")
+    container("never-started", "--restart=always", verb="create")
+    container("unwatched", "--restart=unless-stopped")
+    container("updated")
+    container("checked", "--restart=unless-stopped", "--health-cmd=true", "--health-interval=5s")
+    container("unhealthy", "--restart=unless-stopped", "--health-cmd=false", "--health-interval=2s", "--health-retries=1",
+              "--health-on-failure=kill", "--health-timeout=60s")
+    container("plain-base")
+    container("on-plain", "--restart=always", "--network=container:plain-base")
+    container("base", "--restart=unless-stopped")
+    container("on-base", "--restart=unless-stopped", "--network=container:base")
+    container("required")
+    container("requiring", "--restart=always", "--requires=required")
+    os.mkdir(f"{HERE}/source")
+    container("broken", "--restart=always", "-v", f"{HERE}/source:/mnt")
+    container("on-broken", "--restart=always", "--network=container:broken")
+    podlike("update", "--restart=always", "updated")
+    podlike("stop", "-t", "1", "stopped", "always-stopped")
+    os.rmdir(f"{HERE}/source")
+    in_time(lambda: states()["unhealthy"] == "exited", "a failed health check kills its container")
+    os.kill(inspect("unwatched")["State"]["ConmonPid"], signal.SIGKILL)
+    now = states()
+    up = {name for name, state in now.items() if state == "running"}
+    wanted = {*RETURNS, *STAYS_DOWN} - {"stopped", "always-stopped", "never-started", "unhealthy"}
+    holds(up == wanted, f"running before the reboot: {', '.join(sorted(up))}")
+    with open(f"{HERE}/boot", "w") as f:
+        f.write(boot_id())
+
+
+def boot_id() -> str:
+    with open("/proc/sys/kernel/random/boot_id") as f:
+        return f.read()
+
+
+def after() -> None:
+    with open(f"{HERE}/boot") as f:
+        holds(f.read() != boot_id(), "this is another boot")
+    in_time(lambda: run("systemctl", "--user", "show", "-P", "SubState", UNIT).stdout.strip() == "exited", "the unit has run")
+    now = states()
+    for name in RETURNS:
+        holds(now[name] == "running", f"{name} is up")
+    for name in STAYS_DOWN:
+        holds(now[name] != "running", f"{name} is {now[name]}")
+    started = {name: inspect(name)["State"]["StartedAt"] for name in RETURNS}
+    for first, second in (("plain-base", "on-plain"), ("base", "on-base"), ("required", "requiring")):
+        holds(started[first] < started[second], f"{first} came before {second}")
+    again = [subprocess.Popen([PODLIKE, "system", "startup", "run"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+             for _ in range(2)]
+    for p in again:
+        out, err = p.communicate(timeout=PATIENCE * 2)
+        holds(p.returncode == 125 and not out, "run once more, twice at once, it starts nothing")
+        holds("broken: " in err and "on-broken: " in err and "needs broken" in err, f"and says what cannot start: {err.strip()}")
+    holds({name: inspect(name)["State"]["StartedAt"] for name in RETURNS} == started, "none was started twice")
+    in_time(lambda: inspect("checked")["State"]["Health"]["Status"] == "healthy", "checks run")
+    os.kill(inspect("always")["State"]["Pid"], signal.SIGKILL)
+    in_time(lambda: inspect("always")["RestartCount"] == 1 and states()["always"] == "running", "the restart policy holds")
+    machine_goes_down(started)
+
+
+def machine_goes_down(started: "dict[str, str]") -> None:
+    run("systemctl", "--user", "stop", UNIT)
+    holds("running" not in states().values(), "stopping the unit stops all containers")
+    kept = inspect("kept")["State"]
+    holds(not kept["StoppedByUser"] and kept["ExitCode"] == 0, "with their own signal, and not as the user's wish")
+    run("systemctl", "--user", "start", UNIT)
+    holds(all(states()[name] == "running" for name in started), "starting it brings them up again")
+    podlike("system", "startup", "remove")
+    holds(run("systemctl", "--user", "is-enabled", UNIT, check=False).returncode != 0, "remove takes the unit away")
+    container("later", "--restart=always")
+    holds(json.loads(podlike("system", "startup", "status", "--format", "json", check=False).stdout)["by"] == "off",
+          "and no container brings it back")
+    podlike("rm", "--all", "--force", "--time", "0")
+    shutil.rmtree(HERE)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["before"] and len(sys.argv) == 3:
+        before(sys.argv[2])
+    elif sys.argv[1:] == ["after"]:
+        after()
+    else:
+        raise SystemExit(__doc__)
