@@ -22,13 +22,16 @@ class Engine:
     """One user's podlike. Cheap to make: nothing is opened or created before it is needed."""
 
     def __init__(self, *, roots: Roots | None = None, config: "Config | None" = None, conmon: str = "",
-                 events: str = "", storage_driver: str = "", storage_opts: "Sequence[str]" = ()) -> None:
+                 events: str = "", cgroups: str = "", storage_driver: str = "",
+                 storage_opts: "Sequence[str]" = ()) -> None:
         """conmon: path of a monitor to be used instead of ours and of the configured one. events: file, journald or none,
-        instead of the configured events_logger. storage_driver, storage_opts: as typed; over what storage.conf says.
+        instead of the configured events_logger. cgroups: cgroupfs or systemd, instead of the configured cgroup_manager.
+        storage_driver, storage_opts: as typed; over what storage.conf says.
         """
         self.roots = roots or default_roots()
         self.conmon = conmon
         self.events = events
+        self._cgroups = cgroups
         self._config = config
         self._db: "Database | None" = None
         self._storage_driver, self._storage_opts = storage_driver, storage_opts
@@ -43,6 +46,11 @@ class Engine:
 
             self._config = load_config()
         return self._config
+
+    @property
+    def cgroup_manager(self) -> str:
+        """systemd, cgroupfs, or "": what suits the caller's cgroup."""
+        return self._cgroups or self.config.engine.cgroup_manager
 
     @property
     def storage(self) -> "StoreOptions":
