@@ -2,7 +2,8 @@
 
 import sys
 
-from podlike.cli.command import Call, Command, Flag, at_least
+from podlike.cli.command import Call, Flag, at_least
+from podlike.cli.retries import RetryCommand, retry_flags
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False
@@ -92,7 +93,7 @@ def _choose(names: "Sequence[str]") -> str:
     return names[int(click.prompt("Please select an image", type=click.IntRange(1, len(names)), err=True)) - 1]
 
 
-command = Command(
+command = RetryCommand(
     "pull", pull, usage="IMAGE [IMAGE...]", args=at_least(1), summary="Pull an image from a registry",
     description="Pulls an image from a registry and stores it locally.\n\n"
                 "An image can be pulled by tag or digest. If a tag is not specified, the image with the 'latest' tag "
@@ -115,8 +116,7 @@ command = Command(
            Flag("policy", "", "string", 'Pull image policy ("always"|"missing"|"never"|"newer")', "always"),
            Flag("progress", "", "string", "Show progress as auto, plain or json", "auto"),
            Flag("quiet", "q", "bool", "Suppress output information when pulling images"),
-           Flag("retry", "", "uint", "Number of times to retry in case of failure when performing pull", 3),
-           Flag("retry-delay", "", "duration", "Delay between retries in case of pull failures"),
+           *retry_flags("pull"),
            Flag("signature-policy", "", "string", "Pathname of signature policy file (not usually used)", hidden=True),
            Flag("tls-verify", "", "bool", "Require HTTPS and verify certificates when contacting registries", True),
            Flag("variant", "", "string", "Use VARIANT instead of the running architecture variant for choosing "
