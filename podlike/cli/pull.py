@@ -2,8 +2,8 @@
 
 import sys
 
-from podlike.cli.command import Call, Flag, at_least
-from podlike.cli.retries import RetryCommand, retry_flags
+from podlike.cli.command import Call, Command, Flag, at_least
+from podlike.cli.retries import retry_flags
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False
@@ -52,15 +52,22 @@ def _options(call: Call) -> "PullOptions":
 
 def registry_options(call: Call) -> "dict[str, Any]":
     """What pull and push have in common, by the names of their options; docker's push has none of the flags."""
-    from podlike.spec.durations import parse_duration
-
     if not hasattr(call.opts, "tls_verify"):
         return {}
     o = call.opts
     return {"tls_verify": o.tls_verify if call.changed("tls-verify") else None, "creds": _creds(o.creds),
             "authfile": o.authfile or None, "cert_dir": o.cert_dir or None,
             "retries": o.retry if call.changed("retry") else None,
-            "retry_delay": parse_duration(o.retry_delay) if o.retry_delay else None}
+            "retry_delay": _delay(o.retry_delay)}
+
+
+def _delay(text: str) -> float | None:
+    from podlike.spec.durations import parse_duration
+
+    try:
+        return parse_duration(text) if text else None
+    except UsageError as e:
+        raise UsageError(e.message) from None  # podman's line, and nothing below it, is what scripts compare
 
 
 def _platform(call: Call) -> str | None:
@@ -93,7 +100,7 @@ def _choose(names: "Sequence[str]") -> str:
     return names[int(click.prompt("Please select an image", type=click.IntRange(1, len(names)), err=True)) - 1]
 
 
-command = RetryCommand(
+command = Command(
     "pull", pull, usage="IMAGE [IMAGE...]", args=at_least(1), summary="Pull an image from a registry",
     description="Pulls an image from a registry and stores it locally.\n\n"
                 "An image can be pulled by tag or digest. If a tag is not specified, the image with the 'latest' tag "

@@ -3,7 +3,7 @@
 import sys
 
 from podlike.cli.command import Call, Command, Flag, between, exactly
-from podlike.cli.retries import RetryCommand, retry_flags
+from podlike.cli.retries import retry_flags
 from podlike.errors import StoreError, UsageError
 
 TYPE_CHECKING = False
@@ -157,7 +157,7 @@ def _write_digest(path: str, digest: str) -> None:
         raise StoreError(f"write --digestfile {path}: {e.strerror}") from e
 
 
-command = RetryCommand(
+command = Command(
     "push", push, usage="IMAGE [DESTINATION]", args=between(1, 2), summary="Push an image to a specified destination",
     description="Pushes an image to a registry. The destination is a name with its registry, with or without "
                 "docker:// before it; without one the image goes to where its name says.",
