@@ -24,7 +24,7 @@ PODLIKE = os.environ.get("PODLIKE_BIN", "podlike")
 HERE = os.path.expanduser("~/podlike-reboot-test")
 UNIT = "podlike-restart.service"
 # An emulated machine may be twenty times as slow as a real one.
-PATIENCE = float(os.environ.get("PODLIKE_TEST_SECONDS", "120"))
+PATIENCE = float(os.environ.get("PODLIKE_TEST_SECONDS", "300"))
 
 RETURNS = ("always", "kept", "always-stopped", "unwatched", "updated", "checked", "base", "on-base", "on-plain", "plain-base",
            "required", "requiring")

@@ -16,6 +16,7 @@ from podlike.registry.authtoken import UnauthorizedError, _lifetime, _scopes, pa
 from podlike.registry.client import Client, Options
 from podlike.registry.credentials import Credentials
 from podlike.registry.search import search
+from podlike.registry.transport import Transport
 from tests.support.registry import Answer, Handler, LyingRegistry, lying_registry, make_image, make_layer, tar_of
 
 IMAGE = make_image([make_layer(tar_of({"a": b"hello"}))])
@@ -355,3 +356,15 @@ def test_the_first_protocol(registry: LyingRegistry) -> None:
     first, second = search(client(registry), "alp ine&", 25)
     assert first == ("alpine", "a b [31m", 7, True, False) and second == ("other/alpine", "", 0, False, False)
     assert registry.paths() == ["/v1/search?q=alp+ine%26&n=25"]
+
+
+@pytest.mark.parametrize(("verify", "url", "strict"), [
+    (None, "https://127.0.0.1:5/t", False), (None, "https://localhost/t", False), (None, "https://tokens.example/t", True),
+    (None, "https://127.0.0.1.example/t", True), (None, "https://localhost@tokens.example/t", True),
+    (True, "https://127.0.0.1:5/t", True), (False, "https://tokens.example/t", False),
+])
+def test_what_a_registry_on_loopback_names_must_prove_itself(verify: bool | None, url: str, strict: bool) -> None:
+    import ssl
+
+    context = Transport("127.0.0.1:5", Options(verify=verify))._manager(url).connection_pool_kw["ssl_context"]
+    assert (context.verify_mode == ssl.CERT_REQUIRED) == strict and context.check_hostname == strict
