@@ -121,7 +121,7 @@ def _pull(engine: "Engine", name: str, options: PullOptions, policy: str, progre
     if local is not None and policy in ("missing", "never"):
         return local
     if policy == "never":
-        raise NotFoundError(f"{name}: image not known", hint=f"Pull it first: podlike pull {name}.")
+        raise NotFoundError(f"{name}: image not known")  # the user forbade what a hint could say
     return _Pull(engine, options, progress).by_name(text, newer_than=local)
 
 
