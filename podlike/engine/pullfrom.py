@@ -2,6 +2,7 @@
 
 import os
 
+from podlike.engine.trusting import Trust
 from podlike.errors import UsageError
 from podlike.spec import image as spec
 
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
 
 
 def pull_from(engine: "Engine", place: "Place", *, platform: str | None = None,
-              progress: "Progress | None" = None) -> "Image":
-    """Make the image at a place available; what has no name there has none here. Raises: StoreError, NotFoundError."""
+              signature_policy: str | None = None, progress: "Progress | None" = None) -> "Image":
+    """Make the image at a place available; what has no name there has none here.
+
+    Raises: StoreError, NotFoundError, RejectedError, ConfigError.
+    """
     from podlike.engine.intake import Intake
 
+    Trust(signature_policy).check_local(place.transport, place.path)
     wanted = spec.parse_platform(platform) if platform else spec.host_platform()
     opened = _opened(engine, place)  # says who podman's user is: inside the session everybody is root
     engine.enter_session()

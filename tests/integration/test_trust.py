@@ -430,6 +430,8 @@ def test_reject_and_the_named_policy(engine: Engine, registry: RealRegistry, key
     policy(engine, {"type": "reject"})
     loaded = engine("load", "-i", str(tmp_path / "x.tar"), check=False)
     assert loaded.code == 125 and "is rejected by policy" in loaded.stderr
+    pulled = engine("pull", f"docker-archive:{tmp_path}/x.tar", check=False)
+    assert pulled.code == 125 and f"docker-archive:{tmp_path}/x.tar is rejected by policy" in pulled.stderr
     assert engine("image", "exists", name, check=False).code == 1
     put(f"{engine.home}/.config/containers/policy.json", json.dumps({
         "default": [{"type": "reject"}], "transports": {"docker-archive": {"": [{"type": "insecureAcceptAnything"}]}}}))
