@@ -347,8 +347,9 @@ def test_sigstore_signatures_of_others(engine: Engine, registry: RealRegistry, k
     policy(engine, by_sigstore(keys, kind, **loose))
     other = cosign_payload(image_of("another image"), f"{registry.host}/{repository}")
     typed = cosign_payload(image, f"{registry.host}/{repository}", type="atomic container signature")
-    for payload, signature in ((other, openssl_sign(keys, kind, other)), (typed, openssl_sign(keys, kind, typed)),
-                               (good, openssl_sign(keys, kind, good)[:-1]), (good, b""), (good, openssl_sign(keys, kind, bad))):
+    tampered = [(good, openssl_sign(keys, kind, bad)), (other, openssl_sign(keys, kind, other)),
+                (typed, openssl_sign(keys, kind, typed)), (good, openssl_sign(keys, kind, good)[:-1]), (good, b"")]
+    for payload, signature in tampered if kind == "p256" else tampered[:1]:
         cosign(registry, repository, image, [(payload, signature)])
         assert "Source image rejected" in refusal(engine, target)
     cosign(registry, repository, image, [(good, openssl_sign(keys, kind, good))], size=5)
