@@ -34,13 +34,16 @@ _LIST = ("ps", "List containers")
 
 COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     "": {
+        "artifact": ("", "Manage OCI artifacts"),
         "attach": ("attach", "Attach to a running container"),
         "container": ("", "Manage containers"),
         "create": ("create", "Create but do not start a container"),
+        "diff": ("diff", "Display the changes to the object's file system"),
         "events": ("events", "Show podlike system events"),
         "exec": ("exec", "Run a process in a running container"),
         "healthcheck": ("", "Manage health checks on containers"),
         "help": ("help", "Help about any command"),
+        "history": ("history", "Show history of a specified image"),
         "image": ("", "Manage images"),
         "images": ("images", "List images in local storage"),
         "info": ("info", "Display podlike system information"),
@@ -51,6 +54,8 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "login": ("login", "Log in to a container registry"),
         "logout": ("logout", "Log out of a container registry"),
         "logs": ("logs", "Fetch the logs of one or more containers"),
+        "manifest": ("", "Manipulate manifest lists and image indexes"),
+        "mount": ("mount", "Mount a working container's root filesystem"),
         "pause": ("pause", "Pause all the processes in one or more containers"),
         "port": ("port", "List port mappings or a specific mapping for the container"),
         "ps": _LIST,
@@ -68,6 +73,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "system": ("", "Manage podlike"),
         "tag": ("tag", "Add an additional name to a local image"),
         "top": ("top", "Display the running processes of a container"),
+        "unmount": ("mount:unmount_command", "Unmount working container's root filesystem"),
         "unpause": ("pause:unpause", "Unpause the processes in one or more containers"),
         "unshare": ("unshare", "Run a command in a modified user namespace"),
         "untag": ("untag", "Remove a name from a local image"),
@@ -75,16 +81,27 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "version": ("version", "Display the podlike version information"),
         "wait": ("wait", "Block on one or more containers"),
     },
+    "artifact": {
+        "add": ("artifact:add_command", "Add an OCI artifact to the local store"),
+        "extract": ("artifact:extract_command", "Extract an OCI artifact to a local path"),
+        "inspect": ("artifact:inspect_command", "Inspect an OCI artifact"),
+        "ls": ("artifact:ls_command", "List OCI artifacts"),
+        "pull": ("artifact:pull_command", "Pull an OCI artifact"),
+        "push": ("artifact:push_command", "Push an OCI artifact"),
+        "rm": ("artifact:rm_command", "Remove one or more OCI artifacts"),
+    },
     "container": {
         "attach": ("attach", "Attach to a running container"),
         "cleanup": ("cleanup", "Clean up network and mountpoints of one or more containers"),
         "create": ("create", "Create but do not start a container"),
+        "diff": ("diff:container", "Inspect changes to the container's file systems"),
         "exec": ("exec", "Run a process in a running container"),
         "exists": ("exists", "Check if a container exists in local storage"),
         "inspect": ("inspect:container_inspect", "Display the configuration of a container"),
         "kill": ("kill", "Kill one or more running containers with a specific signal"),
         "list": _LIST,
         "logs": ("logs", "Fetch the logs of one or more containers"),
+        "mount": ("mount", "Mount a working container's root filesystem"),
         "pause": ("pause", "Pause all the processes in one or more containers"),
         "port": ("port", "List port mappings or a specific mapping for the container"),
         "rename": ("rename", "Rename an existing container"),
@@ -94,6 +111,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "start": ("start", "Start one or more containers"),
         "stop": ("stop", "Stop one or more containers"),
         "top": ("top", "Display the running processes of a container"),
+        "unmount": ("mount:unmount_command", "Unmount working container's root filesystem"),
         "unpause": ("pause:unpause", "Unpause the processes in one or more containers"),
         "update": ("update", "Update an existing container"),
         "wait": ("wait", "Block on one or more containers"),
@@ -102,21 +120,37 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "run": ("healthcheck", "Run the health check of a container"),
     },
     "image": {
+        "diff": ("diff:image", "Inspect changes to the image's file systems"),
         "exists": ("image:exists", "Check if an image exists in local storage"),
+        "history": ("history", "Show history of a specified image"),
         "import": ("import_", "Import a tarball to create a filesystem image"),
         "inspect": ("inspect:image_inspect", "Display the configuration of an image"),
         "list": ("images", "List images in local storage"),
         "load": ("load", "Load image(s) from a tar archive"),
+        "mount": ("image_mount:mount", "Mount an image's root filesystem"),
         "prune": ("image:prune", "Remove unused images"),
         "pull": ("pull", "Pull an image from a registry"),
         "push": ("push", "Push an image to a specified destination"),
         "rm": ("rmi", "Remove one or more images from local storage"),
         "save": ("save", "Save image(s) to an archive"),
+        "scp": ("image_scp", "Securely copy images"),
         "search": ("search", "Search registry for image"),
         "sign": ("sign", "Sign an image"),
         "tag": ("tag", "Add an additional name to a local image"),
+        "tree": ("image_tree", "Print layer hierarchy of an image in a tree format"),
         "trust": ("", "Manage container image trust policy"),
+        "unmount": ("image_mount:unmount", "Unmount an image's root filesystem"),
         "untag": ("untag", "Remove a name from a local image"),
+    },
+    "manifest": {
+        "add": ("manifest:add_command", "Add images or artifacts to a manifest list or image index"),
+        "annotate": ("manifest:annotate_command", "Add or update information about an entry in a manifest list or image index"),
+        "create": ("manifest:create_command", "Create manifest list or image index"),
+        "exists": ("manifest:exists_command", "Check if a manifest list exists in local storage"),
+        "inspect": ("manifest:inspect_command", "Display the contents of a manifest list or image index"),
+        "push": ("manifest_push", "Push a manifest list or image index to a registry"),
+        "remove": ("manifest:remove_command", "Remove an item from a manifest list or image index"),
+        "rm": ("manifest:rm_command", "Remove manifest list or image index from local storage"),
     },
     "image trust": {
         "set": ("trust:set_", "Set default trust policy or a new trust policy for a registry"),
@@ -145,7 +179,9 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
 
 # Other spellings of a row in the same group; podman shows them in the row's help only.
 ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container", "remove"): "rm",
-           ("system connection", "ls"): "list", ("image", "ls"): "list", ("image", "remove"): "rm"}
+           ("system connection", "ls"): "list", ("image", "ls"): "list", ("image", "remove"): "rm",
+           ("", "umount"): "unmount", ("container", "umount"): "unmount", ("image", "umount"): "unmount",
+           ("artifact", "list"): "ls", ("artifact", "remove"): "rm"}
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
 
@@ -166,6 +202,7 @@ GLOBAL_FLAGS = (
          aliases=("cni-config-dir",)),
     Flag("noout", "", "bool", "do not output to stdout", hidden=True),
     Flag("out", "", "string", "Send output (stdout) from podlike to a file"),
+    Flag("pull-option", "", "array", "Specify an option to change how the image is pulled", hidden=True),
     Flag("remote", "r", "bool", "Access remote podlike service"),
     Flag("root", "", "string", "Path to the root directory where images, containers, etc. are stored"),
     Flag("runroot", "", "string", "Path to the 'run directory' where all state information is stored"),
@@ -189,6 +226,10 @@ _REFUSED = {
     "remote": "podlike runs containers on this host only",
     "syslog": "messages go to standard error only",
 }
+_GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts",
+                "manifest": "Creates, modifies, and pushes manifest lists and image indexes",
+                "container": "Manage containers", "image": "Manage images",
+                "system": "Manage podlike", "system connection": "Manage remote service destinations"}
 _GROUP_ABOUT = {"": "Manage pods, containers and images", "container": "Manage containers", "image": "Manage images",
                 "image trust": "Manage container image trust policy",
                 "system": "Manage podlike", "system connection": "Manage remote service destinations",
@@ -334,6 +375,9 @@ def apply_globals(session: Session) -> None:
     if options["events_backend"] not in ("", "file", "journald", "none"):
         raise UsageError(f'create an events logger "{options["events_backend"]}": unknown event logger type',
                          hint="Use file, journald or none.")
+    for word in options["pull_option"]:
+        if word.partition("=")[2].lower() not in ("", "false"):
+            raise UsageError(f"use --pull-option {word}: images are pulled whole and as they are", hint="Leave the option out.")
     session.make_engine = make_engine
 
 

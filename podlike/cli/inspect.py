@@ -72,10 +72,16 @@ def _document(call: Call, name: str | None, kind: str) -> "Any":
         except NotFoundError:
             if kind == "container":
                 raise NotFoundError(f'no such container "{name}"') from None
-    from podlike.engine import images
+    from podlike.engine import imageinspect
+    from podlike.engine.images import resolve
 
     try:
-        doc = images.inspect(call.engine, images.resolve(call.engine, name))
+        image = resolve(call.engine, name)
+        if getattr(call.opts, "platform", ""):
+            from podlike.cli.platform import require_platform
+
+            image = require_platform(call, name, call.opts.platform)
+        doc = (imageinspect.docker_document if call.docker else imageinspect.inspect)(call.engine, image)
     except NotFoundError:
         if kind == "image":
             raise
@@ -142,7 +148,15 @@ container_inspect = Command(
     flags=(_FORMAT, LATEST, _SIZE),
     examples=("container inspect myCtr", "container inspect -l --format '{{.Id}} {{.Config.Labels}}'"))
 
+_IMAGE_EXAMPLES = ("image inspect alpine", 'image inspect --format "imageId: {{.Id}} size: {{.Size}}" alpine')
+
 image_inspect = Command(
     "inspect", inspect_images, usage="IMAGE [IMAGE...]", args=at_least(1), summary="Display the configuration of an image",
     description="Displays the low-level information of an image identified by name or ID.", flags=(_FORMAT,),
-    examples=("image inspect alpine", 'image inspect --format "imageId: {{.Id}} size: {{.Size}}" alpine'))
+    examples=_IMAGE_EXAMPLES)
+
+docker_image_inspect = Command(
+    "inspect", inspect_images, usage="IMAGE [IMAGE...]", args=at_least(1),
+    summary="Display detailed information on one or more images",
+    flags=(_FORMAT, Flag("platform", "", "string", "Inspect a specific platform of the multi-platform image")),
+    examples=_IMAGE_EXAMPLES)

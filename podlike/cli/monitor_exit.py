@@ -14,8 +14,8 @@ def run_exit_command(args: list[str]) -> bool:
     if args[0:5:2] != ["--root", "--runroot", "container"] or len(rest) != 1 or rest[0].startswith("-"):
         return False
     from podlike.engine.cleanup import find_and_cleanup
-    from podlike.engine.core import Engine
+    from podlike.engine.core import as_made
     from podlike.paths import Roots
 
-    find_and_cleanup(Engine(roots=Roots(data=args[1], run=args[3])), rest[0], remove=remove)
+    find_and_cleanup(as_made(Roots(data=args[1], run=args[3])), rest[0], remove=remove)
     return True

@@ -129,10 +129,11 @@ def _options(call: Call) -> "PushOptions":
     return PushOptions(
         format={"docker": "v2s2"}.get(o.format, o.format) or None, compression=o.compression_format if chosen else None,
         level=o.compression_level if call.changed("compression-level") else None,
-        force=o.force_compression if call.changed("force-compression") else chosen, signer=_signer(call), **common)
+        force=o.force_compression if call.changed("force-compression") else chosen, signer=signer_of(call), **common)
 
 
-def _signer(call: Call) -> "Signer | None":
+def signer_of(call: Call) -> "Signer | None":
+    """Who the flags say is to sign. Raises: UsageError, ConfigError."""
     o = call.opts
     if not (o.sign_by or o.sign_by_sigstore or o.sign_by_sigstore_private_key):
         return None

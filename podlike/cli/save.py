@@ -8,7 +8,7 @@ from podlike.errors import UsageError
 _FORMATS = ("oci-archive", "oci-dir", "docker-dir", "docker-archive")
 
 
-def save(call: Call) -> None:
+def save(call: Call) -> int:
     from podlike.cli.progress import make_progress
     from podlike.cli.signals import unwinding
     from podlike.engine.save import own_form
@@ -27,8 +27,11 @@ def save(call: Call) -> None:
             save_images(call.engine, _names(call) if several else call.args[:1], format=o.format, output=o.output,
                         fd=-1 if o.output else 1, tags=() if several else call.args[1:], wanted=wanted, progress=progress,
                         platform=parse_platform(o.platform) if o.platform else None)
+    except BrokenPipeError:
+        return 141  # 128 + SIGPIPE: whoever reads has left (click would make it a 1)
     finally:
         progress.close()
+    return 0
 
 
 def _check(call: Call) -> None:

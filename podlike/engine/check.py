@@ -78,7 +78,7 @@ class _Check:
 
     def run(self) -> Report:
         engine, report = self._engine, self.report
-        images = engine.images.all()
+        images = [i for i in engine.images.all() if not i.read_only]
         for image in images:
             self._image_documents(image)
         for diff_id in sorted({*engine.layers.all(), *(d for image in images for d in image.layers)}):
@@ -93,8 +93,11 @@ class _Check:
         return report
 
     def _image_documents(self, image: "Image") -> None:
-        from podlike.engine.images import read_manifest
+        from podlike.engine.images import blobs_of, read_manifest
 
+        if image.index is not None:  # a manifest list: its entries are images of their own
+            self._expected.update(dict.fromkeys(blobs_of(self._engine, image), -1))
+            return
         try:
             manifest: "Manifest" = read_manifest(self._engine, image)
         except PodlikeError as e:
@@ -254,7 +257,7 @@ class _Repair:
         return len(lost)
 
     def _remove(self, image: "Image") -> None:
-        from podlike.engine.images import remove_image
+        from podlike.engine.imageremove import remove_image
 
         try:
             remove_image(self._engine, image, force=self._force)
@@ -341,6 +344,8 @@ def _still_damaged(engine: Engine, image: "Image") -> bool:
     """By existence: what had wrong content is gone since."""
     from podlike.engine.images import blobs_of, read_manifest
 
+    if image.index is not None:
+        return not all(map(engine.blobs.has, blobs_of(engine, image)))
     try:
         read_manifest(engine, image)
     except PodlikeError:

@@ -66,7 +66,7 @@ def is_abandoned(container: Container) -> bool:
 
 def _remove_image(engine: Engine, container: Container) -> None:
     """Remove the image of a --rmi container; one that others use, or that is gone already, is left with a warning."""
-    from podlike.engine.images import remove
+    from podlike.engine.imageremove import remove
 
     try:
         remove(engine, container.spec.image_name or container.spec.image_id)
@@ -156,6 +156,7 @@ def delete(engine: Engine, container: Container, *, volumes: bool = False) -> No
     """
     container.state.phase = "removing"
     engine.containers.save_state(container)
+    take_down_mount(engine, container.id)
     remove_tree(engine.roots.container(container.id))
     forget_end(engine, container.id)
     if volumes:
@@ -165,6 +166,14 @@ def delete(engine: Engine, container: Container, *, volumes: bool = False) -> No
     code = engine.containers.exit_code(container.id)
     engine.containers.delete(container.id)
     events.container(engine, container, "remove", exit_code=code)
+
+
+def take_down_mount(engine: Engine, cid: str) -> None:
+    """What `podlike mount` has left of a container that did not run."""
+    if os.path.exists(f"{engine.roots.container(cid)}/mounted"):
+        from podlike.engine.containermount import forget
+
+        forget(engine, cid)
 
 
 def remove_leftovers(engine: Engine, cid: str, cgroup_path: str = "", *, keep_exit: bool = False) -> None:

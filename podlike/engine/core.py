@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from podlike.config import Config
+    from podlike.store.artifacts import ArtifactStore
     from podlike.store.blobs import BlobStore
     from podlike.store.containers import ContainerStore
     from podlike.store.db import Database
@@ -32,6 +33,7 @@ class Engine:
         self._db: "Database | None" = None
         self._storage_driver, self._storage_opts = storage_driver, storage_opts
         self._storage: "StoreOptions | None" = None
+        self._additional: "list[ImageStore] | None" = None
         self._session_joined = False
 
     @property
@@ -76,7 +78,8 @@ class Engine:
     def blobs(self) -> "BlobStore":
         from podlike.store.blobs import BlobStore
 
-        return BlobStore(self.roots.blobs, tmp=self.roots.tmp)
+        return BlobStore(self.roots.blobs, tmp=self.roots.tmp,
+                         additional=lambda: tuple(f"{root}/blobs" for root in self.storage.additional))
 
     @property
     def layers(self) -> "LayerStore":
@@ -88,7 +91,23 @@ class Engine:
     def images(self) -> "ImageStore":
         from podlike.store.images import ImageStore
 
-        return ImageStore(self.db)
+        return ImageStore(self.db, additional=self._additional_images)
+
+    def _additional_images(self) -> "list[ImageStore]":
+        """Of storage.conf's additionalimagestores. Raises: StoreError."""
+        if self._additional is None:
+            from podlike.store.db import Database
+            from podlike.store.images import ImageStore
+
+            self._additional = [ImageStore(Database(f"{root}/db.sqlite", read_only=True), read_only=True)
+                                for root in self.storage.additional]
+        return self._additional
+
+    @property
+    def artifacts(self) -> "ArtifactStore":
+        from podlike.store.artifacts import ArtifactStore
+
+        return ArtifactStore(self.db)
 
     def enter_session(self) -> None:
         """Join the user's session namespaces; does nothing the second time, and nothing for root.
@@ -101,3 +120,10 @@ class Engine:
 
             join_session(self.roots)
             self._session_joined = True
+
+
+def as_made(roots: Roots) -> Engine:
+    """The engine of a store with the driver that it was made with, whatever storage.conf says by now."""
+    from podlike.store.options import made_with
+
+    return Engine(roots=roots, storage_driver=made_with(roots.data))

@@ -1,8 +1,11 @@
-"""What can be done with images that are in the store: find, list, inspect, name, remove."""
+"""What can be done with images that are in the store: find, list, name, collect what nothing needs.
+
+imageremove.py and imageinspect.py have the rest.
+"""
 
 from podlike.engine import events
 from podlike.engine.core import Engine
-from podlike.errors import InUseError, NotFoundError, PodlikeError, StoreError
+from podlike.errors import NotFoundError, PodlikeError, StoreError
 from podlike.spec.events import Event
 from podlike.store.images import Image
 
@@ -11,19 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any, Final, NamedTuple
 
-    from podlike.store.containers import Container
+    from podlike.spec.image import Platform
 else:
     from typing import NamedTuple
 
 # In the wheel as podlike/libexec/hello.tar; loaded when it is first asked for.
 EMBEDDED: "Final" = {"localhost/podlike/hello:latest": "hello.tar"}
-
-
-class Removed(NamedTuple):
-    """What a removal did: names taken away, and the image's id if it is gone."""
-
-    untagged: list[str]
-    deleted: str | None
 
 
 class Garbage(NamedTuple):
@@ -36,16 +32,38 @@ class Garbage(NamedTuple):
 def resolve(engine: Engine, name: str) -> Image:
     """The image meant by a name, name@digest, or the beginning of an id; an embedded image is loaded for it.
 
+    A manifest list stands for its image for this machine.
     Raises: NotFoundError, ConflictError, UsageError for what cannot be a name.
     """
     image, names = _lookup(engine, name)
     if image is not None:
-        return image
+        return image if image.index is None else choose_instance(engine, image)
     for full in names:
         if full in EMBEDDED:
             return embedded(engine, full)
     raise NotFoundError(f"{name}: image not known",
                         hint=f"See `podlike images` for what is here, or get it with `podlike pull {name}`.")
+
+
+def choose_instance(engine: Engine, image: Image, platform: "Platform | None" = None) -> Image:
+    """The image of a manifest list for a platform, None: this machine's. Raises: NotFoundError when it is not here."""
+    from podlike.engine.imagefilters import digests_of
+    from podlike.spec.image import choose_platform, host_platform
+    from podlike.spec.manifestlist import descriptors
+
+    assert image.index is not None
+    shown = image.names[0] if image.names else image.id[:12]
+    wanted = platform or host_platform()
+    try:
+        entry = choose_platform(descriptors(image.index), wanted)
+    except StoreError as e:
+        raise NotFoundError(f"{shown}: {e.message}: image not known",
+                            hint=f"See `podlike manifest inspect {shown}` for what the list has.") from None
+    for other in engine.images.all():
+        if other.index is None and entry.digest in digests_of(other):
+            return other
+    raise NotFoundError(f"could not find image instance {entry.digest} of manifest list {image.id} in local containers "
+                        "storage: image not known", hint="Pull that image first.")
 
 
 def find(engine: Engine, name: str) -> tuple[Image, str | None]:
@@ -105,22 +123,13 @@ def _configured(name: str, repository: str) -> list[str]:
     return candidates(name, alias=conf.aliases.get(repository), search=conf.search_registries)
 
 
-def list_images(engine: Engine, *, filters: "Iterable[str]" = ()) -> list[Image]:
-    """Newest first. filters: KEY=VALUE as typed after --filter."""
-    found = engine.images.all()
-    if filters:
-        from podlike.engine.imagefilters import select
-
-        return select(engine, found, filters)
-    return found
-
-
 def tag(engine: Engine, name: str, targets: "Iterable[str]") -> None:
     """Give an image further names; a name without registry is put below localhost.
 
     Raises: NotFoundError, UsageError before anything has changed.
     """
     image, _ = find(engine, name)
+    check_own(image, name)
     targets = list(targets)
     full = [local_name(target) for target in targets]
     for target, typed in zip(full, targets, strict=True):
@@ -134,10 +143,11 @@ def untag(engine: Engine, name: str, targets: "Iterable[str]" = ()) -> None:
     Raises: NotFoundError; also for a name that the image does not have, before anything has changed.
     """
     image, _ = find(engine, name)
+    check_own(image, name)
     names, digests = [], []
     for target in targets:
         full = next((n for n in _lookup(engine, target)[1] if n in image.names), None)
-        digest = _known_digest(engine, image, target)
+        digest = known_digest(engine, image, target)
         if full is not None:
             names.append(full)
         elif digest is not None:
@@ -147,16 +157,17 @@ def untag(engine: Engine, name: str, targets: "Iterable[str]" = ()) -> None:
     if digests:
         engine.images.forget_digests(image.id, digests)
     if names or not digests:
-        _untag(engine, image, names or image.names)
+        untag_names(engine, image, names or image.names)
 
 
-def _untag(engine: Engine, image: Image, names: "Sequence[str]") -> None:
+def untag_names(engine: Engine, image: Image, names: "Sequence[str]") -> None:
+    """Take names that it has from an image."""
     engine.images.untag(image.id, names)
     for name in names:
         events.image(engine, "untag", id=image.id, name=name)
 
 
-def _known_digest(engine: Engine, image: Image, typed: str) -> str | None:
+def known_digest(engine: Engine, image: Image, typed: str) -> str | None:
     """The repository@digest that was meant, if the image was pulled by it."""
     return next((d for d in map(_without_tag, _lookup(engine, typed)[1]) if d in image.digests), None)
 
@@ -182,62 +193,17 @@ def local_name(text: str) -> str:
     return parse_reference(f"localhost/{text}" if is_short(text) else text).name
 
 
-def remove(engine: Engine, name: str, *, force: bool = False) -> Removed:
-    """Take a name from an image, and delete the image with its last name.
-
-    By id it goes with its only name; with several it needs force. A name@digest goes alone while others are left.
-    force: containers that use it go too.
-    Layers and blobs that nothing else needs are deleted.
-    Raises: NotFoundError, InUseError (exit code 2), StoreError.
-    """
-    image, full = find(engine, name)
-    digest = _known_digest(engine, image, name) if full is None and "@" in name else None
-    if digest is not None and (image.names or len(image.digests) > 1):
-        engine.images.forget_digests(image.id, [digest])
-        return Removed([digest], None)
-    if full is not None and len(image.names) > 1:
-        _untag(engine, image, [full])
-        return Removed([full], None)
-    if full is None and len(image.names) > 1 and not force:
-        raise StoreError(f'unable to delete image "{image.id}" by ID with more than one tag '
-                         f"([{' '.join(image.names)}]): please force removal",
-                         hint="Use --force, or remove one name after the other.")
-    return remove_image(engine, image, force=force, typed=name)
+def check_own(image: Image, name: str) -> None:
+    """Raises: StoreError for an image of an additional store."""
+    if image.read_only:
+        raise StoreError(f"change image {name}: it lies in a read-only image store",
+                         hint="Pull it to have it in your own store too, or use the store that it is in.")
 
 
-def remove_image(engine: Engine, image: Image, *, force: bool = False, typed: str = "") -> Removed:
-    """Delete an image with all its names; see remove(). typed: what it was called."""
-    users = engine.containers.using_image(image.id)
-    if users and not force:
-        raise InUseError(f"image used by {users[0].id}: image is in use by a container: consider listing external "
-                         "containers and force-removing image",
-                         hint=f"Remove the container first (`podlike rm {users[0].name}`), or use --force.")
-    for container in _with_dependents(engine, users):
-        _remove_container(engine, container)
-    blobs = blobs_of(engine, image)
-    engine.images.remove(image.id)
-    collect_garbage(engine, Garbage(set(image.layers), blobs))
-    _tell_removed(engine, image, typed or image.id)
-    return Removed(image.names, image.id)
-
-
-def _tell_removed(engine: Engine, image: Image, typed: str) -> None:
+def tell_removed(engine: Engine, image: Image, typed: str) -> None:
+    """The events of an image that is gone. typed: what it was called."""
     events.emit(engine, *(Event("image", "untag", id=image.id, name=name) for name in image.names),
                 Event("image", "remove", id=image.id, name=typed))
-
-
-def _with_dependents(engine: Engine, users: "list[Container]") -> "list[Container]":
-    if not users:
-        return []
-    from podlike.engine.dependents import dependents, dependents_first
-
-    return dependents_first(engine, [*users, *(d for user in users for d in dependents(engine, user))])
-
-
-def _remove_container(engine: Engine, container: "Container") -> None:
-    from podlike.engine.remove import remove as remove_container
-
-    remove_container(engine, container, force=True, volumes=True, timeout=0)
 
 
 def prune(engine: Engine, *, every: bool = False, filters: "Iterable[str]" = ()) -> tuple[list[Image], int]:
@@ -245,12 +211,24 @@ def prune(engine: Engine, *, every: bool = False, filters: "Iterable[str]" = ())
 
     Unfinished downloads and the leftovers of crashed commands go too.
     """
-    doomed = [image for image in list_images(engine, filters=filters)
-              if (every or not image.names) and not engine.containers.using_image(image.id)]
-    for image in doomed:
-        engine.images.remove(image.id)
-        _tell_removed(engine, image, image.id)
+    doomed: list[Image] = []
+    while found := _prunable(engine, every=every, filters=filters):  # a parent may go when its last child has gone
+        for image in found:
+            engine.images.remove(image.id)
+            tell_removed(engine, image, image.id)
+        doomed += found
     return doomed, collect_garbage(engine)
+
+
+def _prunable(engine: Engine, *, every: bool, filters: "Iterable[str]") -> list[Image]:
+    from podlike.engine.imagefilters import select
+    from podlike.engine.kinship import Kinship
+
+    images = engine.images.all()
+    kinship = Kinship(images)
+    return [image for image in select(engine, images, filters, kinship=kinship)
+            if (every or kinship.is_dangling(image)) and not image.read_only
+            and not engine.containers.using_image(image.id)]
 
 
 def collect_garbage(engine: Engine, suspects: Garbage | None = None) -> int:
@@ -259,6 +237,7 @@ def collect_garbage(engine: Engine, suspects: Garbage | None = None) -> int:
     suspects: look only at these. None: at everything, so that what an interrupted pull has finished goes too.
     Does nothing while another command builds on the store; `image prune` comes back to it.
     """
+    from podlike.engine.artifacts import blobs_in_use as artifact_blobs
     from podlike.engine.shifted import remove_unused
     from podlike.store.locks import StoreLock
 
@@ -273,6 +252,7 @@ def collect_garbage(engine: Engine, suspects: Garbage | None = None) -> int:
             freed += engine.layers.sweep(partial_age=0.0, everything=True)[1]
         blobs = suspects.blobs if suspects else set(engine.blobs.all())
         used: set[str] = set().union(*(blobs_of(engine, image) for image in engine.images.all()))
+        used |= artifact_blobs(engine)
         freed += sum(engine.blobs.delete(digest) for digest in blobs - used)
         remove_unused(engine, {image.id for image in engine.images.all()} | {c.spec.image_id for c in engine.containers.all()})
         return freed
@@ -282,6 +262,8 @@ def collect_garbage(engine: Engine, suspects: Garbage | None = None) -> int:
 
 def blobs_of(engine: Engine, image: Image) -> set[str]:
     """Manifest, config and layers. Where the manifest is damaged, what the layers were unpacked from."""
+    if image.index is not None:
+        return {image.manifest_digest, *image.index.get("blobs", ())}
     blobs = {image.manifest_digest, f"sha256:{image.id}"}
     try:
         return blobs | {layer.digest for layer in read_manifest(engine, image).layers}
@@ -312,45 +294,13 @@ def read_manifest(engine: Engine, image: Image) -> "Any":
 
 
 def repo_digests(image: Image) -> list[str]:
-    """repository@digest for every digest that the image was pulled by, and for its manifest under each name."""
-    repositories = dict.fromkeys(name.rpartition(":")[0] for name in image.names)
-    return sorted({*image.digests, *(f"{r}@{image.manifest_digest}" for r in repositories)})
+    """repository@digest for each name's repository and each digest of the image."""
+    from podlike.engine.imagefilters import digests_of
+
+    repositories = dict.fromkeys(repository_of(name) for name in image.names)
+    return sorted(f"{r}@{d}" for r in repositories for d in digests_of(image))
 
 
-def inspect(engine: Engine, image: Image) -> "dict[str, Any]":
-    """The document of `image inspect`."""
-    config = image.config
-    run = config.get("config") or {}
-    try:
-        manifest = read_manifest(engine, image)
-        kind, annotations = manifest.media_type, manifest.annotations
-    except StoreError:
-        kind, annotations = "", {}
-    doc: "dict[str, Any]" = {
-        "Id": image.id, "Digest": image.manifest_digest, "RepoTags": image.names, "RepoDigests": repo_digests(image),
-        "Parent": "", "Comment": _comment(config), "Created": config.get("created") or "0001-01-01T00:00:00Z",
-        "Config": {key: value for key, value in run.items() if value not in (None, "", [], {}, False)},
-        "Version": config.get("docker_version") or "", "Author": config.get("author") or "",
-        "Architecture": config.get("architecture") or "", "Os": config.get("os") or "",
-        "Size": image.size, "VirtualSize": image.size, "GraphDriver": _graph_driver(engine, image),
-        "RootFS": {"Type": "layers", "Layers": image.layers}, "Labels": run.get("Labels"), "Annotations": annotations,
-        "ManifestType": kind, "User": run.get("User") or "", "History": config.get("history") or [],
-        "NamesHistory": list(dict.fromkeys([*image.names, *image.history]))}
-    if config.get("variant"):
-        doc["Variant"] = config["variant"]
-    if run.get("Healthcheck"):
-        doc["Healthcheck"] = run["Healthcheck"]
-    return doc
-
-
-def _comment(config: "dict[str, Any]") -> str:
-    history = config.get("history") or [{}]
-    return str(history[-1].get("comment") or "")
-
-
-def _graph_driver(engine: Engine, image: Image) -> "dict[str, Any]":
-    paths = [engine.layers.path(diff_id) for diff_id in reversed(image.layers)]
-    data = {"UpperDir": paths[0]} if paths else {}
-    if len(paths) > 1:
-        data["LowerDir"] = ":".join(paths[1:])
-    return {"Name": engine.storage.driver, "Data": data}
+def repository_of(name: str) -> str:
+    """A full name without tag or digest."""
+    return name.partition("@")[0] if "@" in name else name.rpartition(":")[0]

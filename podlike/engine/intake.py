@@ -5,12 +5,14 @@ read once and memory stays at a few pieces. A layer that the archive's reader ha
 """
 
 import hashlib
+import os
 import threading
 
 from podlike.engine.fetch import Progress
 from podlike.engine.images import Garbage, collect_garbage
 from podlike.engine.parallel import run_all
 from podlike.errors import PodlikeError, StoreError
+from podlike.transports.sending import nameless, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from podlike.engine.core import Engine
+    from podlike.store.blobs import PartialBlob
     from podlike.store.images import Image
     from podlike.transports.found import Bytes, Found, Layer, LayerSource
 
@@ -63,7 +66,7 @@ class Intake:
         image_id = hashlib.sha256(found.config).hexdigest()
         diff_ids = [layer.diff_id for layer in found.layers]
         known = engine.images.get(image_id)
-        if known is not None and all(engine.layers.has(d) for d in known.layers):
+        if known is not None and not known.read_only and all(engine.layers.has(d) for d in known.layers):
             for name in names:  # the image as it was pulled stays: other compression makes no other image
                 engine.images.tag(image_id, name)
             return engine.images.get(image_id) or known
@@ -85,19 +88,13 @@ class Intake:
 
 
 def _jobs(layers: "Iterable[Layer]") -> "list[Layer]":
-    """Each layer once, though an image may have one twice. Raises: StoreError for what no honest writer makes."""
-    by_diff: "dict[str, Layer]" = {}
-    by_digest: dict[str, str] = {}
+    """Each blob once, though an image may have one twice. Raises: StoreError for what no honest writer makes."""
+    jobs: "dict[str, Layer]" = {}
     for layer in layers:
-        digest = layer.descriptor.digest
-        if by_digest.setdefault(digest, layer.diff_id) != layer.diff_id:
-            raise StoreError(f"read image config: layer {digest} has two diff IDs",
+        if jobs.setdefault(layer.descriptor.digest, layer).diff_id != layer.diff_id:
+            raise StoreError(f"read image config: layer {layer.descriptor.digest} has two diff IDs",
                              hint="The archive is damaged; get or make it again.")
-        if layer.diff_id in by_diff and by_diff[layer.diff_id].descriptor.digest != digest:
-            raise StoreError(f"read image config: diff ID {layer.diff_id} has two layers",
-                             hint="Make the archive again with equal compression of equal layers.")
-        by_diff[layer.diff_id] = layer
-    return list(by_diff.values())
+    return list(jobs.values())
 
 
 class _Crew:
@@ -107,6 +104,7 @@ class _Crew:
         """partial: digests of blobs that are being written; an error leaves them in it."""
         self._blobs = engine.blobs
         self._layers = engine.layers
+        self._tmp = engine.roots.tmp
         self._source = source
         self._progress = progress
         self._partial = partial
@@ -145,36 +143,70 @@ class _Crew:
             blob.finish(layer.descriptor.size)
 
     def _unpack(self, layer: "Layer") -> None:
-        digest = layer.descriptor.digest
-        with self._source.open_layer(layer) as data, self._blobs.partial(digest) as blob, \
-                self._layers.unpack(layer.diff_id, blob=digest, media_type=layer.descriptor.media_type) as unpack:
-            ready = self._is_ready(data, layer)
-            keep = not blob.done and not ready
-            if keep:
-                blob.reset()
+        wanted = layer.descriptor
+        with self._source.open_layer(layer) as data:
+            if self._blobs.has(wanted.digest):
+                self._feed(layer, data, None)
+            elif data.file >= 0:
+                self._unpack_file(layer, data)
+            elif wanted.digest == layer.diff_id:
+                self._unpack_plain(layer, data)
+            else:
+                with self._blobs.partial(wanted.digest) as blob:
+                    if not blob.done:
+                        blob.reset()
+                    self._feed(layer, data, None if blob.done else blob)
+
+    def _unpack_file(self, layer: "Layer", data: "Bytes") -> None:
+        """The reader has made a file of the layer, which becomes the blob."""
+        wanted = layer.descriptor
+        if data.digest != wanted.digest or data.size != wanted.size:
+            raise StoreError(f"verify blob: it is {data.digest} of {data.size} bytes, expected {wanted.digest} of {wanted.size}",
+                             hint="The archive is damaged; get or make it again.")
+        self._feed(layer, data, None)
+        self._blobs.adopt(data.file, wanted.digest)
+
+    def _unpack_plain(self, layer: "Layer", data: "Bytes") -> None:
+        """A plain tar: its digest is the diff ID, which podlike-layer verifies; nobody hashes it twice."""
+        fd = nameless(self._tmp)
+        try:
+            self._feed(layer, data, _Copy(fd, self._tmp))
+            self._blobs.adopt(fd, layer.descriptor.digest)
+        finally:
+            os.close(fd)
+
+    def _feed(self, layer: "Layer", data: "Bytes", copy: "PartialBlob | _Copy | None") -> None:
+        """Unpack, and keep what is read."""
+        wanted = layer.descriptor
+        with self._layers.unpack(layer.diff_id, blob=wanted.digest, media_type=wanted.media_type) as unpack:
             for piece in data.pieces():
                 self._check()
-                if keep:
-                    blob.write(piece)
+                if copy is not None:
+                    copy.write(piece)
                 unpack.write(piece)
-                self._progress.advanced(digest, len(piece))
-            if keep:
-                blob.finish(layer.descriptor.size)
+                self._progress.advanced(wanted.digest, len(piece))
+            if copy is not None:
+                copy.finish(wanted.size)
             unpack.finish()
-            if ready and not blob.done:
-                self._blobs.adopt(data.file, digest)
-
-    def _is_ready(self, data: "Bytes", layer: "Layer") -> bool:
-        """Whether the reader has made a file of the layer that can become the blob. Raises: StoreError."""
-        wanted = layer.descriptor
-        if data.file < 0:
-            return False
-        if data.digest != wanted.digest:
-            raise StoreError(f"verify blob: it is {data.digest}, expected {wanted.digest}",
-                             hint="The archive is damaged; get or make it again.")
-        return data.size == wanted.size
 
     def _check(self) -> None:
         if self._stop.is_set():
             raise StoreError("another layer failed")  # never shown: the first error is
 
+
+class _Copy:
+    """A nameless file that is to be like a blob under way."""
+
+    def __init__(self, fd: int, where: str) -> None:
+        self._fd = fd
+        self._where = where
+        self._size = 0
+
+    def write(self, piece: bytes) -> None:
+        write_all(self._fd, piece, f"to {self._where}")
+        self._size += len(piece)
+
+    def finish(self, size: int) -> None:
+        if self._size != size:
+            raise StoreError(f"verify layer: it has {self._size} bytes, expected {size}",
+                             hint="The archive is damaged; get or make it again.")

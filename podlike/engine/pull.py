@@ -312,7 +312,7 @@ class _Pull:
         return engine.images.add(
             image_id=hashlib.sha256(source.config_raw).hexdigest(), manifest_digest=source.digest,
             config=source.config_raw, layers=diff_ids, size=sum(engine.layers.size(d) for d in diff_ids),
-            names=[] if reference.digest else [reference.name],
+            names=[reference.with_digest(reference.digest).name if reference.digest else reference.name],
             digests=[reference.with_digest(d).name for d in digests])
 
 

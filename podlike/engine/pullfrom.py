@@ -65,4 +65,6 @@ def _storage_root(engine: "Engine") -> str:
     for variable, value in (("$HOME", home), ("$UID", str(user)), ("$USER", os.environ.get("USER", ""))):
         root = root.replace(variable, value)
     data = os.environ.get("XDG_DATA_HOME") or f"{home}/.local/share"
-    return root or f"{data}/containers/storage"
+    usual = f"{data}/containers/storage"
+    # podman before 5 does not look at every storage.conf of the user's
+    return root if root and (os.path.isdir(root) and os.listdir(root) or not os.path.isdir(usual)) else usual

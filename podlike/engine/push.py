@@ -14,7 +14,7 @@ from podlike import log
 from podlike.engine import events
 from podlike.engine.connect import connect
 from podlike.engine.fetch import DEFAULT_PARALLEL, Progress
-from podlike.engine.images import find, read_manifest
+from podlike.engine.images import choose_instance, find, read_manifest
 from podlike.engine.parallel import run_all
 from podlike.errors import ConfigError, NotFoundError, StoreError, UsageError
 from podlike.registries_conf import load_registries_conf
@@ -29,6 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from podlike.engine.connect import RegistryOptions
     from podlike.engine.core import Engine
     from podlike.engine.signing import Signer
     from podlike.registry.client import Client
@@ -65,6 +66,7 @@ class Pushed(NamedTuple):
     name: str
     digest: str
     size: int
+    media_type: str
 
 
 def push(engine: "Engine", name: str, destination: str | None = None, *, options: PushOptions | None = None,
@@ -74,8 +76,10 @@ def push(engine: "Engine", name: str, destination: str | None = None, *, options
     name: of an image that is here. destination: where to, as typed; None: to where its name says.
     Raises: NotFoundError, UsageError, RegistryError, StoreError, ConfigError.
     """
-    options = _checked(options or PushOptions(), engine)
+    options = checked(options or PushOptions(), engine)
     image, full = find(engine, name)
+    if image.index is not None:
+        image = choose_instance(engine, image)
     if destination is None and full is None:
         raise UsageError(f"push {name}: an id does not say where to",
                          hint=f"Name the destination: podlike push {name} REGISTRY/REPOSITORY:TAG.")
@@ -88,7 +92,7 @@ def push(engine: "Engine", name: str, destination: str | None = None, *, options
 def push_all_tags(engine: "Engine", name: str, *, options: PushOptions | None = None,
                   progress: Progress | None = None) -> list[Pushed]:
     """Send all images of a repository under all their tags. Raises: as push()."""
-    options = _checked(options or PushOptions(), engine)
+    options = checked(options or PushOptions(), engine)
     reference = parse_reference(name)
     if reference.digest or ":" in name.rpartition("/")[2]:
         raise UsageError(f"tag can't be used with --all-tags/-a: {name}", hint="Leave the tag out, or --all-tags.")
@@ -102,7 +106,29 @@ def push_all_tags(engine: "Engine", name: str, *, options: PushOptions | None = 
     return pushed
 
 
-def _checked(options: PushOptions, engine: "Engine") -> PushOptions:
+def push_instance(engine: "Engine", client: "Client", repository: "Repository", image: "Image", target: Reference, *,
+                  options: PushOptions, progress: Progress) -> Pushed:
+    """Send an image of a list into a repository that is open, under its digest; target: what the list will be called.
+
+    The store's lock is the caller's. Raises: as push().
+    """
+    return _Push(engine, checked(options, engine), progress, target, by_digest=True).one(client, repository, image, target)
+
+
+def open_target(engine: "Engine", target: Reference, options: "RegistryOptions") -> "tuple[Client, Repository]":
+    """The repository to push to; the client is the caller's to close. Raises: ConfigError when it is blocked."""
+    from podlike.registry.upload import Repository
+
+    registry = load_registries_conf().find(target.repository)
+    if registry is not None and registry.blocked:
+        raise ConfigError(f"registry {registry.prefix} is blocked in {registry.source}",
+                          hint=f'Set "blocked = false" for it in {registry.source}, or use another registry.')
+    client, path = connect(engine, target.repository, options,
+                           insecure=registry is not None and registry.primary.insecure)
+    return client, Repository(client, path)
+
+
+def checked(options: PushOptions, engine: "Engine") -> PushOptions:
     """The options with what containers.conf adds. Raises: UsageError for what does not go together."""
     settings = engine.config.engine
     kind = options.compression or settings.compression_format or "gzip"
@@ -121,36 +147,31 @@ def _checked(options: PushOptions, engine: "Engine") -> PushOptions:
 
 
 class _Push:
-    """One call: images that go to one repository."""
+    """One call: images that go to one repository. by_digest: they get no tag, only their signatures name it."""
 
-    def __init__(self, engine: "Engine", options: PushOptions, progress: Progress, target: Reference) -> None:
+    def __init__(self, engine: "Engine", options: PushOptions, progress: Progress, target: Reference, *,
+                 by_digest: bool = False) -> None:
         self._engine = engine
         self._options = options
         self._progress = progress
         self._target = target
+        self._by_digest = by_digest
         self._present: set[str] = set()
 
     def send(self, pairs: "Sequence[tuple[Image, Reference]]") -> list[Pushed]:
-        from podlike.registry.upload import Repository
         from podlike.store.locks import StoreLock
 
-        registry = load_registries_conf().find(self._target.repository)
-        if registry is not None and registry.blocked:
-            raise ConfigError(f"registry {registry.prefix} is blocked in {registry.source}",
-                              hint=f'Set "blocked = false" for it in {registry.source}, or use another registry.')
         if self._options.signer is not None:
             self._options.signer.check(self._target)
-        client, path = connect(self._engine, self._target.repository, self._options,
-                               insecure=registry is not None and registry.primary.insecure)
+        client, repository = open_target(self._engine, self._target, self._options)
         self._progress.reading()
         try:
             with StoreLock(self._engine.roots.tmp):
-                repository = Repository(client, path)
-                return [self._one(client, repository, image, target) for image, target in pairs]
+                return [self.one(client, repository, image, target) for image, target in pairs]
         finally:
             client.close()
 
-    def _one(self, client: "Client", repository: "Repository", image: "Image", target: Reference) -> Pushed:
+    def one(self, client: "Client", repository: "Repository", image: "Image", target: Reference) -> Pushed:
         engine = self._engine
         manifest: Manifest = read_manifest(engine, image)
         raw = engine.blobs.read(image.manifest_digest, limit=MAX_MANIFEST)
@@ -181,16 +202,17 @@ class _Push:
         if zstd and self._options.format is None:
             kind = OCI_MANIFEST
         data = convert(raw, media_type=manifest.media_type, target=kind, changed=changed)
-        identifier = _identifier(target, data)
+        identifier = "" if self._by_digest else _identifier(target, data)
         try:
             digest = self._put_signed(client, repository, target, identifier, data, kind)
         except ManifestRefused as e:
             if self._options.format is not None or kind != OCI_MANIFEST or zstd or target.digest:
                 raise
             log.info(f"{e.message}; sending it in Docker's format")
-            data = convert(raw, media_type=manifest.media_type, target=DOCKER_MANIFEST, changed=changed)
-            digest = self._put_signed(client, repository, target, identifier, data, DOCKER_MANIFEST)
-        return Pushed(target.name, digest, len(data))
+            kind = DOCKER_MANIFEST
+            data = convert(raw, media_type=manifest.media_type, target=kind, changed=changed)
+            digest = self._put_signed(client, repository, target, identifier, data, kind)
+        return Pushed(target.name, digest, len(data), kind)
 
     def _put_signed(self, client: "Client", repository: "Repository", target: Reference, identifier: str, data: bytes,
                     kind: str) -> str:
@@ -198,7 +220,7 @@ class _Push:
 
         signer, digest = self._options.signer, f"sha256:{hashlib.sha256(data).hexdigest()}"
         made = signer.make(data, digest, target.name) if signer is not None else []
-        repository.put_manifest(identifier, data, kind)
+        repository.put_manifest(identifier or digest, data, kind)
         if signer is not None:
             signer.store(made, client, repository.path, repository, target, digest)
         return digest
@@ -245,8 +267,9 @@ class _Layer:
         level = self._push._options.level
         key = how if level is None else f"{how}-{level}"
         known = origins.variant(self._path, key)
-        if known is not None and self._is_there(known.digest):
-            self._progress.skipped(self._descriptor.digest)
+        if known is not None and (self._is_there(known.digest) or self._mounted(known.digest)):
+            self._progress.skipped(known.digest)
+            self._remember(known.digest)
             return Recompressed(known.digest, known.size, how)
         tmp = self._push._engine.roots.tmp
         os.makedirs(tmp, mode=0o700, exist_ok=True)
@@ -298,17 +321,22 @@ class _Layer:
             self._repository.upload(digest, size, lambda offset: _pieces(path, offset), sent=sent)
             if not quiet:
                 self._progress.done(digest)
+        self._remember(digest)
+
+    def _remember(self, digest: str) -> None:
         self._push._present.add(digest)
-        if path == self._path:
-            origins.remember_origin(path, self._push._target.repository)
+        origins.remember_origin(self._path, self._push._target.repository, self._variant(digest))
+
+    def _variant(self, digest: str) -> str:
+        return "" if digest == self._descriptor.digest else digest
 
     def _is_there(self, digest: str) -> bool:
         return digest in self._push._present or self._repository.has_blob(digest)
 
     def _mounted(self, digest: str) -> bool:
         target = self._push._target
-        known = [path for path in origins.origins(self._path, target.domain) if path != target.path]
-        return digest == self._descriptor.digest and any(self._repository.mount(digest, path) for path in known[:2])
+        known = origins.origins(self._path, target.domain, self._variant(digest))
+        return any(self._repository.mount(digest, path) for path in known[:2] if path != target.path)
 
 
 def _identifier(target: Reference, data: bytes) -> str:

@@ -56,7 +56,7 @@ def _copied(lower: list[str], base: str, *, name: str) -> str:
     try:
         remove_tree(partial)
         flatten(lower, partial)
-        _copy_root_attributes(lower, partial)
+        copy_root_attributes(lower, partial)
         os.rename(partial, root)
     except OSError as e:
         raise StoreError(f"copy root file system of {name}: {e}", hint="Check the free space: vfs copies the whole image for "
@@ -89,7 +89,7 @@ def _fuse_overlay(program: str, lower: list[str], base: str, *, name: str) -> st
 def _make_parts(lower: list[str], base: str) -> None:
     for part in ("upper", "work", "merged"):
         os.makedirs(f"{base}/{part}", exist_ok=True)
-    _copy_root_attributes(lower, f"{base}/upper")
+    copy_root_attributes(lower, f"{base}/upper")
 
 
 def _overlay(lower: list[str], base: str, *, name: str, volatile: bool) -> str:
@@ -106,7 +106,7 @@ def _overlay(lower: list[str], base: str, *, name: str, volatile: bool) -> str:
     return f"{base}/merged"
 
 
-def _copy_root_attributes(lower: list[str], upper: str) -> None:
+def copy_root_attributes(lower: list[str], upper: str) -> None:
     """The merged root directory shows owner and mode of the writable layer's: they must be the image's.
 
     They are those of the topmost layer that has an entry for "/". An image without any gets root's 0555, as with

@@ -2,7 +2,7 @@
 
 from podlike import log
 from podlike.engine import events
-from podlike.engine.images import find
+from podlike.engine.images import choose_instance, find
 from podlike.engine.reshape import Wanted, shaped, with_layers
 from podlike.errors import StoreError, UsageError
 from podlike.spec import image as spec
@@ -111,6 +111,8 @@ def _items(engine: "Engine", names: "Sequence[str]", extra: tuple[str, ...]) -> 
     called: dict[str, list[str]] = {}
     for name in names:
         image, full = find(engine, name)
+        if image.index is not None:
+            image = choose_instance(engine, image)
         images[image.id] = image
         wanted = called.setdefault(image.id, [])
         for one in (full, *(extra if len(images) == 1 else ())):

@@ -39,3 +39,8 @@ def tree_size(path: str) -> int:
         except OSError:
             continue  # gone while we looked, or not ours to read
     return total
+
+
+def tree_directories(path: str) -> int:
+    """Sum of what the directories themselves take, path among them."""
+    return sum(os.lstat(directory).st_size for directory, _, _ in os.walk(path))

@@ -11,7 +11,17 @@ import time
 from podlike import log, procs
 from podlike.engine import eventorders, events, query
 from podlike.engine.bundle import write_bundle, write_network_files
-from podlike.engine.cleanup import await_exit_file, cleanup, delete, forget_end, kill_now, lock_of, runtime_of, take_down
+from podlike.engine.cleanup import (
+    await_exit_file,
+    cleanup,
+    delete,
+    forget_end,
+    kill_now,
+    lock_of,
+    runtime_of,
+    take_down,
+    take_down_mount,
+)
 from podlike.engine.core import Engine
 from podlike.engine.dependents import must_run
 from podlike.engine.logconf import monitor_args
@@ -140,6 +150,7 @@ def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> St
     network = Network(engine, container)
     try:
         network.start()
+        take_down_mount(engine, container.id)
         rootfs = mount_rootfs(engine, container)
         write_bundle(engine, container, rootfs=rootfs, network=network)
         eventorders.write_for_monitor(engine, container)

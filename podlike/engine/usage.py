@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from podlike.engine import query
 from podlike.engine.core import Engine
-from podlike.engine.sizes import container_size, tree_size
+from podlike.engine.sizes import container_size, tree_directories, tree_size
 from podlike.errors import PodlikeError
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ class ImageUse(NamedTuple):
 
 
 class ContainerUse(NamedTuple):
-    """own: bytes of the writable layer and the logs. total: with the layers below."""
+    """own: bytes of the writable layer with its directories, and the logs. total: with the layers below."""
 
     container: "Container"
     status: "Status"
@@ -83,7 +83,7 @@ class Usage(NamedTuple):
 def measure(engine: Engine) -> Usage:
     """Look at everything. Joins the session: files belong to its ids."""
     engine.enter_session()
-    images, containers = engine.images.all(), query.all_containers(engine)
+    images, containers = [i for i in engine.images.all() if not i.read_only], query.all_containers(engine)
     count: "dict[str, int]" = {}
     for container in containers:
         if container.image:
@@ -118,6 +118,7 @@ def _image_sum(uses: "list[ImageUse]", containers: "list[Container]", layers: "d
 
 
 def _blob_sum(engine: Engine, uses: "list[ImageUse]") -> Sum:
+    from podlike.engine.artifacts import blobs_in_use
     from podlike.engine.images import blobs_of
 
     sizes: "dict[str, int]" = {}
@@ -126,7 +127,7 @@ def _blob_sum(engine: Engine, uses: "list[ImageUse]") -> Sum:
             sizes[digest] = engine.blobs.size(digest)
         except PodlikeError:
             continue  # removed meanwhile
-    used: set[str] = set().union(*(blobs_of(engine, use.image) for use in uses if use.containers))
+    used: set[str] = blobs_in_use(engine).union(*(blobs_of(engine, use.image) for use in uses if use.containers))
     partial = tree_size(engine.roots.tmp)
     size = sum(sizes.values()) + partial
     return Sum(len(sizes), len(used & sizes.keys()), size, size - sum(sizes.get(d, 0) for d in used))
@@ -135,13 +136,13 @@ def _blob_sum(engine: Engine, uses: "list[ImageUse]") -> Sum:
 def _container_use(engine: Engine, container: "Container") -> ContainerUse:
     base = engine.roots.container(container.id)
     own, total = container_size(engine, container)
-    logs = 0
+    more = tree_directories(f"{base}/upper")
     try:
         with os.scandir(base) as entries:
-            logs = sum(e.stat(follow_symlinks=False).st_size for e in entries if e.is_file(follow_symlinks=False))
+            more += sum(e.stat(follow_symlinks=False).st_size for e in entries if e.is_file(follow_symlinks=False))
     except OSError:
         pass  # it was never started, or is being removed
-    return ContainerUse(container, query.status(engine, container), own + logs, total + logs)
+    return ContainerUse(container, query.status(engine, container), own + more, total + more)
 
 
 def _volumes(engine: Engine, containers: "list[Container]") -> "list[VolumeUse]":

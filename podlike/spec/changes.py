@@ -23,9 +23,9 @@ _PROTOCOLS: "Final" = ("tcp", "udp", "sctp")
 def apply_changes(config: "Config", changes: "Iterable[str]") -> None:
     """Change the "config" object of an image's config document, one instruction after the other. Raises: UsageError."""
     for change in changes:
-        head, blank, value = change.strip().partition(" ")
+        head, blank, value = change.lstrip().partition(" ")
         if not blank or "=" in head:
-            head, equals, value = change.strip().partition("=")
+            head, equals, value = change.lstrip().partition("=")
             if not equals:
                 raise _invalid(change, "must be formatted as KEY VALUE")
         act = _INSTRUCTIONS.get(head.strip().upper())

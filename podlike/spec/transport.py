@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 _PART = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
 _REF_NAME = re.compile(rf"{_PART}(?:/{_PART})*", re.ASCII)
 _REFUSED: "Final" = {
-    "docker-daemon": "podlike does not speak to docker's daemon; write `docker save IMAGE | podlike load`",
-    "ostree": "no current tool writes it", "atomic": "it has been withdrawn",
-    "sif": "Singularity images cannot be read", "tarball": "write `podlike import FILE`"}
+    "docker-daemon": "Write `docker save IMAGE | podlike load`, or `podlike save IMAGE | docker load`.",
+    "ostree": "Copy the image to an oci: directory with a tool that knows it.",
+    "atomic": "Name the image as docker://REGISTRY/REPOSITORY:TAG.",
+    "sif": "Convert the image with `singularity build --sandbox` and `podlike import`.",
+    "tarball": "Write `podlike import FILE`."}
 TRANSPORTS: "Final" = ("docker", "docker-archive", "oci-archive", "oci", "dir", "containers-storage")
 
 
@@ -65,7 +67,7 @@ def parse_place(text: str) -> Place | None:
     if transport == "docker":  # also the name of an image: docker:latest
         return _docker(details[2:]) if details.startswith("//") else None
     if transport in _REFUSED:
-        raise UsageError(f"read {text[:200]}: {transport}: images are not supported: {_REFUSED[transport]}")
+        raise UsageError(f"read {text[:200]}: {transport}: images are not supported", hint=_REFUSED[transport])
     if transport not in TRANSPORTS:
         return None
     if "\0" in details:

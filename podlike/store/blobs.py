@@ -13,7 +13,7 @@ from podlike.spec.image import split_digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _hashlib import HASH
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Final, Self
 
 # Bytes read or written at once: large enough that hashing dominates, small enough to stay in the L2 cache.
@@ -33,9 +33,11 @@ def disk_error(action: str, path: str, error: OSError) -> StoreError:
 class BlobStore:
     """blobs/ALGORITHM/HEX. Safe for many threads and processes at once."""
 
-    __slots__ = ("_root", "_tmp")
+    __slots__ = ("_additional", "_root", "_tmp")
 
-    def __init__(self, root: str, *, tmp: str) -> None:
+    def __init__(self, root: str, *, tmp: str, additional: "Callable[[], tuple[str, ...]]" = tuple) -> None:
+        """additional: the blobs/ of read-only stores, asked for what is not here."""
+        self._additional = additional
         self._root = root
         self._tmp = tmp
 
@@ -45,19 +47,28 @@ class BlobStore:
         return f"{self._root}/{algorithm}/{digits}"
 
     def has(self, digest: str) -> bool:
-        return os.path.exists(self.path(digest))
+        return os.path.exists(self._found(digest))
+
+    def _found(self, digest: str) -> str:
+        """path(), or where an additional store has it."""
+        own = self.path(digest)
+        if os.path.exists(own):
+            return own
+        algorithm, digits = split_digest(digest)
+        paths = (f"{root}/{algorithm}/{digits}" for root in self._additional())
+        return next((path for path in paths if os.path.exists(path)), own)
 
     def size(self, digest: str) -> int:
         """Bytes. Raises: StoreError when the blob is not there."""
         try:
-            return os.stat(self.path(digest)).st_size
+            return os.stat(self._found(digest)).st_size
         except OSError as e:
             raise _missing(digest, e) from e
 
     def open(self, digest: str) -> int:
         """A new read-only fd, the caller's to close."""
         try:
-            return os.open(self.path(digest), os.O_RDONLY | os.O_CLOEXEC)
+            return os.open(self._found(digest), os.O_RDONLY | os.O_CLOEXEC)
         except OSError as e:
             raise _missing(digest, e) from e
 

@@ -62,6 +62,14 @@ MIGRATIONS = (
         options TEXT NOT NULL DEFAULT '{}'
     ) STRICT;
     """,
+    """
+    ALTER TABLE images ADD COLUMN list TEXT;  -- of a manifest list: spec.manifestlist.ManifestList as JSON
+    CREATE TABLE artifacts (
+        name TEXT PRIMARY KEY,            -- registry/repository:tag as it was given
+        digest TEXT NOT NULL,             -- sha256:... of its manifest, a blob in the store
+        added REAL NOT NULL
+    ) STRICT;
+    """,
 )
 
 # Longer than any transaction of ours by three orders; parallel starts wait instead of failing.
@@ -73,12 +81,15 @@ class Database:
 
     __slots__ = ("_conn", "path")
 
-    def __init__(self, path: str) -> None:
-        """Open or create the file and bring its schema up to date.
+    def __init__(self, path: str, *, read_only: bool = False) -> None:
+        """Open or create the file and bring its schema up to date. read_only: of somebody else's store; nothing changes.
 
         Raises: StoreError when it cannot be opened, is corrupt, or is from a newer podlike.
         """
         self.path = path
+        if read_only:
+            self._conn = _open_read_only(path)
+            return
         try:
             self._conn = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
             if self._version() != len(MIGRATIONS):
@@ -170,6 +181,27 @@ class Database:
 
     def close(self) -> None:
         self._conn.close()
+
+
+def _open_read_only(path: str) -> sqlite3.Connection:
+    """Raises: StoreError."""
+    from urllib.parse import quote
+
+    problem: object = "no such file"
+    # Reading beside a writer needs its -shm file, which is not to be had on a read-only file system: then nobody writes.
+    for how in ("mode=ro", "immutable=1"):
+        try:
+            conn = sqlite3.connect(f"file:{quote(path)}?{how}", uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            version = int(conn.execute("PRAGMA user_version").fetchone()[0])
+            conn.execute("SELECT count(*) FROM images").fetchone()
+        except sqlite3.Error as e:
+            problem = e
+            continue
+        if version == len(MIGRATIONS):
+            return conn
+        problem = f"its schema is {version}, this podlike's {len(MIGRATIONS)}"
+    raise StoreError(f"open additional image store {path}: {problem}",
+                     hint="Take it out of additionalimagestores, or use it once with its own podlike.")
 
 
 class UniqueError(StoreError):

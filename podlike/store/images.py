@@ -8,12 +8,12 @@ from podlike.errors import ConflictError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, Final
 
     from podlike.store.db import Database
 
-_COLUMNS: "Final" = "id, manifest_digest, config, layers, size, created, pulled, digests, history"
+_COLUMNS: "Final" = "id, manifest_digest, config, layers, size, created, pulled, digests, history, list"
 _HEX: "Final" = frozenset("0123456789abcdef")
 _HISTORY: "Final" = 50  # former names kept; `latest` of a busy repository would otherwise grow without bound
 
@@ -22,10 +22,13 @@ _HISTORY: "Final" = 50  # former names kept; `latest` of a busy repository would
 class Image:
     """One image of the store.
 
-    id: hex digits of its config's sha256. names: full names (domain/path:tag), oldest first.
-    manifest_digest: of the platform's manifest, a blob. config: the whole config document as received.
+    id: hex digits of its config's sha256. names: full names, oldest first: domain/path:tag, and domain/path@digest for
+    a pull by digest. manifest_digest: of the platform's manifest, a blob. config: the whole config document as received.
     layers: diff IDs, lowest first. size: bytes of all layers' files. created, pulled: Unix seconds.
     digests: repository@digest for every digest it was pulled by. history: former names, newest first.
+    read_only: it lies in an additional store, and is nobody's to change here.
+    index: the document of a manifest list (spec.manifestlist), whose id is random, config {} and manifest_digest that
+    of the list as it would be pushed; None for an image.
     """
 
     id: str
@@ -37,16 +40,26 @@ class Image:
     pulled: float
     names: "list[str]" = field(default_factory=list)
     digests: "list[str]" = field(default_factory=list)
+    read_only: bool = False
     history: "list[str]" = field(default_factory=list)
+    index: "dict[str, Any] | None" = None
+
+    @property
+    def tags(self) -> "list[str]":
+        """The names that are not digests."""
+        return [name for name in self.names if "@" not in name]
 
 
 class ImageStore:
     """The images and image_names tables. Deleting layers and blobs is engine/images.py's work."""
 
-    __slots__ = ("_db",)
+    __slots__ = ("_additional", "_db", "_read_only")
 
-    def __init__(self, db: "Database") -> None:
+    def __init__(self, db: "Database", *, additional: "Callable[[], list[ImageStore]]" = list, read_only: bool = False) -> None:
+        """additional: read-only stores, asked for what is not here. read_only: this is one of them."""
         self._db = db
+        self._additional = additional
+        self._read_only = read_only
 
     def add(self, *, image_id: str, manifest_digest: str, config: bytes, layers: "Sequence[str]", size: int,
             names: "Iterable[str]" = (), digests: "Iterable[str]" = ()) -> Image:
@@ -64,7 +77,7 @@ class ImageStore:
             known = json.loads(row[0]) if row else []
             merged = json.dumps(list(dict.fromkeys([*known, *digests])))
             self._db.execute(
-                f"INSERT INTO images ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,'[]') ON CONFLICT (id) DO UPDATE "
+                f"INSERT INTO images ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,'[]',NULL) ON CONFLICT (id) DO UPDATE "
                 "SET manifest_digest=excluded.manifest_digest, pulled=excluded.pulled, digests=excluded.digests",
                 (image_id, manifest_digest, text, json.dumps(list(layers)), size, created, time.time(), merged))
             for name in names:
@@ -73,10 +86,24 @@ class ImageStore:
         assert image is not None
         return image
 
+    def put_list(self, image_id: str, *, manifest_digest: str, document: "dict[str, Any]", size: int,
+                 names: "Iterable[str]" = ()) -> None:
+        """Record a manifest list, or its new content; size: bytes of the list. Names are only added."""
+        now = time.time()
+        with self._db.transaction():
+            self._db.execute(
+                f"INSERT INTO images ({_COLUMNS}) VALUES (?,?,'{{}}','[]',?,?,?,'[]','[]',?) ON CONFLICT (id) DO UPDATE "
+                "SET manifest_digest=excluded.manifest_digest, size=excluded.size, list=excluded.list",
+                (image_id, manifest_digest, size, now, now, json.dumps(document)))
+            for name in names:
+                self._point(name, image_id)
+
     def get(self, image_id: str) -> Image | None:
         """By full id."""
         row = self._db.row(f"SELECT {_COLUMNS} FROM images WHERE id=?", (image_id,))
-        return self._from_row(row) if row else None
+        if row:
+            return self._from_row(row)
+        return next((image for store in self._additional() if (image := store.get(image_id))), None)
 
     def lookup(self, names: "Iterable[str]", *, prefix: str = "") -> Image | None:
         """The image of the first name that is known, else the one whose id begins with prefix.
@@ -84,10 +111,14 @@ class ImageStore:
         names: full, in order of preference; domain/path[:tag]@digest finds an image pulled by that digest.
         Raises: ConflictError when several ids begin so.
         """
+        names = list(names)
         for name in names:
             image_id = self._by_digest(name) if "@" in name else self._by_name(name)
             if image_id:
                 return self.get(image_id)
+        for store in self._additional():
+            if image := store.lookup(names):
+                return image
         prefix = prefix.removeprefix("sha256:")
         if not prefix or len(prefix) > 64 or not _HEX.issuperset(prefix):
             return None
@@ -95,7 +126,9 @@ class ImageStore:
         if len(rows) > 1:
             raise ConflictError(f"looking up image {prefix}: more than one image has an id that begins so",
                                 hint="Give more digits of the id, or a name.")
-        return self._from_row(rows[0]) if rows else None
+        if rows:
+            return self._from_row(rows[0])
+        return next((image for store in self._additional() if (image := store.lookup([], prefix=prefix))), None)
 
     def repositories_named(self, path: str) -> list[str]:
         """Names (with tags) whose repository ends in /path, whatever the registry: to see if a short name is clear."""
@@ -108,7 +141,9 @@ class ImageStore:
         for name, image_id in self._db.query("SELECT name, image FROM image_names ORDER BY rowid"):
             names.setdefault(image_id, []).append(name)
         rows = self._db.query(f"SELECT {_COLUMNS} FROM images ORDER BY created DESC, pulled DESC")
-        return [self._from_row(row, names.get(row[0], [])) for row in rows]
+        own = {row[0]: self._from_row(row, names.get(row[0], [])) for row in rows}
+        others = {image.id: image for store in self._additional() for image in store.all() if image.id not in own}
+        return [*own.values(), *others.values()]
 
     def tag(self, image_id: str, name: str) -> None:
         """Give the image a further name, taking it from whoever has it."""
@@ -162,12 +197,19 @@ class ImageStore:
         return row[0] if row else None
 
     def _by_digest(self, name: str) -> str | None:
-        """domain/path@digest, or the same with a tag, which then says nothing more."""
+        """domain/path@digest, or the same with a tag, which then says nothing more.
+
+        Known by what it was pulled by, or by its manifest if it has a name in that repository.
+        """
         repository, _, digest = name.partition("@")
         head, _, last = repository.rpartition("/")
         repository = f"{head}/{last.partition(':')[0]}"
         row = self._db.row("SELECT images.id FROM images, json_each(images.digests) WHERE value=? "
                            "ORDER BY pulled DESC", (f"{repository}@{digest}",))
+        if row is None:
+            row = self._db.row("SELECT images.id FROM images JOIN image_names ON image=images.id WHERE manifest_digest=? "
+                               "AND substr(name, 1, ?)=? ORDER BY pulled DESC",
+                               (digest, len(repository) + 1, f"{repository}:"))
         return row[0] if row else None
 
     def _from_row(self, row: "tuple[Any, ...]", names: "list[str] | None" = None) -> Image:
@@ -176,4 +218,5 @@ class ImageStore:
             names = [name for (name,) in found]
         return Image(id=row[0], manifest_digest=row[1], config=json.loads(row[2]), layers=json.loads(row[3]),
                      size=row[4], created=row[5], pulled=row[6], digests=json.loads(row[7]),
-                     history=json.loads(row[8]), names=names)
+                     history=json.loads(row[8]), index=json.loads(row[9]) if row[9] else None, names=names,
+                     read_only=self._read_only)

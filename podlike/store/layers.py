@@ -55,15 +55,24 @@ class LayerStore:
         self._thread = get_ident()
 
     def has(self, diff_id: str) -> bool:
-        return os.path.exists(self._dir(diff_id))
+        return os.path.exists(self._found(diff_id))
 
     def path(self, diff_id: str) -> str:
         """The tree's directory, for overlay's lowerdir."""
-        return f"{self._dir(diff_id)}/diff"
+        return f"{self._found(diff_id)}/diff"
+
+    def _found(self, diff_id: str) -> str:
+        """The layer's directory here, or where an additional store has it."""
+        own = self._dir(diff_id)
+        if self._options is None or os.path.exists(own):
+            return own
+        algorithm, digits = split_digest(diff_id)
+        paths = (f"{root}/layers/{algorithm}/{digits}" for root in self._options().additional)
+        return next((path for path in paths if os.path.exists(path)), own)
 
     def record(self, diff_id: str) -> "dict[str, Any]":
         """layer.json: {"diff_id", "size", "blob", "media_type"}. Raises: StoreError."""
-        path = f"{self._dir(diff_id)}/layer.json"
+        path = f"{self._found(diff_id)}/layer.json"
         try:
             with open(path, "rb") as f:
                 doc: "dict[str, Any]" = json.load(f)

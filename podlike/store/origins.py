@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-_ORIGINS: "Final" = "user.podlike.origins"  # lines of HOST/PATH, newest first
+_ORIGINS: "Final" = "user.podlike.origins"  # lines of HOST/PATH or HOST/PATH@DIGEST (of a variant), newest first
 _VARIANTS: "Final" = "user.podlike.variants"  # lines of FORMAT DIGEST SIZE
 # ext4 keeps the attributes of a file in one block of 4 KiB.
 _MAX_BYTES: "Final" = 1500
@@ -26,22 +26,24 @@ class Variant(NamedTuple):
     size: int
 
 
-def remember_origin(path: str, repository: str) -> None:
-    """The registry repository (HOST/PATH) holds the blob in this file."""
+def remember_origin(path: str, repository: str, variant: str = "") -> None:
+    """The registry repository (HOST/PATH) holds the blob in this file, or a variant of it (its digest)."""
     known = _lines(path, _ORIGINS)
-    if known[:1] != [repository]:
-        _store(path, _ORIGINS, [repository, *(line for line in known if line != repository)])
+    line = f"{repository}@{variant}" if variant else repository
+    if known[:1] != [line]:
+        _store(path, _ORIGINS, [line, *(other for other in known if other != line)])
 
 
-def origins(path: str, host: str) -> list[str]:
-    """Paths of the repositories of one registry that hold the blob, newest first."""
-    return [line[len(host) + 1:] for line in _lines(path, _ORIGINS) if line.startswith(f"{host}/")]
+def origins(path: str, host: str, variant: str = "") -> list[str]:
+    """Paths of the repositories of one registry that hold the blob, or that variant of it, newest first."""
+    found = (line.partition("@") for line in _lines(path, _ORIGINS))
+    return [place[len(host) + 1:] for place, _, digest in found if place.startswith(f"{host}/") and digest == variant]
 
 
 def remember_variant(path: str, variant: Variant) -> None:
     """Compressing the blob in this file so gives that blob."""
     line = f"{variant.how} {variant.digest} {variant.size}"
-    _store(path, _VARIANTS, [line, *(known for known in _lines(path, _VARIANTS) if known.split()[0] != variant.how)])
+    _store(path, _VARIANTS, [line, *(known for known in _lines(path, _VARIANTS) if known.split()[:1] != [variant.how])])
 
 
 def variant(path: str, how: str) -> Variant | None:

@@ -51,14 +51,12 @@ class ContainerStorage:
 
     def choose(self, reference: str, index: int | None, platform: spec.Platform) -> Found:
         """reference: a name as the user typed it, an id or its beginning, or name@id."""
-        name, _, image_id = reference.rpartition("@")
-        if name and _is_id(image_id):
-            found = self._by_id(image_id)
-        else:
-            name = reference
-            found = self._by_name(reference) or (self._by_id(reference) if _is_id(reference) else None)
-            if found is not None and _is_id(reference) and self._by_name(reference) is None:
-                name = ""
+        name, at, image_id = reference.rpartition("@")
+        if not at and _is_id(reference):
+            image_id = reference
+        elif not _is_id(image_id):
+            name, image_id = reference, ""
+        found = self._by_name(name or image_id) or (self._by_id(image_id) if image_id else None)
         if found is None:
             raise NotFoundError(f"read store {self._root}: {reference}: image not known",
                                 hint="See `podman images` for what is there.")
@@ -237,10 +235,10 @@ def _plain_manifest(manifest: spec.Manifest, config: bytes, chain: "list[dict[st
 
 
 def _full_names(name: str) -> list[str]:
-    """Names that a typed one may stand for there, best first. Raises: UsageError."""
+    """Names that a typed one may stand for there, best first; none for a full id. Raises: UsageError."""
     from podlike.spec.reference import candidates
 
-    return candidates(name)
+    return candidates(name) if len(name) != 64 or not _is_id(name) else []
 
 
 def _is_id(text: str) -> bool:

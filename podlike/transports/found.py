@@ -107,7 +107,7 @@ class Documents:
     def manifest_of(self, entry: spec.Descriptor, platform: spec.Platform) -> tuple[bytes, spec.Manifest]:
         """The manifest behind an entry of an index, of this platform."""
         data = self.document(entry, spec.MAX_MANIFEST)
-        return self.follow(data, spec.parse_manifest(data, entry.media_type), platform)
+        return self.follow(data, _of_its_type(data, entry), platform)
 
     def follow(self, data: bytes, manifest: "spec.Manifest | spec.Index",
                platform: spec.Platform) -> tuple[bytes, spec.Manifest]:
@@ -118,5 +118,13 @@ class Documents:
             here = [e for e in manifest.manifests if self.has_document(e.digest)]
             entry = spec.choose_platform(here or manifest.manifests, platform)
             data = self.document(entry, spec.MAX_MANIFEST)
-            manifest = spec.parse_manifest(data, entry.media_type)
+            manifest = _of_its_type(data, entry)
         raise StoreError(f"read {self.shown}: its indexes are nested too deep", hint=DAMAGED)
+
+
+def _of_its_type(data: bytes, entry: spec.Descriptor) -> "spec.Manifest | spec.Index":
+    """Raises: StoreError where an index is called a manifest or the other way round."""
+    found = spec.parse_manifest(data, entry.media_type)
+    if entry.media_type in (spec.MANIFEST_TYPES if isinstance(found, spec.Index) else spec.INDEX_TYPES):
+        raise StoreError(f"read {entry.digest}: its media type {entry.media_type} does not fit its content", hint=DAMAGED)
+    return found

@@ -244,3 +244,35 @@ def test_containers_are_lost_with_force_only(store: Engine, tmp_path: Path) -> N
     assert done.code == 125 and "still present after repair" in done.stderr and store("ps", "-aq").stdout
     assert "Deleted damaged" in store("system", "check", "-r", "-f").stdout
     assert not store("ps", "-aq").stdout and store("system", "check").stdout == ""
+
+
+# --- additional stores ----------------------------------------------------------------------------------------------------------
+
+
+def test_additional_image_stores(store: Engine, tmp_path: Path) -> None:
+    """Another store's images can be seen, run and saved, and not be changed; nothing of them is copied."""
+    shared = Engine(os.environ.get("PODLIKE_BIN", "podlike"))
+    try:
+        two(shared, tmp_path)
+        oci.write_oci_archive(tmp_path / "b.tar", {"localhost/run:latest": oci.busybox_image()})
+        shared("load", "-q", "-i", str(tmp_path / "b.tar"))
+        conf = tmp_path / "storage.conf"
+        conf.write_text(f'[storage]\ndriver = "overlay"\n[storage.options]\nadditionalimagestores = ["{shared.data}"]\n')
+        env = {"CONTAINERS_STORAGE_CONF": str(conf)}
+        listed = store("images", "--format", "{{.Repository}}", env=env).stdout.split()
+        assert sorted(listed) == ["localhost/one", "localhost/run", "localhost/two"]
+        assert store("run", "--rm", "run", "echo", "hello", env=env).stdout == "hello\n"
+        store("save", "-q", "-o", str(tmp_path / "s.tar"), "one", env=env)
+        for args in (["rmi", "one"], ["tag", "one", "three"], ["untag", "one"]):
+            done = store(*args, env=env, check=False)
+            assert done.code == 125 and "read-only image store" in done.stderr
+        store("system", "prune", "-a", "-f", env=env)
+        assert len(json.loads(shared("images", "--format", "json").stdout)) == 3
+        assert not os.path.isdir(f"{store.data}/layers/sha256") or os.listdir(f"{store.data}/layers/sha256") == []
+        store("load", "-q", "-i", str(tmp_path / "a.tar"), env=env)  # an own image on the other store's layers
+        assert len(store("images", "-q", env=env).stdout.split()) == 3
+        conf.write_text('[storage]\ndriver = "overlay"\n[storage.options]\nadditionalimagestores = ["/nowhere"]\n')
+        done = store("images", env=env, check=False)
+        assert done.code == 125 and "additional image store /nowhere" in done.stderr
+    finally:
+        shared.destroy()

@@ -5,16 +5,13 @@ import os
 import struct
 import subprocess
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.test_layer import Unpack, box, lstat, unpack
-from tests.support import oci
-from tests.support.engine import Engine
 from tests.support.need import need
-from tests.support.oci import CharDevice, Dir, Entry, File, Hardlink, Image, Opaque, Symlink, Whiteout, layer
+from tests.support.oci import CharDevice, Dir, Entry, File, Hardlink, Opaque, Symlink, Whiteout, layer
 
 __all__ = ["box", "unpack"]  # fixtures
 
@@ -154,46 +151,3 @@ def test_default_acls_of_the_store_are_not_inherited(unpack: Unpack, box: Path) 
     os.setxattr(box / "root", "system.posix_acl_default", acl)
     unpack([File("f", b"", 0o640), Dir("d"), File("d/g", b"", 0o600)])
     assert lstat(box / "root/f").st_mode & 0o777 == 0o640 and "system.posix_acl_access" not in os.listxattr(box / "root/d/g")
-
-
-# --- through the engine -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def store() -> Iterator[Engine]:
-    engine = Engine(os.environ.get("PODLIKE_BIN", "podlike"))
-    try:
-        yield engine
-    finally:
-        engine.destroy()
-
-
-@pytest.mark.parametrize("case", ["whiteout of ..", "whiteout through a link", "dotdot behind a link"])
-def test_nothing_is_kept_of_an_image(store: Engine, tmp_path: Path, case: str) -> None:
-    layers = [layer([File("good", b"x" * 100_000)]), layer(ESCAPES[case])]
-    oci.write_oci_archive(tmp_path / "a.tar", {"evil:1": Image(layers=layers)})
-    done = store("load", "-i", str(tmp_path / "a.tar"), check=False)
-    assert done.code == 125 and "unpack layer sha256:" in done.stderr, done.stderr
-    found = [f"{d}/{f}" for d, _, files in os.walk(store.data) for f in files if not f.startswith("db.sqlite") and f != ".lock"]
-    assert found == [] and os.listdir(f"{store.data}/layers/sha256") == []
-
-
-def test_ids_outside_the_map(store: Engine, tmp_path: Path) -> None:
-    image = Image(layers=[layer([File("far", b"x", uid=3_000_000_000, gid=5)])])
-    oci.write_oci_archive(tmp_path / "a.tar", {"far:1": image})
-    done = store("load", "-i", str(tmp_path / "a.tar"), check=False)
-    assert done.code == 125 and "far: it belongs to 3000000000:5" in done.stderr and "usermod --add-subuids" in done.stderr
-    assert "ignore_chown_errors" in done.stderr
-    store("--storage-opt", "overlay.ignore_chown_errors=true", "load", "-i", str(tmp_path / "a.tar"))
-
-
-def test_limits_can_be_set(store: Engine, tmp_path: Path) -> None:
-    oci.write_oci_archive(tmp_path / "a.tar", {"big:1": Image(layers=[layer([File("f", bytes(2_000_000))])])})
-    done = store("--storage-opt", "podlike.max_layer_size=1m", "load", "-i", str(tmp_path / "a.tar"), check=False)
-    assert done.code == 125 and "more than 1048576 bytes" in done.stderr and "max_layer_size" in done.stderr
-    conf = tmp_path / "storage.conf"
-    conf.write_text('[storage]\ndriver = "overlay"\n[storage.options.podlike]\nmax_layer_entries = 0\n')
-    done = store("load", "-i", str(tmp_path / "a.tar"), check=False, env={"CONTAINERS_STORAGE_CONF": str(conf)})
-    assert done.code == 125 and "more than 0 entries" in done.stderr
-
-

@@ -143,6 +143,14 @@ def test_formats(engine: Engine, registry: RealRegistry, plain: str, flags: tupl
     readable(name, tmp_path)
 
 
+def test_what_a_layer_became_is_mounted_elsewhere(engine: Engine, proxy: FaultProxy, plain: str) -> None:
+    for n in range(2):
+        engine("push", "-q", "--format", "oci", "--compression-level", "4", plain, f"{proxy.host}/became/{n}:1")
+    mount, = proxy.seen("POST", r"/v2/became/1/.*mount=.*from=became%2F0")[:1]
+    assert mount.status == 201
+    assert not [seen for seen in proxy.seen("PATCH", "/v2/became/1/") if seen.received > 3000]
+
+
 def test_layers_are_compressed_anew_on_demand(engine: Engine, registry: RealRegistry, tmp_path: Path) -> None:
     image = image_of("anew")
     name = registry.push("anew", "1", image)

@@ -64,6 +64,8 @@ class Contender:
 
     def destroy(self) -> None:
         for engine in (self.engine, *self._old):
+            # Where the files belong to subordinate ids too, and faster than Python does it.
+            engine("unshare", "rm", "-rf", engine.data, f"{engine.home}/.local", check=False, timeout=600)
             engine.destroy()
 
     def run(self, *args: str, case: str = "") -> float:
@@ -289,9 +291,9 @@ def main(argv: list[str]) -> int:
             for case in cases:
                 print(f"{case} ...", file=sys.stderr, flush=True)
                 MEASURES[case](contenders, args.rounds, case, registry)
-        print(table(contenders, cases))
+        print(table(contenders, cases), flush=True)
         print(f"{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} CPUs, Python "
-              f"{platform.python_version()}; {args.rounds} rounds, interleaved; medians, minima in brackets")
+              f"{platform.python_version()}; {args.rounds} rounds, interleaved; medians, minima in brackets", flush=True)
         if args.json:
             Path(args.json).write_text(json.dumps({c.label: c.samples for c in contenders}, indent=1))
     finally:

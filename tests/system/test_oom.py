@@ -102,7 +102,8 @@ def test_its_end_is_told(podlike: Podlike, name: str, flags: tuple[str, ...], de
     told = podlike.events(cid)
     ends = [event for event in told if event[0] in ("oom", "died")]
     assert ends == [("oom", None), ("died", 137)] * deaths, told
-    assert [word for word, _ in told][:3] == ["create", "init", "start"]
+    # The monitor may notice before the command that started it has written so.
+    assert [word for word, _ in told if word not in ("oom", "attach")][:3] == ["create", "init", "start"]
     assert [word for word, _ in told].count("start") == deaths
 
 

@@ -9,6 +9,7 @@ import pytest
 from podlike.engine import images
 from podlike.engine.core import Engine
 from podlike.engine.imagefilters import name_matches_reference
+from podlike.engine.imageremove import Removed, remove
 from podlike.errors import ConflictError, NotFoundError
 from podlike.paths import Roots
 from podlike.spec.container import ContainerSpec
@@ -125,7 +126,8 @@ def test_repositories_named(store: ImageStore) -> None:
 
 @pytest.mark.parametrize("pattern, matches", [
     ("app", True), ("x/app", True), ("quay.io/x/app", True), ("app:1", True), ("app:2", False), ("ap", False), ("a*", True),
-    ("*", True), ("quay.io/*", True), ("*:1", True), ("y/app", False), ("quay.io/x/app:*", True), ("a?p", True),
+    ("*", True), ("quay.io/*", False), ("quay.io/*/*", True), ("*:1", True), ("x/*:1", True), ("x/*:2", False),
+    ("y/app", False), ("quay.io/x/app:*", True), ("a?p", True),
 ])
 def test_reference_patterns(pattern: str, matches: bool) -> None:
     assert name_matches_reference("quay.io/x/app:1", pattern) is matches
@@ -135,7 +137,7 @@ def test_remove_and_untag_by_digest(tmp_path: Path) -> None:
     engine = Engine(roots=Roots(data=str(tmp_path / "d"), run=str(tmp_path / "r")))
     digests = tuple(f"quay.io/r/x@{d}" for d in (L1, L2, L3))
     image = add(engine.images, "a", "quay.io/r/x:1", digests=digests)
-    assert images.remove(engine, "quay.io/r/x:1@" + L1) == images.Removed([digests[0]], None)
+    assert remove(engine, "quay.io/r/x:1@" + L1) == Removed([digests[0]], [], [])
     images.untag(engine, "quay.io/r/x:1", ["quay.io/r/x:1@" + L2])
     now = engine.images.get(image.id)
     assert now is not None and (now.names, now.digests) == (["quay.io/r/x:1"], [digests[2]])

@@ -97,56 +97,91 @@ static bool may_move_to(const char *path)
         return faccessat(AT_FDCWD, file, W_OK, AT_EACCESS) == 0;
 }
 
-/* The part of a cgroup's path behind the scope. */
-static const char *below_scope(const struct state *state, const char *path)
+static bool ends_in(const char *s, size_t len, const char *suffix)
 {
-        const char *scope = strstr(path, state->scope);
+        size_t n = strlen(suffix);
 
-        return scope != NULL ? scope + strlen(state->scope) : "";
+        return len > n && strncmp(s + len - n, suffix, n) == 0;
+}
+
+/* The unit that a container's cgroup lies in: its scope; or, of a cgroup made with files, the service or scope of the
+ * user's manager around it. Returns the path behind the unit, NULL if there is none. */
+static const char *unit_around(const struct state *state, const char *path, char *ret, size_t size)
+{
+        const char *p;
+
+        if (state->scope != NULL) {
+                (void) snprintf(ret, size, "%s", state->scope);
+                p = strstr(path, state->scope);
+                return p != NULL ? p + strlen(state->scope) : "";
+        }
+        p = strstr(path, "/user@");
+        if (p == NULL)
+                return NULL;
+        for (p += strcspn(p + 1, "/") + 1; *p == '/'; p += strcspn(p + 1, "/") + 1) {
+                size_t n = strcspn(p + 1, "/");
+
+                if ((ends_in(p + 1, n, ".service") || ends_in(p + 1, n, ".scope")) && n < size) {
+                        (void) snprintf(ret, size, "%.*s", (int) n, p + 1);
+                        return p + 1 + n;
+                }
+        }
+        return NULL;
 }
 
 int cgroup_systemd_join_prepare(const struct runtime *rt, const struct state *state, const char *sub,
                                 struct cgroup_systemd **ret, spawn_error *e)
 {
         struct cgroup_systemd *s;
-        char init[PATH_MAX];
+        const char *below;
+        char init[PATH_MAX], unit[NAME_MAX + 1];
         int r;
 
-        if (state->scope == NULL || state->cgroup == NULL || may_move_to(state->cgroup))
+        if (state->cgroup == NULL || may_move_to(state->cgroup))
                 return 0;
+        below = unit_around(state, state->cgroup, unit, sizeof(unit));
+        if (below == NULL)
+                return 0; /* whoever tries meets the kernel's answer */
         s = calloc(1, sizeof(*s));
         if (s == NULL)
                 return spawn_err(e, ENOMEM, "systemd", "out of memory");
         *ret = s;
-        r = snprintf(s->subgroup, sizeof(s->subgroup), "%s%s%s", below_scope(state, state->cgroup),
-                     sub != NULL ? "/" : "", sub != NULL ? sub : "");
+        memcpy(s->unit, unit, sizeof(unit));
+        r = snprintf(s->subgroup, sizeof(s->subgroup), "%s%s%s", below, sub != NULL ? "/" : "", sub != NULL ? sub : "");
         if (r < 0 || (size_t) r >= sizeof(s->subgroup))
-                return fail_code(e, ENAMETOOLONG, "systemd", "enter scope `%s`", state->scope);
+                return fail_code(e, ENAMETOOLONG, "systemd", "enter unit `%s`", unit);
         /* Where the container's first process has moved to: into a cgroup above it none may go any more. */
-        if (sub == NULL && cgroup_of_pid(state->pid, init) == 0 && strcmp(init, state->cgroup) != 0)
-                (void) snprintf(s->inner, sizeof(s->inner), "%.*s", (int) sizeof(s->inner) - 1,
-                                below_scope(state, init));
+        if (sub == NULL && cgroup_of_pid(state->pid, init) == 0 && strcmp(init, state->cgroup) != 0 &&
+            (below = unit_around(state, init, unit, sizeof(unit))) != NULL)
+                (void) snprintf(s->inner, sizeof(s->inner), "%.*s", (int) sizeof(s->inner) - 1, below);
         r = sdbus_load(&s->lib, e);
-        return r < 0 ? r : sdbus_connect(s->lib, rt->rootless, &s->bus, e);
+        if (r == 0)
+                r = sdbus_connect(s->lib, rt->rootless, &s->bus, e);
+        if (r < 0 && state->scope == NULL) { /* without it the caller has a way of its own */
+                cgroup_systemd_free(s);
+                *ret = NULL;
+                return 0;
+        }
+        return r;
 }
 
-static int attach(const struct cgroup_systemd *s, const char *scope, const char *sub, pid_t pid, spawn_error *e)
+static int attach(const struct cgroup_systemd *s, const char *unit, const char *sub, pid_t pid, spawn_error *e)
 {
         _cleanup_call_ struct systemd_call c = {.lib = s->lib};
         int r = systemd_call_new(s->bus, &c, "AttachProcessesToUnit", e);
 
         if (r < 0)
                 return r;
-        r = s->lib->message_append(c.m, "ssau", scope, sub, 1, (uint32_t) pid);
+        r = s->lib->message_append(c.m, "ssau", unit, sub, 1, (uint32_t) pid);
         if (r < 0)
-                return fail_code(e, r, "systemd", "prepare to enter scope `%s`", scope);
+                return fail_code(e, r, "systemd", "prepare to enter unit `%s`", unit);
         r = s->lib->call(s->bus, c.m, 0, &c.error, &c.reply);
-        return r < 0 ? systemd_call_failed(&c, r, "add a process to", scope, e) : 0;
+        return r < 0 ? systemd_call_failed(&c, r, "add a process to", unit, e) : 0;
 }
 
-int cgroup_systemd_join(struct cgroup_systemd *s, const struct state *state, pid_t pid, spawn_error *e)
+int cgroup_systemd_join(struct cgroup_systemd *s, pid_t pid, spawn_error *e)
 {
-        int r = attach(s, state->scope, s->subgroup, pid, e);
+        int r = attach(s, s->unit, s->subgroup, pid, e);
 
-        return r < 0 && s->inner[0] != '\0' ? attach(s, state->scope, s->inner, pid, e) : r;
+        return r < 0 && s->inner[0] != '\0' ? attach(s, s->unit, s->inner, pid, e) : r;
 }

@@ -20,11 +20,11 @@ void cgroup_systemd_drop(const struct cgroup_systemd *s);
 
 /* A process that joins a running container may not move itself there when its own cgroup is not its user's (that of a
  * login session): then systemd does it. sub: a cgroup below the container's, or NULL. *ret stays NULL when it may, or
- * when there is no scope. */
+ * when no unit is around the container. */
 int cgroup_systemd_join_prepare(const struct runtime *rt, const struct state *state, const char *sub,
                                 struct cgroup_systemd **ret, spawn_error *e);
 /* The connection was made before; any namespaces may have been joined since. */
-int cgroup_systemd_join(struct cgroup_systemd *s, const struct state *state, pid_t pid, spawn_error *e);
+int cgroup_systemd_join(struct cgroup_systemd *s, pid_t pid, spawn_error *e);
 
 /* cgroup-systemd-props.c */
 

@@ -221,6 +221,17 @@ static _Noreturn void child_main(struct joining *j)
         _exit(e.code == ENOENT ? 127 : 126);
 }
 
+/* An ordinary user whose login session is root's may not move processes into a cgroup of the user's manager, and systemd
+ * does it only for units that are delegated. Without exec a container in another unit could not be looked into. */
+static void say_outside(const struct joining *j)
+{
+        log_warning(
+                j->rt->log,
+                "exec: this login may not move processes to cgroup `%s`: the process is not under the container's limits "
+                "(called through `systemd-run --user --scope` it is)",
+                j->state.cgroup);
+}
+
 static pid_t fork_into(struct joining *j, spawn_error *e)
 {
         pid_t pid = ns_fork(0, j->systemd != NULL ? -1 : j->cgroup_fd, false);
@@ -230,7 +241,26 @@ static pid_t fork_into(struct joining *j, spawn_error *e)
         if (pid < 0 && j->o->cgroup != NULL)
                 return fail_code(e, pid, "join", "make a process in cgroup `%s` of container `%s`", j->o->cgroup,
                                  j->o->id);
+        if (pid == -EACCES && j->rt->rootless && j->state.cgroup != NULL) {
+                pid = ns_fork(0, -1, false);
+                if (pid > 0)
+                        say_outside(j);
+        }
         return pid < 0 ? fail_code(e, pid, "join", "make a process in container `%s`", j->o->id) : pid;
+}
+
+/* Have systemd move the process, which waits for it. */
+static int moved_by_systemd(struct joining *j, pid_t pid, spawn_error *e)
+{
+        int r = cgroup_systemd_join(j->systemd, pid, e);
+
+        if (r < 0 && j->state.scope == NULL && j->o->cgroup == NULL) {
+                say_outside(j);
+                r = 0;
+        }
+        if (r == 0)
+                (void) sync_send(j->sync[0], SYNC_GO, 0, NULL); /* a failure shows in what it answers */
+        return r;
 }
 
 /* Silence is success: execve(2) closes the other end. */
@@ -287,8 +317,8 @@ static int exec_steps(struct joining *j, pid_t *ret_pid, int *ret_master, spawn_
         (void) close(j->sync[1]);
         j->sync[1] = -1;
         r = pid < 0 ? pid : 0;
-        if (r == 0 && j->systemd != NULL && (r = cgroup_systemd_join(j->systemd, &j->state, pid, e)) == 0)
-                (void) sync_send(j->sync[0], SYNC_GO, 0, NULL); /* a failure shows in what it answers */
+        if (r == 0 && j->systemd != NULL)
+                r = moved_by_systemd(j, pid, e);
         if (r == 0)
                 r = await_exec(j, &pid, e);
         if (r == 0)

@@ -8,7 +8,7 @@ struct cgroup_systemd {
         const struct sdbus *lib;
         sd_bus *bus;
         char slice[256], subgroup[256]; /* "": none */
-        char inner[256]; /* for joining: where the first process is, if not in subgroup */
+        char unit[256], inner[256]; /* for joining: the unit around the container, where in it the first process is */
         struct systemd_missing missing;
 };
 
