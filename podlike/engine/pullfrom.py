@@ -21,7 +21,7 @@ def pull_from(engine: "Engine", place: "Place", *, platform: str | None = None, 
               progress: "Progress | None" = None) -> "Image":
     """Make the image at a place available; what has no name there has none here.
 
-    Raises: StoreError, NotFoundError, RejectedError.
+    Raises: StoreError, NotFoundError, RejectedError, ConfigError.
     """
     from podlike.engine.intake import Intake
 
