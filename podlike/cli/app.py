@@ -226,12 +226,10 @@ _REFUSED = {
     "remote": "podlike runs containers on this host only",
     "syslog": "messages go to standard error only",
 }
-_GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts",
-                "manifest": "Creates, modifies, and pushes manifest lists and image indexes",
-                "container": "Manage containers", "image": "Manage images",
-                "system": "Manage podlike", "system connection": "Manage remote service destinations"}
-_GROUP_ABOUT = {"": "Manage pods, containers and images", "container": "Manage containers", "image": "Manage images",
+_GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts", "container": "Manage containers",
+                "healthcheck": "Manage health checks on containers", "image": "Manage images",
                 "image trust": "Manage container image trust policy",
+                "manifest": "Creates, modifies, and pushes manifest lists and image indexes",
                 "system": "Manage podlike", "system connection": "Manage remote service destinations",
                 "system startup": "Manage how containers come back after a reboot"}
 
@@ -375,6 +373,9 @@ def apply_globals(session: Session) -> None:
     if options["events_backend"] not in ("", "file", "journald", "none"):
         raise UsageError(f'create an events logger "{options["events_backend"]}": unknown event logger type',
                          hint="Use file, journald or none.")
+    if options["cgroup_manager"] not in ("", "cgroupfs", "systemd"):
+        raise UsageError(f'use cgroup manager "{options["cgroup_manager"]}": there is none of that name',
+                         hint="Use cgroupfs or systemd.")
     for word in options["pull_option"]:
         if word.partition("=")[2].lower() not in ("", "false"):
             raise UsageError(f"use --pull-option {word}: images are pulled whole and as they are", hint="Leave the option out.")
@@ -400,13 +401,14 @@ def make_engine(session: Session) -> "Engine":
     from podlike.engine.core import Engine
     from podlike.paths import Roots, default_roots
 
-    data, run, conmon, events = (session.options[name] for name in ("root", "runroot", "conmon", "events_backend"))
+    options = session.options
+    data, run = options["root"], options["runroot"]
     roots = None
     if data or run:
         usual = default_roots()
         roots = Roots(data=os.path.abspath(data) if data else usual.data, run=os.path.abspath(run) if run else usual.run)
-    return Engine(roots=roots, conmon=conmon, events=events, storage_driver=session.options["storage_driver"],
-                  storage_opts=session.options["storage_opt"])
+    return Engine(roots=roots, conmon=options["conmon"], events=options["events_backend"], cgroups=options["cgroup_manager"],
+                  storage_driver=options["storage_driver"], storage_opts=options["storage_opt"])
 
 
 def run(args: list[str], prog: str) -> int:

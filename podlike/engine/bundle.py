@@ -103,8 +103,7 @@ def _init_path(engine: Engine, spec: ContainerSpec) -> str:
 
 
 def _host_facts(container: Container) -> oci.HostFacts:
-    parent = os.path.dirname(container.state.cgroup)
-    return hostfacts.gather(controllers=frozenset(cgroup.controllers(parent)) if parent else frozenset())
+    return hostfacts.gather(controllers=cgroup.available(container.state.cgroup))
 
 
 def _default_sysctls(configured: "Sequence[str]") -> dict[str, str]:

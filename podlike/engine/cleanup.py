@@ -30,7 +30,7 @@ def runtime_of(engine: Engine, container: Container) -> OciRuntime:
     name = spec.runtime or table.runtime
     flags = [f"--{flag}" for flag in (*table.runtimes_flags.get(name, ()), *spec.runtime_flags)]
     return find_runtime(name, roots=engine.roots, runtimes=table.runtimes, extra=flags,
-                        cgroup_manager="cgroupfs" if container.state.cgroup else "disabled")
+                        cgroup_manager=cgroup.manager_of(container.state.cgroup))
 
 
 def cleanup(engine: Engine, container: Container, *, remove: bool = False) -> None:
@@ -190,7 +190,8 @@ def remove_leftovers(engine: Engine, cid: str, cgroup_path: str = "", *, keep_ex
              lambda: spawn.netns_unpin(f"{roots.netns}/{cid}"),
              lambda: None if keep_exit else forget_end(engine, cid),
              lambda: remove_tree(bundle),
-             lambda: spawn.cgroup_remove(cgroup.ROOT + cgroup_path) if cgroup_path else None],
+             # A scope ends by itself with its last process.
+             lambda: spawn.cgroup_remove(cgroup.ROOT + cgroup_path) if cgroup.manager_of(cgroup_path) == "cgroupfs" else None],
             what=f"clean up container {cid[:12]}")
 
 

@@ -22,13 +22,16 @@ class Engine:
     """One user's podlike. Cheap to make: nothing is opened or created before it is needed."""
 
     def __init__(self, *, roots: Roots | None = None, config: "Config | None" = None, conmon: str = "",
-                 events: str = "", storage_driver: str = "", storage_opts: "Sequence[str]" = ()) -> None:
+                 events: str = "", cgroups: str = "", storage_driver: str = "",
+                 storage_opts: "Sequence[str]" = ()) -> None:
         """conmon: path of a monitor to be used instead of ours and of the configured one. events: file, journald or none,
-        instead of the configured events_logger. storage_driver, storage_opts: as typed; over what storage.conf says.
+        instead of the configured events_logger. cgroups: cgroupfs or systemd, instead of the configured cgroup_manager.
+        storage_driver, storage_opts: as typed; over what storage.conf says.
         """
         self.roots = roots or default_roots()
         self.conmon = conmon
         self.events = events
+        self._cgroups = cgroups
         self._config = config
         self._db: "Database | None" = None
         self._storage_driver, self._storage_opts = storage_driver, storage_opts
@@ -45,6 +48,11 @@ class Engine:
         return self._config
 
     @property
+    def cgroup_manager(self) -> str:
+        """systemd, cgroupfs, or "": what suits the caller's cgroup."""
+        return self._cgroups or self.config.engine.cgroup_manager
+
+    @property
     def storage(self) -> "StoreOptions":
         """Driver and options of the store. Raises: UsageError, ConfigError, StoreError for another driver's store."""
         if self._storage is None:
@@ -59,8 +67,8 @@ class Engine:
         if self._db is None:
             from podlike.store.db import Database
 
-            ensure_private_dir(self.roots.data)
             driver = self.storage.driver  # a store of another driver is refused before anything is done
+            ensure_private_dir(self.roots.data)
             if not os.path.exists(self.roots.database):
                 from podlike.store.options import record_driver
 

@@ -170,9 +170,9 @@ def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> None:
     from podlike.spec.oci import refuse_missing_controllers
 
     prepare(spec, engine.config)
-    parent = spec.cgroup_parent or cgroup.delegated_parent()
-    refuse_missing_controllers(spec, frozenset(cgroup.controllers(parent) if parent else ()),
-                               where=f"cgroup {parent or cgroup.own_path() or '(no cgroup v2 here)'}")
+    where = cgroup.place("", manager=engine.cgroup_manager, parent=spec.cgroup_parent)
+    above = os.path.dirname(cgroup.path_of(where)) or cgroup.own_path() or "(no cgroup v2 here)"
+    refuse_missing_controllers(spec, cgroup.available(where), where=f"cgroup {above}")
     table = engine.config.engine
     find_runtime(spec.runtime or table.runtime, roots=engine.roots, runtimes=table.runtimes)
     for mount in spec.mounts:

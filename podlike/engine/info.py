@@ -9,6 +9,7 @@ from podlike.engine.core import Engine
 from podlike.engine.startup import Startup
 from podlike.errors import PodlikeError
 from podlike.files import read_text
+from podlike.runtime import cgroup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def _host(engine: Engine, runtime: str) -> "dict[str, Any]":
         "arch": _MACHINES.get(uname.machine, uname.machine),
         "buildahVersion": __version__,
         "cgroupControllers": _controllers(),
-        "cgroupManager": "cgroupfs",
+        "cgroupManager": "systemd" if ":" in cgroup.place("", manager=engine.cgroup_manager) else "cgroupfs",
         "cgroupVersion": "v2" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "v1",
         "conmon": _program("podlike-conmon", os.environ.get("PODLIKE_CONMON") or paths.libexec("podlike-conmon")),
         "cpuUtilization": _cpu(),

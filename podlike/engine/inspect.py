@@ -3,6 +3,7 @@
 from podlike.engine import psrows, query
 from podlike.engine.core import Engine
 from podlike.engine.dependents import must_run
+from podlike.runtime import cgroup
 from podlike.spec.container import ContainerSpec, Mount
 from podlike.spec.durations import rfc3339
 from podlike.store.containers import Container
@@ -84,7 +85,7 @@ def _state(engine: Engine, c: Container, s: query.Status, error: str) -> "dict[s
 
         out["Health"] = {"Status": s.health, "FailingStreak": s.streak, "Log": read_log(engine, c)}
     if getattr(c.state, "cgroup", ""):
-        out["CgroupPath"] = c.state.cgroup
+        out["CgroupPath"] = cgroup.path_of(c.state.cgroup)
     return out | {"CheckpointedAt": rfc3339(0.0), "RestoredAt": rfc3339(0.0), "StoppedByUser": c.state.stopped_by_user}
 
 
@@ -268,7 +269,8 @@ def _host_config(engine: Engine, c: Container) -> "dict[str, Any]":
     add, drop = _changed_caps(spec)
     return {
         "Binds": [_bind_text(m) for m in spec.mounts if m.type in ("bind", "volume")],
-        "CgroupManager": "cgroupfs", "CgroupMode": spec.cgroup_ns or "private", "ContainerIDFile": spec.cidfile,
+        "CgroupManager": "systemd" if cgroup.manager_of(getattr(c.state, "cgroup", "")) == "systemd" else "cgroupfs",
+        "CgroupMode": spec.cgroup_ns or "private", "ContainerIDFile": spec.cidfile,
         "LogConfig": _log_config(engine, c),
         "NetworkMode": spec.network or "pasta", "PortBindings": port_bindings(c),
         "RestartPolicy": {"Name": policy or "no", "MaximumRetryCount": int(retries or 0)},

@@ -115,7 +115,7 @@ def _pull(engine: "Engine", name: str, options: PullOptions, policy: str, progre
     if place is not None and place.transport != "docker":
         from podlike.engine.pullfrom import pull_from
 
-        return pull_from(engine, place, platform=options.platform, progress=progress)
+        return pull_from(engine, place, platform=options.platform, trust=Trust(options.signature_policy), progress=progress)
     text = _strip_transport(name)
     local = None if policy == "always" else _local(engine, text, options)
     if local is not None and policy in ("missing", "never"):

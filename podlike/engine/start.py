@@ -174,7 +174,9 @@ def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> St
 
 
 def _fresh_state(engine: Engine, container: Container) -> RunState:
-    parent = None if container.spec.cgroups == "disabled" else container.spec.cgroup_parent or cgroup.delegated_parent()
+    where, spec = "", container.spec
+    if spec.cgroups != "disabled":
+        where = cgroup.place(container.id, manager=engine.cgroup_manager, parent=spec.cgroup_parent)
     conmon = conmon_path(engine)
     refuse_without_our_monitor(container.spec, conmon)
     tended = is_ours(conmon) and needs_tending(container.spec)
@@ -182,7 +184,7 @@ def _fresh_state(engine: Engine, container: Container) -> RunState:
                     restarts=0 if tended else container.state.restarts,
                     started_at=container.state.started_at, finished_at=container.state.finished_at,
                     exit_code=container.state.exit_code,
-                    cgroup=f"{parent.rstrip('/')}/podlike-{container.id}" if parent else "")
+                    cgroup=where)
 
 
 def _go(engine: Engine, started: Started, attach: Attach | None, network: Network) -> None:

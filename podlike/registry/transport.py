@@ -101,6 +101,7 @@ class Transport:
         # Asking loopback in clear first saves loading the TLS roots; a TLS server says so at once.
         self._schemes = ["https"] if self._strict else ["http", "https"] if self.loopback else ["https", "http"]
         self._reached = False
+        self._finding = threading.Lock()
 
     @property
     def base(self) -> str:
@@ -114,8 +115,7 @@ class Transport:
         Raises: RegistryError in podman's words.
         """
         try:
-            return self._first(method, path, headers) if not self._reached \
-                else self._retrying(method, self.base + path, headers)
+            return self._ask(method, path, headers)
         except HTTPError as e:
             raise self.explain(e) from e
 
@@ -138,7 +138,7 @@ class Transport:
             return self._once(method, self.absolute(url), headers, body)
         try:
             if not self._reached and url.startswith("/"):
-                return self._first(method, url, headers, body)
+                return self._ask(method, url, headers, body)
             return self._retrying(method, self.absolute(url), headers, body)
         except HTTPError as e:
             raise self.explain(e) from e
@@ -229,6 +229,14 @@ class Transport:
         words, hint = _words(e, urlsplit(target).netloc, self.host)
         prefix = f"pinging container registry {self.host}: " if not url and not self._reached else ""
         return RegistryError(f'{prefix}Get "{target.partition("?")[0]}": {words}', hint=hint)
+
+    def _ask(self, method: str, path: str, headers: "Mapping[str, str]", body: bytes | None = None) -> "BaseHTTPResponse":
+        """One thread finds out about TLS, the others wait for it."""
+        if not self._reached:
+            with self._finding:
+                if not self._reached:
+                    return self._first(method, path, headers, body)
+        return self._retrying(method, self.base + path, headers, body)
 
     def _first(self, method: str, path: str, headers: "Mapping[str, str]",
                body: bytes | None = None) -> "BaseHTTPResponse":

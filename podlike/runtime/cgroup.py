@@ -1,6 +1,12 @@
-"""Where a container's cgroup can be: the delegated cgroup v2 subtree that the caller sits in, if there is one."""
+"""Where a container's cgroup can be: a scope of systemd's, or below a delegated cgroup v2 subtree that the caller sits in.
+
+A place is what linux.cgroupsPath says: SLICE:PREFIX:NAME of a scope, or a path below the v2 root, or "": nowhere.
+"""
 
 import os
+
+from podlike.errors import UsageError
+from podlike.runtime.hostfacts import host_uid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +34,82 @@ def own_path() -> str | None:
     return None
 
 
+def place(cid: str, *, manager: str = "", parent: str = "") -> str:
+    """Where the cgroup of a new container shall be.
+
+    manager: systemd, cgroupfs, or "", which chooses: the subtree that systemd has delegated around our own cgroup, else a
+    scope of systemd's where it can be asked, else whatever we may write to.
+    parent: --cgroup-parent, a slice or a path. Raises: UsageError.
+    """
+    if not manager:
+        manager = "systemd" if _prefers_scope(parent) else "cgroupfs"
+    if manager == "systemd":
+        if parent and not parent.endswith(".slice"):
+            raise UsageError(f"did not receive systemd slice as cgroup parent when using systemd to manage cgroups: {parent}",
+                             hint="Name a slice (--cgroup-parent my.slice), or use --cgroup-manager cgroupfs.")
+        slice_ = os.path.basename(parent) or ("user.slice" if host_uid() else "machine.slice")
+        return f"{slice_}:podlike:{cid}"
+    if parent.endswith(".slice"):
+        raise UsageError(f"systemd slice received as cgroup parent when using cgroupfs: {parent}",
+                         hint="Give a path, or use --cgroup-manager systemd.")
+    above = parent or delegated_parent()
+    return f"{above.rstrip('/')}/podlike-{cid}" if above else ""
+
+
+def _prefers_scope(parent: str) -> bool:
+    if parent:
+        return parent.endswith(".slice")
+    own = own_path()
+    return own is not None and not _is_delegated(os.path.dirname(own)) and scopes_to_be_had()
+
+
+def scopes_to_be_had() -> bool:
+    """Whether there is a systemd that makes scopes for us: the system's for root, a user's own else."""
+    if not unified():
+        return False
+    if host_uid() == 0:
+        return os.path.isdir("/run/systemd/system")
+    return os.path.exists(f"{os.environ.get('XDG_RUNTIME_DIR') or f'/run/user/{host_uid()}'}/systemd/private")
+
+
+def _is_delegated(path: str) -> bool:
+    """Whether systemd has handed this cgroup over to us; it marks such ones since version 251.
+
+    What lies around our own cgroup else is systemd's, even where the files are ours: it may take the controllers away.
+    """
+    try:
+        return os.getxattr(ROOT + path, "user.delegate") == b"1" and _can_make(path)
+    except OSError:
+        return False
+
+
+def manager_of(where: str) -> str:
+    """The runtime's cgroup manager for that place."""
+    return "disabled" if not where else "systemd" if ":" in where else "cgroupfs"
+
+
+def path_of(where: str) -> str:
+    """The cgroup's path below the v2 root. A scope's is above the cgroup in which the container's processes are."""
+    if manager_of(where) != "systemd":
+        return where
+    slice_, prefix, name = where.split(":")
+    parts = slice_.removesuffix(".slice").split("-")
+    nested = "/".join("-".join(parts[:n]) + ".slice" for n in range(1, len(parts) + 1))
+    return f"{_systemd_top()}/{nested}/{prefix}-{name}.scope"
+
+
+def _systemd_top() -> str:
+    uid = host_uid()
+    return f"/user.slice/user-{uid}.slice/user@{uid}.service" if uid else ""
+
+
+def available(where: str) -> "frozenset[str]":
+    """Controllers that a container there can have."""
+    if not where:
+        return frozenset()
+    return frozenset(controllers(_systemd_top() or "/" if manager_of(where) == "systemd" else os.path.dirname(where) or "/"))
+
+
 def delegated_parent() -> str | None:
     """The cgroup in which new ones can be made, as a path below the v2 root; None: there is none.
 
@@ -42,7 +124,7 @@ def delegated_parent() -> str | None:
     for candidate in (os.path.dirname(own), own):
         if candidate != "/" and _can_make(candidate):
             return candidate
-    return "/" if os.geteuid() == 0 and _can_make("/") else None
+    return "/" if host_uid() == 0 and _can_make("/") else None
 
 
 def _can_make(path: str) -> bool:

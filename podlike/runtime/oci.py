@@ -73,8 +73,10 @@ def find_runtime(name: str, *, roots: Roots, runtimes: "Mapping[str, Sequence[st
                          hint="Install it, give its path, or leave --runtime out to use podlike-spawn.")
     base = os.path.basename(path)
     args = ["--root", f"{roots.run}/{base.removeprefix('podlike-')}"]
-    if base in ("podlike-spawn", "crun") and cgroup_manager != "systemd":
+    if base in ("podlike-spawn", "crun"):
         args += ["--cgroup-manager", cgroup_manager]
+    elif cgroup_manager == "systemd":
+        args += ["--systemd-cgroup"]
     return OciRuntime(path, [*args, *extra])
 
 
