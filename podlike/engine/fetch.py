@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from podlike.store.blobs import BlobStore, PartialBlob
     from podlike.store.layers import LayerStore, LayerUnpack
 
-# Enough to fill a line from a registry that limits each connection; more only fight for the disk.
-DEFAULT_PARALLEL: "Final" = 4
+# As podman's: enough to fill a line from a registry that limits each connection, and few images have so many large
+# layers that one is left over for the end. Each costs 6 MB.
+DEFAULT_PARALLEL: "Final" = 6
 _CHUNK: "Final" = 1 << 20
 _FULL: "Final" = tuple(os.strerror(e) for e in (errno.ENOSPC, errno.EDQUOT))
 

@@ -63,7 +63,7 @@ def raw(name: str) -> bytes:
 
 
 def readable(name: str, tmp_path: Path) -> None:
-    """skopeo verifies all that it copies; umoci reads what it wrote."""
+    """skopeo verifies digests and sizes of all that it copies."""
     subprocess.run(["skopeo", "copy", "-q", "--insecure-policy", "--src-tls-verify=false", f"docker://{name}",
                     f"oci:{tmp_path}/layout:latest"], check=True)
 
