@@ -226,12 +226,10 @@ _REFUSED = {
     "remote": "podlike runs containers on this host only",
     "syslog": "messages go to standard error only",
 }
-_GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts",
-                "manifest": "Creates, modifies, and pushes manifest lists and image indexes",
-                "container": "Manage containers", "image": "Manage images",
-                "system": "Manage podlike", "system connection": "Manage remote service destinations"}
-_GROUP_ABOUT = {"": "Manage pods, containers and images", "container": "Manage containers", "image": "Manage images",
+_GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts", "container": "Manage containers",
+                "healthcheck": "Manage health checks on containers", "image": "Manage images",
                 "image trust": "Manage container image trust policy",
+                "manifest": "Creates, modifies, and pushes manifest lists and image indexes",
                 "system": "Manage podlike", "system connection": "Manage remote service destinations",
                 "system startup": "Manage how containers come back after a reboot"}
 

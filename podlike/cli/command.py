@@ -292,6 +292,10 @@ class Command(click.Command):
         path = self.path(ctx)
         prog = path.split(" ", 1)[0]
         shown = [f for f in self.flags if not f.hidden]
+        if any(f.name == "retry" for f in shown):
+            from podlike.cli.retries import show_defaults
+
+            show_defaults(shown)
         words = [path, "[options]" if shown else "", self.usage]
         parts = [self.summary, "Description:\n  " + self.description.replace("\n", "\n  ").replace("\n  \n", "\n\n"),
                  "Usage:\n  " + " ".join(w for w in words if w)]

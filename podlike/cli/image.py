@@ -24,10 +24,14 @@ def image_prune(call: Call) -> None:
     if not opts.force and not _confirmed(opts.all):
         return
     removed, freed = prune(call.engine, every=opts.all, filters=opts.filter)
+    if call.docker and removed:
+        call.out("Deleted Images:")
     for image in removed:
+        for name in image.names if call.docker else ():
+            call.out(f"untagged: {name}")
         call.out(f"deleted: sha256:{image.id}" if call.docker else image.id)
     if call.docker:
-        call.out(f"\nTotal reclaimed space: {human_size(freed, precision=4)}")
+        call.out("\n" * bool(removed) + f"Total reclaimed space: {human_size(freed, precision=4)}")
 
 
 def _confirmed(every: bool) -> bool:

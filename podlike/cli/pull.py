@@ -3,6 +3,7 @@
 import sys
 
 from podlike.cli.command import Call, Command, Flag, at_least
+from podlike.cli.retries import retry_flags
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False
@@ -51,15 +52,22 @@ def _options(call: Call) -> "PullOptions":
 
 def registry_options(call: Call) -> "dict[str, Any]":
     """What pull and push have in common, by the names of their options; docker's push has none of the flags."""
-    from podlike.spec.durations import parse_duration
-
     if not hasattr(call.opts, "tls_verify"):
         return {}
     o = call.opts
     return {"tls_verify": o.tls_verify if call.changed("tls-verify") else None, "creds": _creds(o.creds),
             "authfile": o.authfile or None, "cert_dir": o.cert_dir or None,
             "retries": o.retry if call.changed("retry") else None,
-            "retry_delay": parse_duration(o.retry_delay) if o.retry_delay else None}
+            "retry_delay": _delay(o.retry_delay)}
+
+
+def _delay(text: str) -> float | None:
+    from podlike.spec.durations import parse_duration
+
+    try:
+        return parse_duration(text) if text else None
+    except UsageError as e:
+        raise UsageError(e.message) from None  # podman's line, and nothing below it, is what scripts compare
 
 
 def _platform(call: Call) -> str | None:
@@ -115,8 +123,7 @@ command = Command(
            Flag("policy", "", "string", 'Pull image policy ("always"|"missing"|"never"|"newer")', "always"),
            Flag("progress", "", "string", "Show progress as auto, plain or json", "auto"),
            Flag("quiet", "q", "bool", "Suppress output information when pulling images"),
-           Flag("retry", "", "uint", "Number of times to retry in case of failure when performing pull", 3),
-           Flag("retry-delay", "", "duration", "Delay between retries in case of pull failures"),
+           *retry_flags("pull"),
            Flag("signature-policy", "", "string", "Pathname of signature policy file (not usually used)", hidden=True),
            Flag("tls-verify", "", "bool", "Require HTTPS and verify certificates when contacting registries", True),
            Flag("variant", "", "string", "Use VARIANT instead of the running architecture variant for choosing "

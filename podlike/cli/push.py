@@ -3,6 +3,7 @@
 import sys
 
 from podlike.cli.command import Call, Command, Flag, between, exactly
+from podlike.cli.retries import retry_flags
 from podlike.errors import StoreError, UsageError
 
 TYPE_CHECKING = False
@@ -183,8 +184,7 @@ command = Command(
            Flag("progress", "", "string", "Show progress as auto, plain or json", "auto"),
            Flag("quiet", "q", "bool", "Suppress output information when pushing images"),
            Flag("remove-signatures", "", "bool", "Discard any pre-existing signatures in the image"),
-           Flag("retry", "", "uint", "number of times to retry in case of failure when performing push", 3),
-           Flag("retry-delay", "", "duration", "delay between retries in case of push failures"),
+           *retry_flags("push"),
            Flag("sign-by", "", "string", "Add a signature at the destination using the specified key"),
            Flag("sign-by-sigstore", "", "string", "Sign the image using a sigstore parameter file", metavar="PATH"),
            Flag("sign-by-sigstore-private-key", "", "string", "Sign the image using a sigstore private key",

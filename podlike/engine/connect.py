@@ -35,8 +35,13 @@ def connect(engine: "Engine", repository: str, options: "RegistryOptions", *, in
     Raises: UsageError, RegistryError for credentials that cannot be read.
     """
     from podlike.registries_conf import load_registries_conf
+    from podlike.spec.durations import parse_duration
 
     access = Access(options.tls_verify, options.creds, options.authfile, options.cert_dir)
-    retries = engine.config.engine.retry if options.retries is None else options.retries
+    settings = engine.config.engine
+    retries = settings.retry if options.retries is None else options.retries
+    delay = options.retry_delay
+    if delay is None and settings.retry_delay:
+        delay = parse_duration(settings.retry_delay)
     return open_client(load_registries_conf(), repository, access=access, insecure=insecure, primary=primary,
-                       retries=retries, retry_delay=options.retry_delay, persist=options.retries is not None)
+                       retries=retries, retry_delay=delay, persist=options.retries is not None)

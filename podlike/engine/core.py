@@ -67,8 +67,8 @@ class Engine:
         if self._db is None:
             from podlike.store.db import Database
 
-            ensure_private_dir(self.roots.data)
             driver = self.storage.driver  # a store of another driver is refused before anything is done
+            ensure_private_dir(self.roots.data)
             if not os.path.exists(self.roots.database):
                 from podlike.store.options import record_driver
 

@@ -1,7 +1,8 @@
 """What changed between a container or an image and what it was made from, or between any two of them.
 
 Everything is a stack of directories as overlayfs sees them: a character device 0:0 is a whiteout, the attribute
-overlay.opaque hides what lies below. So nothing has to be mounted. Source: overlayfs.rst.
+overlay.opaque hides what lies below; fuse-overlayfs writes files .wh.NAME and .wh..wh..opq where it cannot make those. So
+nothing has to be mounted. Source: overlayfs.rst, fuse-overlayfs(1).
 """
 
 import os
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
     Thing = Container | Image
 
-_OPAQUE: "Final" = ("user.overlay.opaque", "trusted.overlay.opaque")
+_OPAQUE: "Final" = ("user.overlay.opaque", "trusted.overlay.opaque", "user.fuseoverlayfs.opaque")
+_MARK: "Final" = ".wh."
+_OPAQUE_MARK: "Final" = ".wh..wh..opq"
 # What every container has because it runs, and nobody wrote.
 _MADE_BY_US: "Final" = ("/dev", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/proc", "/run", "/run/notify",
                         "/run/.containerenv", "/run/secrets", "/sys")
@@ -47,8 +50,11 @@ def changes_of(engine: Engine, things: "Sequence[Thing]") -> list[Change]:
 
 
 def container_stack(engine: Engine, container: "Container") -> list[str]:
-    """Its writable directory and those below it, topmost first."""
-    return [f"{engine.roots.container(container.id)}/upper", *image_stack(engine, container.spec.layers)]
+    """Its writable directory and those below it, topmost first; of a driver that copies only the copy."""
+    base = engine.roots.container(container.id)
+    if os.path.isdir(f"{base}/root"):
+        return [f"{base}/root"]
+    return [f"{base}/upper", *image_stack(engine, container.spec.layers)]
 
 
 def image_stack(engine: Engine, layers: "Iterable[str]") -> list[str]:
@@ -62,7 +68,12 @@ def diff_container(engine: Engine, container: "Container") -> list[Change]:
                          hint="Its files are in the directory that was given with --rootfs.")
     engine.enter_session()
     hidden = {*_MADE_BY_US, *(m.target.rstrip("/") for m in container.spec.mounts), *container.spec.tmpfs}
-    return [c for c in _compare_top(container_stack(engine, container)) if c.path not in hidden]
+    stack = container_stack(engine, container)
+    if stack[0].endswith("/root"):  # a whole copy
+        changes = diff_stacks(engine, stack, image_stack(engine, container.spec.layers))
+    else:
+        changes = _compare_top(stack)
+    return [c for c in changes if c.path not in hidden]
 
 
 def diff_image(engine: Engine, image: "Image") -> list[Change]:
@@ -102,6 +113,12 @@ def _walk_top(top: str, path: str, below: "_View", changes: list[Change]) -> boo
                 changes.append(Change(f"{path}/{name}", "D"))
                 changed = True
     for name in names:
+        if name.startswith(_MARK):
+            hidden = f"{path}/{name.removeprefix(_MARK)}"
+            if name != _OPAQUE_MARK and below.lstat(hidden) is not None:
+                changes.append(Change(hidden, "D"))
+                changed = True
+            continue
         here = f"{path}/{name}"
         st = os.lstat(top + here)
         old = below.lstat(here)
@@ -167,6 +184,8 @@ def _is_whiteout(st: os.stat_result) -> bool:
 
 
 def _is_opaque(path: str) -> bool:
+    if os.path.lexists(f"{path}/{_OPAQUE_MARK}"):
+        return True
     for name in _OPAQUE:
         try:
             if os.getxattr(path, name, follow_symlinks=False) == b"y":
@@ -199,7 +218,10 @@ class _View:
             try:
                 with os.scandir(full) as entries:
                     for entry in entries:
-                        names.setdefault(entry.name, not _is_whiteout(entry.stat(follow_symlinks=False)))
+                        if entry.name.startswith(_MARK):
+                            names.setdefault(entry.name.removeprefix(_MARK), False)
+                        else:
+                            names.setdefault(entry.name, not _is_whiteout(entry.stat(follow_symlinks=False)))
             except (NotADirectoryError, FileNotFoundError):
                 break
         return [name for name, shown in names.items() if shown]
@@ -212,6 +234,8 @@ class _View:
         parent = path.rpartition("/")[0]
         found: list[str] = []
         for layer in self._places(parent):
+            if os.path.lexists(f"{layer}{parent}/{_MARK}{path.rpartition('/')[2]}"):
+                break
             try:
                 st = os.lstat(layer + path)
             except (FileNotFoundError, NotADirectoryError):

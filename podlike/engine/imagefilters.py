@@ -34,8 +34,9 @@ def select(engine: Engine, images: list[Image], filters: "Iterable[str]", *, kin
     found = [image for image in images if all(test(image) for test in tests if test)]
     wanted, unwanted = compiler.wanted, compiler.unwanted
     if wanted:
-        found = [i for i in found if any(reference_matches(engine, i, p) for p in wanted)]
-    found = [i for i in found if not any(reference_matches(engine, i, p) for p in unwanted)]
+        found = _matching(engine, found, wanted)
+    excluded = {image.id for image in _matching(engine, found, unwanted)}
+    found = [image for image in found if image.id not in excluded]
     if len(wanted) == 1 and not unwanted:
         for image in found:
             image.names = _queried(image.names, wanted[0])
@@ -146,20 +147,22 @@ def digests_of(image: Image) -> list[str]:
     return list(dict.fromkeys([image.manifest_digest, *(d.partition("@")[2] for d in image.digests)]))
 
 
-def reference_matches(engine: Engine, image: Image, pattern: str) -> bool:
-    """A name or id that leads to the image, or a pattern for one of its names."""
-    return any(name_matches_reference(name, pattern) for name in image.names) or _leads_to(engine, image, pattern)
+def _matching(engine: Engine, images: list[Image], references: list[str]) -> list[Image]:
+    """Those that one of the references leads to as a name or id, or is a pattern for one of their names."""
+    meant = {_meant(engine, reference) for reference in references}
+    return [i for i in images if i.id in meant or any(name_matches_reference(n, r) for r in references for n in i.names)]
 
 
-def _leads_to(engine: Engine, image: Image, text: str) -> bool:
+def _meant(engine: Engine, text: str) -> str | None:
+    """The id of the image that a name or an id stands for."""
     from podlike.engine.images import find
 
     if not text or set(text) & set("*?[\\"):
-        return False
+        return None
     try:
-        return find(engine, text)[0].id == image.id
+        return find(engine, text)[0].id
     except PodlikeError:
-        return False
+        return None
 
 
 def name_matches_reference(name: str, pattern: str) -> bool:

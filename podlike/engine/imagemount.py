@@ -21,11 +21,11 @@ def mount(engine: Engine, image: Image) -> str:
     require_inside()
     with _lock(engine, image):
         base = _base(engine, image.id)
-        path = f"{base}/merged"
-        if is_mounted(path):
+        path = _where(base)
+        if path:
             _write_count(base, _count(base) + 1)
             return path
-        _mount(engine, image, base)
+        path = _mount(engine, image, base)
         _write_count(base, 1)
         events.image(engine, "mount", id=image.id)
         return path
@@ -34,8 +34,7 @@ def mount(engine: Engine, image: Image) -> str:
 def mounted(engine: Engine, images: "list[Image]") -> "list[tuple[Image, str]]":
     """Those that are mounted, with their paths."""
     require_inside()
-    found = ((image, f"{_base(engine, image.id)}/merged") for image in images)
-    return [(image, path) for image, path in found if is_mounted(path)]
+    return [(image, path) for image in images if (path := _where(_base(engine, image.id)))]
 
 
 def unmount(engine: Engine, image: Image, *, force: bool = False) -> bool:
@@ -43,7 +42,7 @@ def unmount(engine: Engine, image: Image, *, force: bool = False) -> bool:
     engine.enter_session()
     with _lock(engine, image):
         base = _base(engine, image.id)
-        if not is_mounted(f"{base}/merged"):
+        if not _where(base):
             return False
         count = _count(base) - 1
         if count > 0 and not force:
@@ -76,23 +75,18 @@ def is_mounted(path: str) -> bool:
         return any(line.split(" ", 5)[4] == escaped for line in f)
 
 
-def _mount(engine: Engine, image: Image, base: str) -> None:
-    from podlike.engine.rootfs import copy_root_attributes
-    from podlike.runtime import spawn
-    from podlike.runtime.session import rootless
+def _where(base: str) -> str:
+    """Where the image is mounted, or where a driver without mounts has copied it to; "": nowhere."""
+    if is_mounted(f"{base}/merged"):
+        return f"{base}/merged"
+    return f"{base}/root" if os.path.isdir(f"{base}/root") else ""
+
+
+def _mount(engine: Engine, image: Image, base: str) -> str:
+    from podlike.engine.rootfs import mount_read_only
 
     lower = [engine.layers.path(diff_id) for diff_id in dict.fromkeys(reversed(image.layers))]
-    for part in ("root", "empty", "merged"):
-        os.makedirs(f"{base}/{part}", exist_ok=True)
-    # The top directory shows what the image says about "/"; overlayfs wants two lower directories where none is upper.
-    copy_root_attributes(lower, f"{base}/root")
-    lower = [f"{base}/root", *(lower or [f"{base}/empty"])]
-    try:
-        spawn.overlay_mount(f"{base}/merged", lower=lower, upper=None, work=None,
-                            options="userxattr" if rootless() else "")
-    except spawn.SpawnError as e:
-        raise StoreError(f"mount image {image.id[:12]}: {e.message}",
-                         hint="Pull the image again if a layer is missing.") from e
+    return mount_read_only(engine, lower, base, name=f"image {image.id[:12]}")
 
 
 def _unmount(base: str) -> None:
@@ -100,7 +94,8 @@ def _unmount(base: str) -> None:
     from podlike.store.trees import remove_tree
 
     try:
-        spawn.umount(f"{base}/merged")
+        if is_mounted(f"{base}/merged"):
+            spawn.umount(f"{base}/merged")
     except spawn.SpawnError as e:
         raise StoreError(f"unmount {base}/merged: {e.message}") from e
     remove_tree(base)

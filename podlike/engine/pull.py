@@ -115,13 +115,13 @@ def _pull(engine: "Engine", name: str, options: PullOptions, policy: str, progre
     if place is not None and place.transport != "docker":
         from podlike.engine.pullfrom import pull_from
 
-        return pull_from(engine, place, platform=options.platform, progress=progress)
+        return pull_from(engine, place, platform=options.platform, trust=Trust(options.signature_policy), progress=progress)
     text = _strip_transport(name)
     local = None if policy == "always" else _local(engine, text, options)
     if local is not None and policy in ("missing", "never"):
         return local
     if policy == "never":
-        raise NotFoundError(f"{name}: image not known", hint=f"Pull it first: podlike pull {name}.")
+        raise NotFoundError(f"{name}: image not known")  # the user forbade what a hint could say
     return _Pull(engine, options, progress).by_name(text, newer_than=local)
 
 

@@ -11,17 +11,23 @@ if TYPE_CHECKING:
 
     from podlike.engine.core import Engine
     from podlike.engine.fetch import Progress
+    from podlike.engine.trusting import Trust
     from podlike.spec.transport import Place
     from podlike.store.images import Image
     from podlike.transports.found import Source
 
 
-def pull_from(engine: "Engine", place: "Place", *, platform: str | None = None,
+def pull_from(engine: "Engine", place: "Place", *, platform: str | None = None, trust: "Trust | None" = None,
               progress: "Progress | None" = None) -> "Image":
-    """Make the image at a place available; what has no name there has none here. Raises: StoreError, NotFoundError."""
+    """Make the image at a place available; what has no name there has none here.
+
+    Raises: StoreError, NotFoundError, RejectedError, ConfigError.
+    """
     from podlike.engine.intake import Intake
 
     wanted = spec.parse_platform(platform) if platform else spec.host_platform()
+    if trust is not None:
+        trust.check_local(place.transport, place.path or place.reference)
     opened = _opened(engine, place)  # says who podman's user is: inside the session everybody is root
     engine.enter_session()
     with Intake(engine, progress) as intake, opened as source:

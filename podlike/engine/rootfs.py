@@ -64,10 +64,35 @@ def _copied(lower: list[str], base: str, *, name: str) -> str:
     return root
 
 
+def mount_read_only(engine: Engine, lower: list[str], base: str, *, name: str) -> str:
+    """Layers as one tree that nobody writes to, in the way of the store's driver; its path below base.
+
+    lower: topmost first. Raises: StoreError.
+    """
+    if engine.storage.driver == "vfs":
+        os.makedirs(base, exist_ok=True)
+        return _copied(lower, base, name=name)
+    for part in ("top", "empty", "merged"):
+        os.makedirs(f"{base}/{part}", exist_ok=True)
+    # The top directory shows what the image says about "/"; overlayfs wants two lower directories where none is upper.
+    copy_root_attributes(lower, f"{base}/top")
+    stack = [f"{base}/top", *(lower or [f"{base}/empty"])]
+    if engine.storage.mount_program:
+        return _mount_fuse(engine.storage.mount_program, f"ro,lowerdir={':'.join(stack)}", base, name=name)
+    try:
+        spawn.overlay_mount(f"{base}/merged", lower=stack, upper=None, work=None, options="userxattr" if rootless() else "")
+    except spawn.SpawnError as e:
+        raise StoreError(f"mount {name}: {e.message}", hint=_hint(lower, e.errno)) from e
+    return f"{base}/merged"
+
+
 def _fuse_overlay(program: str, lower: list[str], base: str, *, name: str) -> str:
-    """The mount ends with its umount, as the kernel's; a process of ours that serves it ends then, too."""
     _make_parts(lower, base)
-    options = f"lowerdir={':'.join(lower)},upperdir={base}/upper,workdir={base}/work"
+    return _mount_fuse(program, f"lowerdir={':'.join(lower)},upperdir={base}/upper,workdir={base}/work", base, name=name)
+
+
+def _mount_fuse(program: str, options: str, base: str, *, name: str) -> str:
+    """The mount ends with its umount, as the kernel's; a process of ours that serves it ends then, too."""
     log_path = f"{base}/fuse.log"
     fd = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:

@@ -83,7 +83,7 @@ class Usage(NamedTuple):
 def measure(engine: Engine) -> Usage:
     """Look at everything. Joins the session: files belong to its ids."""
     engine.enter_session()
-    images, containers = [i for i in engine.images.all() if not i.read_only], query.all_containers(engine)
+    images, containers = _own_images(engine), query.all_containers(engine)
     count: "dict[str, int]" = {}
     for container in containers:
         if container.image:
@@ -92,6 +92,11 @@ def measure(engine: Engine) -> Usage:
     uses = [_image_use(image, images, layers, count.get(image.id, 0)) for image in images]
     return Usage(uses, [_container_use(engine, c) for c in containers], _volumes(engine, containers),
                  _image_sum(uses, containers, layers), _blob_sum(engine, uses))
+
+
+def _own_images(engine: Engine) -> "list[Image]":
+    """Without those of additional stores, and without lists of images, which have no files."""
+    return [image for image in engine.images.all() if not image.read_only and image.index is None]
 
 
 def _layer_sizes(engine: Engine, images: "list[Image]") -> "dict[str, int]":

@@ -92,6 +92,7 @@ class Transport:
         self.options = options or Options()
         self._cancel = threading.Event() if cancel is None else cancel
         self._lock = threading.Lock()
+        self._finding = threading.Lock()
         self._active: set[BaseHTTPResponse] = set()
         self._managers: dict[str, urllib3.PoolManager] = {}
         verify = self.options.verify
@@ -100,6 +101,7 @@ class Transport:
         # Asking loopback in clear first saves loading the TLS roots; a TLS server says so at once.
         self._schemes = ["https"] if self._strict else ["http", "https"] if self.loopback else ["https", "http"]
         self._reached = False
+        self._finding = threading.Lock()
 
     @property
     def base(self) -> str:
@@ -113,8 +115,7 @@ class Transport:
         Raises: RegistryError in podman's words.
         """
         try:
-            return self._first(method, path, headers) if not self._reached \
-                else self._retrying(method, self.base + path, headers)
+            return self._ask(method, path, headers)
         except HTTPError as e:
             raise self.explain(e) from e
 
@@ -137,7 +138,7 @@ class Transport:
             return self._once(method, self.absolute(url), headers, body)
         try:
             if not self._reached and url.startswith("/"):
-                return self._first(method, url, headers, body)
+                return self._ask(method, url, headers, body)
             return self._retrying(method, self.absolute(url), headers, body)
         except HTTPError as e:
             raise self.explain(e) from e
@@ -229,9 +230,36 @@ class Transport:
         prefix = f"pinging container registry {self.host}: " if not url and not self._reached else ""
         return RegistryError(f'{prefix}Get "{target.partition("?")[0]}": {words}', hint=hint)
 
+    def _ask(self, method: str, path: str, headers: "Mapping[str, str]", body: bytes | None = None) -> "BaseHTTPResponse":
+        """One thread finds out about TLS, the others wait for it."""
+        if not self._reached:
+            with self._finding:
+                if not self._reached:
+                    return self._first(method, path, headers, body)
+        return self._retrying(method, self.base + path, headers, body)
+
     def _first(self, method: str, path: str, headers: "Mapping[str, str]",
                body: bytes | None = None) -> "BaseHTTPResponse":
-        """The first request of all finds out whether the registry speaks TLS."""
+        """The first request of all finds out whether the registry speaks TLS; the others wait for it."""
+        with self._finding:
+            if not self._reached:
+                return self._find(method, path, headers, body)
+        return self._retrying(method, self.base + path, headers, body)
+
+    def _find(self, method: str, path: str, headers: "Mapping[str, str]", body: bytes | None) -> "BaseHTTPResponse":
+        attempt = 0
+        while True:
+            try:
+                return self._try_schemes(method, path, headers, body)
+            except NewConnectionError as e:
+                # With one scheme left _retrying() has tried as often as is allowed.
+                if attempt >= self.options.retries or len(self._schemes) < 2 or not self._may_retry(e):
+                    raise
+                attempt += 1
+                self._pause(attempt, e)
+
+    def _try_schemes(self, method: str, path: str, headers: "Mapping[str, str]",
+                     body: bytes | None) -> "BaseHTTPResponse":
         if len(self._schemes) > 1:
             first: HTTPError | None = None
             try:
@@ -277,7 +305,7 @@ class Transport:
                 if attempt >= self.options.retries or not self._may_retry(e):
                     raise
                 attempt += 1
-                self._pause(attempt, str(e))
+                self._pause(attempt, e)
 
     def _transient(self, response: "BaseHTTPResponse", method: str, url: str, headers: "Mapping[str, str]",
                    body: bytes | None) -> "BaseHTTPResponse":
@@ -293,8 +321,14 @@ class Transport:
             response = self._once(method, url, headers, body)
         return response
 
-    def _pause(self, attempt: int, why: str, wait: float | None = None) -> None:
-        log.debug(f"registry {self.host}: {why}; retry {attempt} of {self.options.retries}")
+    def _pause(self, attempt: int, why: HTTPError | str, wait: float | None = None) -> None:
+        """Before try number `attempt` + 1. Who asked to be patient with a registry that is away is told of it."""
+        if isinstance(why, NewConnectionError) and self.options.persist:
+            delay = f"in {self.options.retry_delay:g}s " if self.options.retry_delay else ""
+            log.warning(f"Failed, retrying {delay}... ({attempt}/{self.options.retries}). "
+                        f"Error: initializing: {self.explain(why).message}")
+        else:
+            log.debug(f"registry {self.host}: {why}; retry {attempt} of {self.options.retries}")
         if wait is None:
             self.back_off(attempt)
         else:

@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +86,18 @@ def test_what_a_container_writes_stays_its_own(engine: Engine, driver: str) -> N
     assert ("overlay.mount_program" in info["graphOptions"]) == (driver == "fuse-overlayfs")
 
 
+def test_taking_down_needs_no_agreement(engine: Engine, driver: str, tmp_path: Path) -> None:
+    """The monitor's exit command, which gets no --storage-driver, goes by the store and not by storage.conf."""
+    conf = tmp_path / "storage.conf"
+    conf.write_text(f'[storage]\ndriver = "{"overlay" if driver == "vfs" else "vfs"}"\n')
+    env = {"STORAGE_DRIVER": "", "CONTAINERS_STORAGE_CONF": str(conf)}
+    cid = engine("--storage-driver", driver, "run", "-d", "--rm", NAME, "true", env=env).line
+    deadline = time.monotonic() + 20
+    while os.path.exists(f"{engine.data}/containers/{cid}") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not os.path.exists(f"{engine.data}/containers/{cid}")
+
+
 def test_another_driver_is_told_in_words(engine: Engine, driver: str) -> None:
     other = "overlay" if driver == "vfs" else "vfs"
     done = engine("images", env={"STORAGE_DRIVER": other}, check=False)
@@ -102,6 +115,6 @@ def test_unknown_drivers_and_options() -> None:
                             (["--storage-opt", "overlay.ignore_chown_errors=maybe"], "neither true nor false")):
             done = e(*args, "images", check=False)
             assert done.code == 125 and words in done.stderr and "Hint:" in done.stderr, done.stderr
-            assert not os.path.exists(e.data)
+            assert not os.path.exists(f"{e.data}/db.sqlite")
     finally:
         e.destroy()

@@ -32,10 +32,10 @@ def store() -> Iterator[Engine]:
 
 
 def files_of(engine: Engine) -> list[str]:
-    """What is in the store apart from the database, its empty folders and its lock."""
+    """What is in the store apart from the database, its empty folders, its lock and what starts containers after a reboot."""
     found = []
     for directory, _, files in os.walk(engine.data):
-        found += [f"{directory}/{f}" for f in files if not f.startswith("db.sqlite") and f != ".lock"]
+        found += [f"{directory}/{f}" for f in files if not f.startswith("db.sqlite") and f not in (".lock", "startup")]
     layers = f"{engine.data}/layers/sha256"
     return found + (os.listdir(layers) if os.path.isdir(layers) else [])
 

@@ -93,6 +93,12 @@ LATEST = [p for p in PRESENT if any(f.name == "latest" for f in load(*p).flags) 
           ("exec", "list", "port", "ps", "top")]
 
 
+@pytest.mark.parametrize("level", COMMANDS)
+def test_help_of_every_group(level: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run_cli(capsys, *level.split(), "--help")
+    assert (code, err) == (0, "") and "Available Commands:" in out
+
+
 @pytest.mark.parametrize("path", LATEST, ids=[" ".join(filter(None, p)) for p in LATEST])
 def test_latest_excludes_names_and_all(path: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     words = " ".join(path).split()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from podlike.__main__ import run
+from podlike.engine import diff
 from podlike.engine.core import Engine
 from podlike.engine.imageinspect import chain_id
 from podlike.engine.kinship import Kinship
@@ -153,6 +154,27 @@ def test_kinship() -> None:
     assert [kin.parent(i) for i in (base, meta, child, other, index)] == [None, base, meta, None, None]
     assert [i.id for i in (base, meta, other, listed) if kin.is_intermediate(i)] == ["base", "meta"]
     assert [i.id for i in (base, meta, child, other, listed) if kin.is_dangling(i)] == ["other"]
+
+
+def test_differences_between_stacks(tmp_path: Path) -> None:
+    """Whiteouts and opaque directories in the form that needs no privilege: what fuse-overlayfs writes as a user."""
+    def tree(name: str, files: dict[str, str]) -> str:
+        for path, text in files.items():
+            target = tmp_path / name / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+        return str(tmp_path / name)
+
+    low = tree("low", {"a": "1", "d/kept": "2", "d/gone": "3", "o/x": "4", "same": "5"})
+    top = tree("top", {"a": "changed", "d/.wh.gone": "", "d/new": "6", "o/.wh..wh..opq": "", "o/y": "7", ".wh.nothing": ""})
+    expected = [("/a", "C"), ("/d", "C"), ("/d/gone", "D"), ("/d/new", "A"), ("/o", "C"), ("/o/x", "D"), ("/o/y", "A")]
+    assert diff._compare_top([top, low]) == expected
+    changes: list[diff.Change] = []
+    diff._compare_trees(diff._View([top, low]), diff._View([low]), "", changes)
+    assert sorted(changes) == expected
+    changes.clear()
+    diff._compare_trees(diff._View([low]), diff._View([top, low]), "", changes)
+    assert {c.path: c.kind for c in changes} == {p: {"A": "D", "D": "A"}.get(k, k) for p, k in expected}
 
 
 def test_chain_ids() -> None:

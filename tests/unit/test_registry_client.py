@@ -394,6 +394,25 @@ def test_loopback_speaks_tls_too(tls: str) -> None:
     assert Client(tls, options=FAST).manifest("x", "latest").digest == IMAGE.digest
 
 
+def test_many_threads_find_out_about_tls_once(tls: str) -> None:
+    for _ in range(5):
+        c = Client(tls, options=FAST._replace(verify=False))
+        failed: list[BaseException] = []
+
+        def ask(c: Client = c, failed: list[BaseException] = failed) -> None:
+            try:
+                c.manifest("x", "latest")
+            except BaseException as e:  # whatever it is, the test must see it
+                failed.append(e)
+
+        threads = [threading.Thread(target=ask) for _ in range(6)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert failed == []
+
+
 def test_an_unknown_authority(tls: str) -> None:
     with pytest.raises(RegistryError, match="x509: certificate signed by unknown authority") as e:
         Client(tls, options=FAST._replace(verify=True)).manifest("x", "latest")

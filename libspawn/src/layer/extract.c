@@ -279,11 +279,16 @@ static bool below_whiteout_meta(const char *path)
         return strncmp(path, WHITEOUT_META, strlen(WHITEOUT_META)) == 0 && strcmp(path, WHITEOUT_OPAQUE) != 0;
 }
 
+/* 34 000 years either way: more than any file system keeps, and nothing to calculate with can overflow. */
+#define TIME_LIMIT ((time_t) 1 << 40)
+
 /* Before 1970 the fraction of a pax time counts backwards; libarchive (3.7) hands it out as if it counted forwards. */
 static struct timespec member_time(struct archive_entry *entry)
 {
         struct timespec t = {.tv_sec = archive_entry_mtime(entry), .tv_nsec = archive_entry_mtime_nsec(entry)};
 
+        if (t.tv_sec < -TIME_LIMIT || t.tv_sec > TIME_LIMIT)
+                return (struct timespec){.tv_sec = t.tv_sec < 0 ? -TIME_LIMIT : TIME_LIMIT};
         if (t.tv_sec < 0 && t.tv_nsec > 0) {
                 t.tv_sec--;
                 t.tv_nsec = 1000000000L - t.tv_nsec;

@@ -233,9 +233,11 @@ static int pax_time(struct bytes *b, const struct timespec *at, spawn_error *ret
 {
         bool before = at->tv_sec < 0;
         long nsec = before && at->tv_nsec ? 1000000000L - at->tv_nsec : at->tv_nsec;
-        long long sec = before ? -((long long) at->tv_sec + (at->tv_nsec != 0)) : (long long) at->tv_sec;
+        /* Unsigned: the earliest time of all has no positive counterpart. */
+        unsigned long long stored = (unsigned long long) at->tv_sec;
+        unsigned long long sec = before ? 0 - (stored + (at->tv_nsec != 0)) : stored;
         char text[64];
-        int n = snprintf(text, sizeof(text), "%s%lld.%09ld", before ? "-" : "", sec, nsec);
+        int n = snprintf(text, sizeof(text), "%s%llu.%09ld", before ? "-" : "", sec, nsec);
 
         while (text[n - 1] == '0')
                 n--;
