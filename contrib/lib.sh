@@ -13,9 +13,9 @@ packages() {
 }
 
 reason_of() {
-    local name why
-    while read -r _ name why; do
-        [ "$name" != "$1" ] || printf '%s\n' "$why"
+    local group name why
+    while read -r group name why; do
+        [ "$name" != "$1" ] || [ "$group" = guest ] || printf '%s\n' "$why"
     done < "$here/contrib/packages"
 }
 

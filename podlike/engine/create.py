@@ -163,16 +163,22 @@ def _plan_user_namespace(engine: Engine, spec: ContainerSpec, *, asked_user: str
         spec.user = found.user
 
 
+def refuse_bad_limits(engine: Engine, spec: ContainerSpec) -> None:
+    """Raises: UsageError for a limit whose controller is not to be had here, or a --cgroup-parent that is not."""
+    from podlike.spec.oci import refuse_missing_controllers
+
+    where = cgroup.place("", manager=engine.cgroup_manager, parent=spec.cgroup_parent)
+    above = os.path.dirname(cgroup.path_of(where)) or cgroup.own_path() or "(no cgroup v2 here)"
+    refuse_missing_controllers(spec, cgroup.available(where), where=f"cgroup {above}")
+
+
 def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> None:
     """What can be known to fail is refused before anything exists: network, ports, limits, runtime, volumes."""
     from podlike.net.driver import prepare
     from podlike.runtime.oci import find_runtime
-    from podlike.spec.oci import refuse_missing_controllers
 
     prepare(spec, engine.config)
-    where = cgroup.place("", manager=engine.cgroup_manager, parent=spec.cgroup_parent)
-    above = os.path.dirname(cgroup.path_of(where)) or cgroup.own_path() or "(no cgroup v2 here)"
-    refuse_missing_controllers(spec, cgroup.available(where), where=f"cgroup {above}")
+    refuse_bad_limits(engine, spec)
     table = engine.config.engine
     find_runtime(spec.runtime or table.runtime, roots=engine.roots, runtimes=table.runtimes)
     for mount in spec.mounts:

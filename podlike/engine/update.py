@@ -7,6 +7,7 @@ from podlike import log, procs
 from podlike.engine import eventorders, events, query
 from podlike.engine.cleanup import lock_of, runtime_of
 from podlike.engine.core import Engine
+from podlike.engine.create import refuse_bad_limits
 from podlike.engine.tending import needs_tending, refuse_without_our_monitor, reload
 from podlike.errors import ConflictError
 from podlike.files import read_text, replace_text
@@ -56,7 +57,7 @@ def update(engine: Engine, container: Container, changes: Changes) -> None:
             raise ConflictError(f"container {fresh.id} is being removed, cannot update: container state improper")
         old, new = fresh.spec, changed_spec(fresh.spec, changes)
         if not state.running and state.state != "initialized":
-            _refuse_limits(new, cgroup.delegated_parent())
+            refuse_bad_limits(engine, new)
         fresh.spec = new
         if state.running:
             if fresh.state.conmon:
@@ -97,12 +98,6 @@ def _change_health(spec: ContainerSpec, changes: Changes) -> None:
         health.refuse_without_check(spec)
 
 
-def _refuse_limits(spec: ContainerSpec, parent: str | None) -> None:
-    """As `create` does. Raises: UsageError."""
-    oci.refuse_missing_controllers(spec, frozenset(cgroup.controllers(parent) if parent else ()),
-                                   where=f"cgroup {parent or cgroup.own_path() or '(no cgroup v2 here)'}")
-
-
 def _update_running(engine: Engine, container: Container, old: ContainerSpec) -> None:
     new, path = container.spec, f"{engine.roots.bundle(container.id)}/config.json"
     text = read_text(path)
@@ -125,7 +120,7 @@ def _change_limits(engine: Engine, container: Container, limits: "list[str]") ->
     if not container.state.cgroup:
         raise ConflictError(f"update container {container.name}: it has no cgroup of its own that could limit it",
                             hint="Start it where a cgroup v2 subtree is delegated to you (a systemd user session does that).")
-    facts = hostfacts.gather(controllers=frozenset(cgroup.controllers(container.state.cgroup)))
+    facts = hostfacts.gather(controllers=cgroup.available(container.state.cgroup))
     warnings: list[str] = []
     resources = oci.new_resources(container.spec, facts, limits, warnings)
     for words in warnings:

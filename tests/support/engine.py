@@ -12,6 +12,7 @@ from typing import IO, Any, NamedTuple
 from tests.support.pty import Terminal
 
 TOKEN = "PODLIKE_TEST_TOKEN"
+SECONDS = float(os.environ.get("PODLIKE_TEST_SECONDS", "60"))  # that one command may take
 
 
 class Result(NamedTuple):
@@ -74,7 +75,7 @@ class Engine:
         *args: str,
         input: bytes | str | None = None,
         check: bool = True,
-        timeout: float = 60,
+        timeout: float = SECONDS,
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
         stdin: int | IO[bytes] | None = None,

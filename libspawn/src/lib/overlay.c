@@ -140,8 +140,13 @@ int spawn_overlay_mount(const char *target, const char *const *lower, size_t n_l
                 r = set_string_options(fs, options, target, reterr);
         if (r < 0)
                 return r;
-        if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-                return overlay_failed(fs, "create", target, reterr);
+        if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
+                spawn_error old = {0};
+
+                r = overlay_failed(fs, "create", target, reterr);
+                /* A kernel before 6.5 collects any option, and refuses "lowerdir+" only now. */
+                return r == -EINVAL && overlay_mount_old(target, lower, n_lower, upper, work, options, &old) == 0 ? 0 : r;
+        }
         mnt = sys_fsmount(fs, FSMOUNT_CLOEXEC, 0);
         if (mnt < 0)
                 return overlay_failed(fs, "fsmount", target, reterr);
