@@ -233,9 +233,7 @@ class Transport:
     def _ask(self, method: str, path: str, headers: "Mapping[str, str]", body: bytes | None = None) -> "BaseHTTPResponse":
         """One thread finds out about TLS, the others wait for it."""
         if not self._reached:
-            with self._finding:
-                if not self._reached:
-                    return self._first(method, path, headers, body)
+            return self._first(method, path, headers, body)
         return self._retrying(method, self.base + path, headers, body)
 
     def _first(self, method: str, path: str, headers: "Mapping[str, str]",
