@@ -62,8 +62,18 @@ def _open(path: str) -> int:
     try:
         return os.open(path, flags, 0o600)
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        _make_private(os.path.dirname(path))
         return os.open(path, flags, 0o600)
+
+
+def _make_private(path: str) -> None:
+    """Unlike os.makedirs with the parents too: they may be the first that there is of the runtime directory."""
+    if not os.path.isdir(path):
+        _make_private(os.path.dirname(path))
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:  # somebody else was quicker
+            pass
 
 
 def _lock(fd: int, kind: int) -> bool:

@@ -75,8 +75,14 @@ def start(engine: Engine, container: Container, *, attach: Attach | None = None,
     Raises: ConflictError, NetworkError, RuntimeFailure (125, 126, 127).
     """
     engine.enter_session()
-    _start_needed(engine, container, frozenset())
     lock = lock_of(engine, container.id)
+    try:
+        _start_needed(engine, container, frozenset())
+    except BaseException as e:
+        if discard or container.spec.remove:
+            lock.acquire(blocking=True)
+            _undo(engine, container, lock, str(e), discard=True)
+        raise
     lock.acquire(blocking=True)
     try:
         fresh = _ready_to_start(engine, container)
