@@ -189,8 +189,8 @@ def _fresh_state(engine: Engine, container: Container) -> RunState:
     return RunState(phase="starting", boot_id=query.this_boot(), tended=tended, conmon="" if is_ours(conmon) else conmon,
                     restarts=0 if tended else container.state.restarts,
                     started_at=container.state.started_at, finished_at=container.state.finished_at,
-                    exit_code=container.state.exit_code,
-                    cgroup=where)
+                    exit_code=container.state.exit_code, cgroup=where,
+                    starter=container.state.starter)  # so that what a killed `run` had begun to start goes, too
 
 
 def _go(engine: Engine, started: Started, attach: Attach | None, network: Network) -> None:
