@@ -103,15 +103,19 @@ def _lookup(engine: Engine, name: str) -> "tuple[Image | None, list[str]]":
         if image is None:
             raise
         return image, []
-    image = engine.images.lookup(names)
+    image, elsewhere = engine.images.lookup(names), list[str]()
     if is_short(name):
-        repository = split_short(name)[0]
+        repository, tail = split_short(name)
         # Reading registries.conf costs more than all the rest here: only where it can matter.
         known = engine.images.repositories_named(repository)
         if image is None or any(n not in names for n in known):
             names = _configured(name, repository)
             image = engine.images.lookup(names)
-    return image or engine.images.lookup([], prefix=prefix), names
+        elsewhere = [n for n in known if n.endswith(f"/{repository}{tail or ':latest'}")]
+    image = image or engine.images.lookup([], prefix=prefix)
+    if image is None and elsewhere:  # podman's last resort: the same path in any registry
+        return engine.images.lookup(elsewhere), elsewhere
+    return image, names
 
 
 def _configured(name: str, repository: str) -> list[str]:

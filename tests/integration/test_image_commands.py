@@ -59,6 +59,16 @@ def test_intermediate_images_hide(own: Engine, family: dict[str, str]) -> None:
     assert own("image", "inspect", "--format", "{{.Parent}}", "child:1").line == family["base"]
 
 
+def test_short_names_are_found_in_any_registry(own: Engine, family: dict[str, str]) -> None:
+    own("tag", "child:1", "reg.example:5000/deep/er:2")
+    for name in ("er:2", "deep/er:2"):
+        assert own("image", "inspect", "--format", "{{.Id}}", name).line == family["child"]
+    for name in ("er", "r:2", "other/er:2", "reg.example/deep/er:2"):
+        assert own("image", "exists", name, check=False).code == 1
+    own("tag", "side:1", "localhost/er:2")
+    assert own("image", "inspect", "--format", "{{.Id}}", "er:2").line == family["side"]  # what the configuration says is first
+
+
 def test_history_and_tree(own: Engine, family: dict[str, str]) -> None:
     heads = lines(own("history", "child:1"))
     assert heads[0] == "ID CREATED CREATED BY SIZE COMMENT" and heads[1].startswith(family["child"][:12])

@@ -165,7 +165,9 @@ def test_podman_with_limits(cbox: CgroupBox) -> None:
         call("update", "--memory", "48m", "--cpus", "0.25", name)
         assert call("exec", name, "sh", "-c", read).split() == [str(48 * MB), "20", "25000", "100000"]
         stats = json.loads(call("stats", "--no-stream", "--format", "json", name))[0]
-        assert stats["name"] == name and stats["pids"] == "1" and "50.33MB" in stats["mem_usage"]
+        assert stats["name"] == name and stats["pids"] == "1"
+        if not call("--version").startswith("podman version 4."):  # which shows the limit of the start
+            assert "50.33MB" in stats["mem_usage"]
         call("pause", name)
         assert call("inspect", "-f", "{{.State.Status}}", name) == "paused"
         call("unpause", name)

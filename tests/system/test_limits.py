@@ -119,7 +119,7 @@ def test_slice_as_parent(start: Starter, podlike: Engine, host: Host, image: str
 
 
 def test_files_where_nothing_is_delegated(podlike: Engine, host: Host, image: str) -> None:
-    need(not host.root and not host.delegated, "root may write everywhere, a delegated subtree is its user's", optional=True)
+    need(not os.access(TOP + os.path.dirname(host.own), os.W_OK), "cgroups can be made beside our own", optional=True)
     refused = podlike("--cgroup-manager", "cgroupfs", "run", "--memory", "32m", image, "true", check=False)
     assert refused.code == 125
     assert f"set --memory: the requested cgroup controller `memory` is not available in cgroup {host.own}" in refused.stderr
