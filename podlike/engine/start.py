@@ -29,7 +29,7 @@ from podlike.engine.network import Network
 from podlike.engine.rootfs import mount_rootfs
 from podlike.engine.stop import sender
 from podlike.engine.tending import has_policy, is_ours, needs_tending, refuse_without_our_monitor, start_program
-from podlike.errors import ConflictError
+from podlike.errors import ConflictError, NotFoundError
 from podlike.locks import Lock
 from podlike.paths import ensure_private_dir, libexec
 from podlike.runtime import attach as attaching
@@ -119,12 +119,15 @@ def _await_healthy(engine: Engine, container: Container) -> None:
     """Raises: ConflictError when it ends first. The monitor tells the service manager by itself."""
     from podlike.engine.wait import wait
 
+    gone = False
     try:
         wait(engine, container, conditions=("healthy",))
+    except NotFoundError:
+        gone = True
     except ConflictError as e:
         e.hint = f"It ended before it was. `podlike logs {container.name}` may say why."
         raise
-    if engine.containers.get(container.id) is None:
+    if gone or engine.containers.get(container.id) is None:
         raise ConflictError(f"wait for container {container.name} to be healthy: container is stopped",
                             hint="It ended before it was, and was removed then.")
 

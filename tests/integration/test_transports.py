@@ -88,7 +88,12 @@ def test_saved_read_by_all_and_loaded_again(filled: Engine, podman: Engine, tmp_
     skopeo("copy", place, f"oci:{tmp_path}/copy:x")
     if format.startswith("oci"):  # skopeo writes docker's configs anew on their way to OCI
         assert digest_at(f"oci:{tmp_path}/copy:x") == MANIFEST
-    assert IMAGE.id in podman("load", "-q", "-i", str(out)).stdout + podman("images", "-q", "--no-trunc").stdout
+    plain = f"/tmp/podlike-out-{os.getpid()}"  # podman makes a name of a layout's path: no capitals
+    os.symlink(out, plain)
+    try:
+        assert IMAGE.id in podman("load", "-q", "-i", plain).stdout + podman("images", "-q", "--no-trunc").stdout
+    finally:
+        os.unlink(plain)
     podman("rmi", "--all", "--force")
     filled("rmi", "--force", "app:1")
     called = filled("load", "-q", "-i", str(out)).line.removeprefix("Loaded image: ")
