@@ -39,7 +39,7 @@ class Machine:
             if k in ("PODLIKE_ROOT", "PODLIKE_RUNROOT", "HOME", "PODLIKE_TEST_TOKEN")
         }
         words = [f"{k}={v}" for k, v in env.items()]
-        full = f'P={self.engine.bin}; "$P" load -i {self.archive} >/dev/null || exit 99\n{script}'
+        full = f'P={self.engine.bin}; "$P" load -q -i {self.archive} >/dev/null || exit 99\n{script}'
         argv = [str(RIG), "-u", USER, *binds, "--", "env", *words, "sh", "-c", full]
         p = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL)
         return Result(argv, p.stdout, p.stderr, p.returncode)
@@ -158,7 +158,7 @@ def test_another_users_runtime_directory(machine: Machine) -> None:
 def test_full_disk_while_unpacking(machine: Machine) -> None:
     """A store on a file system that is too small for the image: told in words, nothing kept, and usable afterwards."""
     data = Path(machine.engine.data)
-    data.mkdir(mode=0o700)
+    data.mkdir(mode=0o700, exist_ok=True)
     options = f"size=24m,mode=700,uid={pwd.getpwnam(USER).pw_uid}"
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "small", data], check=True)
     try:
