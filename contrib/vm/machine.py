@@ -48,6 +48,10 @@ def kvm() -> bool:
     return os.access("/dev/kvm", os.R_OK | os.W_OK) and not flags.isdisjoint({"vmx", "svm"})
 
 
+# The modules are not found by themselves.
+P9_OPTIONS = "trans=virtio,version=9p2000.L,msize=512000,x-systemd.requires=systemd-modules-load.service"
+
+
 class Machine:
     """A VM that runs. Leaving the `with` block ends it, and with it all that was written to its disk.
 
@@ -72,10 +76,12 @@ class Machine:
         incoming = ["-incoming", f"exec:cat {shlex.quote(state)}/state"] if state else []
         self.qemu = Qemu(base, disk, {tag: path for tag, path, _, _ in mounts}, incoming)
         self.ssh = [*SSH, "-i", f"{base}/key", "-p", str(self.qemu.port)]
+        # In fstab, so that after a reboot they are there before the units that start what lies in them.
         self._mounts = [
-            f"mkdir -p {point} && mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,{how} {tag} {point}"
+            f"mkdir -p {point}; mountpoint -q {point} || {{ printf '%s\\n' {shlex.quote(row)} >> /etc/fstab; mount {point}; }}"
             for tag, _, where, how in mounts
             for point in [shlex.quote(where)]
+            for row in [f"{tag} {where.replace(' ', chr(92) + '040')} 9p {P9_OPTIONS},{how} 0 0"]
         ]
         try:
             self._wait_for_boot()
