@@ -101,7 +101,6 @@ class Transport:
         # Asking loopback in clear first saves loading the TLS roots; a TLS server says so at once.
         self._schemes = ["https"] if self._strict else ["http", "https"] if self.loopback else ["https", "http"]
         self._reached = False
-        self._finding = threading.Lock()
 
     @property
     def base(self) -> str:
@@ -231,17 +230,11 @@ class Transport:
         return RegistryError(f'{prefix}Get "{target.partition("?")[0]}": {words}', hint=hint)
 
     def _ask(self, method: str, path: str, headers: "Mapping[str, str]", body: bytes | None = None) -> "BaseHTTPResponse":
-        """One thread finds out about TLS, the others wait for it."""
-        if not self._reached:
-            return self._first(method, path, headers, body)
-        return self._retrying(method, self.base + path, headers, body)
-
-    def _first(self, method: str, path: str, headers: "Mapping[str, str]",
-               body: bytes | None = None) -> "BaseHTTPResponse":
         """The first request of all finds out whether the registry speaks TLS; the others wait for it."""
-        with self._finding:
-            if not self._reached:
-                return self._find(method, path, headers, body)
+        if not self._reached:
+            with self._finding:
+                if not self._reached:
+                    return self._find(method, path, headers, body)
         return self._retrying(method, self.base + path, headers, body)
 
     def _find(self, method: str, path: str, headers: "Mapping[str, str]", body: bytes | None) -> "BaseHTTPResponse":
