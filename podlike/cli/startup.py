@@ -31,16 +31,15 @@ def set_up_once(call: Call, policy: str) -> "Startup | None":
         startup.install()
     except PodlikeError as e:
         startup.give_up()
-        _tell(call, f"{e.message}. {e.hint}" if e.hint else e.message)
+        log.warning(f"{e.message}. {e.hint}" if e.hint else e.message)
         return startup
-    _tell(call, startup.hint())
+    _tell(startup.hint())
     return startup
 
 
-def _tell(call: Call, text: str) -> None:
-    """Once, as it is only called when something was set up. Where podlike stands in for others, scripts read standard error
-    as well."""
-    if text and (call.session.prog == "podlike" or sys.stderr.isatty()):
+def _tell(text: str) -> None:
+    """Once, as it is only called when something was set up; scripts that read standard error as well are spared."""
+    if text and sys.stderr.isatty():
         sys.stderr.write(f"Hint: {text}.\n")
 
 

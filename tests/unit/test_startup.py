@@ -124,13 +124,15 @@ def test_cron_that_is_forbidden(home: Path, tab: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize(("prog", "told"), [("podlike", True), ("podman", False), ("docker", False)])
-def test_the_hint_comes_once(home: Path, capsys: pytest.CaptureFixture[str], prog: str, told: bool) -> None:
-    call = SimpleNamespace(engine=SimpleNamespace(roots=usual(home).roots), session=SimpleNamespace(prog=prog))
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_hint_comes_once_and_to_a_terminal(
+        home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    call = SimpleNamespace(engine=SimpleNamespace(roots=usual(home).roots), session=SimpleNamespace(prog="podlike"))
     assert cli.set_up_once(call, "on-failure:3") is None  # type: ignore[arg-type]
     assert cli.set_up_once(call, "unless-stopped") is not None  # type: ignore[arg-type]
     out, err = capsys.readouterr()
-    assert (out, "enable-linger" in err) == ("", told)
+    assert (out, "enable-linger" in err) == ("", terminal)
     assert cli.set_up_once(call, "always") is None  # type: ignore[arg-type]
     usual(home).remove()
     assert cli.set_up_once(call, "always") is None, "what the user took away stays away"  # type: ignore[arg-type]
