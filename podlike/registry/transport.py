@@ -53,7 +53,7 @@ class Options(NamedTuple):
     """How to talk.
 
     verify: True: only HTTPS with a valid certificate. False: any certificate, and plain HTTP where there is no
-    TLS. None: True, except that registries on loopback count as False, because nobody is in between.
+    TLS. None: True, except that registries on loopback need no TLS, because nobody is in between.
     cert_dir: instead of certs.d/HOST. retries: further tries after a transient failure; retry_delay: seconds
     before the first, None: half a second, doubled each time. persist: also try again when nobody listens.
     timeout: seconds without a byte.
@@ -382,8 +382,8 @@ class Transport:
         parts = urlsplit(url)
         proxy = proxy_for(parts.scheme, parts.hostname or "", parts.port) or ""
         with self._lock:
-            # That a registry on loopback need not prove who it is says nothing about the servers that it names.
-            strict = self._strict or self.options.verify is None and not is_loopback(parts.netloc.rpartition("@")[2])
+            # A registry on loopback may do without TLS; one that has it must prove who it is, as any other.
+            strict = self.options.verify is not False
             key = f"{parts.scheme} {strict} {proxy}"
             if key not in self._managers:
                 context = tls.make_context(self.host, cert_dir=self.options.cert_dir, strict=strict) \

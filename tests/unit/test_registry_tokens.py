@@ -359,7 +359,7 @@ def test_the_first_protocol(registry: LyingRegistry) -> None:
 
 
 @pytest.mark.parametrize(("verify", "url", "strict"), [
-    (None, "https://127.0.0.1:5/t", False), (None, "https://localhost/t", False), (None, "https://tokens.example/t", True),
+    (None, "https://127.0.0.1:5/t", True), (None, "https://localhost/t", True), (None, "https://tokens.example/t", True),
     (None, "https://127.0.0.1.example/t", True), (None, "https://localhost@tokens.example/t", True),
     (True, "https://127.0.0.1:5/t", True), (False, "https://tokens.example/t", False),
 ])
