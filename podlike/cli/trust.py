@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from podlike.engine.trust import Row
+    from podlike.engine.imagetrust import Row
 
 _HEADS = {"Transport": "TRANSPORT", "RepoName": "NAME", "Type": "TYPE", "GPGId": "ID", "SignatureStore": "STORE"}
 _POLICY = Flag("signature-policy", "", "string", "Path to a signature-policy file", aliases=("policypath",))
@@ -14,15 +14,15 @@ _POLICY = Flag("signature-policy", "", "string", "Path to a signature-policy fil
 
 def trust_show(call: Call) -> None:
     from podlike.cli.output import print_json, print_rows
-    from podlike.engine import trust
+    from podlike.engine import imagetrust
     from podlike.spec.govalues import View
 
     o = call.opts
     named = o.signature_policy or None
     if o.raw:
-        call.out(trust.raw(named).removesuffix("\n"))
+        call.out(imagetrust.raw(named).removesuffix("\n"))
         return
-    rows = [row for row in trust.show(named, registries_d=o.registrypath) if _wanted(row, call.args)]
+    rows = [row for row in imagetrust.show(named, registries_d=o.registrypath) if _wanted(row, call.args)]
     if o.json:
         print_json([_document(row) for row in rows], indent=2)
         return
@@ -43,7 +43,7 @@ def _document(row: "Row") -> "dict[str, Any]":
 
 
 def trust_set(call: Call) -> None:
-    from podlike.engine.trust import set_trust
+    from podlike.engine.imagetrust import set_trust
 
     o = call.opts
     set_trust(call.args[0], kind=o.type, keys=o.pubkeysfile, named=o.signature_policy or None)

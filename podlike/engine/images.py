@@ -205,8 +205,8 @@ def check_own(image: Image, name: str) -> None:
 
 
 def tell_removed(engine: Engine, image: Image, typed: str) -> None:
-    """The events of an image that is gone. typed: what it was called."""
-    events.emit(engine, *(Event("image", "untag", id=image.id, name=name) for name in image.names),
+    """The events of an image that is gone: its names, the newest first. typed: what it was called."""
+    events.emit(engine, *(Event("image", "untag", id=image.id, name=name) for name in reversed(image.names)),
                 Event("image", "remove", id=image.id, name=typed))
 
 

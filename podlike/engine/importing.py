@@ -63,7 +63,7 @@ def _open(path: str) -> int:
             raise StoreError(f"open {path}: it is a directory", hint="Pack it first: tar -C DIR -c . | podlike import -")
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as e:
-        raise StoreError(f"open {path}: {e.strerror}") from e
+        raise StoreError(f"open {path}: {e.strerror}", hint="Give a tar file, a URL, or - for standard input.") from e
 
 
 def _import_fd(engine: "Engine", fd: int, shown: str, names: "list[str]", run: "dict[str, Any]", message: str,

@@ -89,7 +89,7 @@ def parse_reference(text: str) -> Reference:
     if not _PATH.fullmatch(path):
         if _PATH.fullmatch(path.lower()):
             raise UsageError(f"parse image name {text}: repository name must be lowercase",
-                             hint=f'Write it as "{rest.lower()}".')
+                             hint=f'Write it as "{rest.lower()}{text[len(rest):]}".')
         raise _invalid(text)
     if len(path) > _PATH_MAX:
         raise UsageError(f"parse image name {text[:60]}...: "

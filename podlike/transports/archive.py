@@ -9,6 +9,7 @@ as a blob, so that nothing is written twice.
 import errno
 import os
 import tarfile
+from abc import ABC, abstractmethod
 
 from podlike.errors import StoreError
 from podlike.transports.codec import HEAD, decompress, detect
@@ -125,7 +126,7 @@ def open_fd(fd: int, shown: str, *, tmp: str) -> "Archive":
     return _Stream(decompress(_pieces(fd, head, shown), how, shown), shown, tmp)
 
 
-class _Named:
+class _Named(ABC):
     """Looking up members, shared by the two kinds of tar. A name may stand for a link to another."""
 
     def __init__(self, shown: str) -> None:
@@ -134,8 +135,9 @@ class _Named:
         self._twice: set[str] = set()
         self._count = 0
 
+    @abstractmethod
     def _files(self) -> "dict[str, _Place]":
-        raise NotImplementedError
+        """Members that are files, by name."""
 
     def names(self) -> list[str]:
         return [*self._files(), *self._links]

@@ -1,6 +1,7 @@
 """What every source of images gives: manifests, configs, and layers to read. See docs/ARCHITECTURE.md, "Transports"."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from podlike.errors import StoreError
@@ -92,17 +93,18 @@ def check_document(data: bytes, descriptor: spec.Descriptor) -> bytes:
     return data
 
 
-class Documents:
+class Documents(ABC):
     """Small blobs of a source by digest, and the way from an index to a manifest. A base for sources that have them."""
 
     shown = ""
 
+    @abstractmethod
     def document(self, descriptor: spec.Descriptor, limit: int) -> bytes:
         """A verified document. Raises: StoreError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def has_document(self, digest: str) -> bool:
-        raise NotImplementedError
+        """Whether it is there."""
 
     def manifest_of(self, entry: spec.Descriptor, platform: spec.Platform) -> tuple[bytes, spec.Manifest]:
         """The manifest behind an entry of an index, of this platform."""

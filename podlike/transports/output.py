@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 _NO_TMPFILE: "Final" = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 
 
+def _failed(shown: str, e: OSError) -> StoreError:
+    hint = "Free space there, or write to another file system." if e.errno in (errno.ENOSPC, errno.EDQUOT) else \
+        "Give a path in a directory that exists and that you may write to."
+    return StoreError(f"write {shown}: {e.strerror}", hint=hint)
+
+
 class OutputFile:
     """`with OutputFile(path) as fd:`; without an error the file is there at the end, in place of an older one.
 
@@ -35,7 +41,7 @@ class OutputFile:
         try:
             self._open()
         except OSError as e:
-            raise StoreError(f"write {self._shown}: {e.strerror}") from e
+            raise _failed(self._shown, e) from e
         return self._fd
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
@@ -43,7 +49,7 @@ class OutputFile:
             if error is None and not self._direct:
                 self._install()
         except OSError as e:
-            raise StoreError(f"write {self._shown}: {e.strerror}") from e
+            raise _failed(self._shown, e) from e
         finally:
             if self._name:
                 _unlink(self._name)
@@ -109,7 +115,7 @@ class OutputDir:
             self._lock = os.open(self._name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
         except OSError as e:
-            raise StoreError(f"write {self._shown}: {e.strerror}") from e
+            raise _failed(self._shown, e) from e
         return self._name
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
@@ -117,7 +123,7 @@ class OutputDir:
             if error is None:
                 self._install()
         except OSError as e:
-            raise StoreError(f"write {self._shown}: {e.strerror}") from e
+            raise _failed(self._shown, e) from e
         finally:
             if self._name:
                 _remove(self._name)

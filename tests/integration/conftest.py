@@ -19,7 +19,9 @@ from tests.support.box import BUSYBOX, Box
 from tests.support.cgroupbox import CgroupBox
 from tests.support.conmon import conmon, new, session
 from tests.support.engine import Engine
+from tests.support.faultproxy import FaultProxy, fault_proxy
 from tests.support.need import need
+from tests.support.registry import RealRegistry, real_registry
 
 __all__ = ["conmon", "new", "session"]  # fixtures of test_conmon_*.py
 
@@ -186,3 +188,17 @@ def direct_box(runtime: str) -> Iterator[Box]:
         b.clear()
     finally:
         shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]:
+    """A real registry that all tests share: repositories of their own keep them apart."""
+    need(shutil.which("docker-registry"), "docker-registry: apt-get install docker-registry")
+    with real_registry(tmp_path_factory.mktemp("registry")) as r:
+        yield r
+
+
+@pytest.fixture
+def proxy(registry: RealRegistry) -> Iterator[FaultProxy]:
+    with fault_proxy(registry.host) as p:
+        yield p

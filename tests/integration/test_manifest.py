@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 
 from tests.support import oci
 from tests.support.engine import Engine
-from tests.support.need import need
 from tests.support.registry import (
     DOCKER,
     OCI,
@@ -23,7 +21,6 @@ from tests.support.registry import (
     make_image,
     make_index,
     make_layer,
-    real_registry,
     tar_of,
 )
 
@@ -39,14 +36,6 @@ def engine() -> Iterator[Engine]:
         yield e
     finally:
         e.destroy()
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]:
-    need(shutil.which("docker-registry"), "docker-registry: apt-get install docker-registry")
-    need(shutil.which("skopeo"), "skopeo: apt-get install skopeo")
-    with real_registry(tmp_path_factory.mktemp("registry")) as r:
-        yield r
 
 
 @pytest.fixture(autouse=True)

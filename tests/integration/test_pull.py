@@ -46,13 +46,6 @@ def engine() -> Iterator[Engine]:
         e.destroy()
 
 
-@pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]:
-    need(shutil.which("docker-registry"), "docker-registry: apt-get install docker-registry")
-    with real_registry(tmp_path_factory.mktemp("registry")) as r:
-        yield r
-
-
 @pytest.fixture
 def liar() -> Iterator[LyingRegistry]:
     with lying_registry() as r:

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ import pytest
 
 from tests.support.engine import Engine, wait_for
 from tests.support.faultproxy import Fault, FaultProxy, fault_proxy
-from tests.support.need import need
 from tests.support.registry import (
     OCI,
     Image,
@@ -23,7 +21,6 @@ from tests.support.registry import (
     make_image,
     make_index,
     make_layer,
-    real_registry,
     tar_of,
 )
 
@@ -38,19 +35,6 @@ def engine() -> Iterator[Engine]:
         yield e
     finally:
         e.destroy()
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]:
-    need(shutil.which("docker-registry"), "docker-registry: apt-get install docker-registry")
-    with real_registry(tmp_path_factory.mktemp("registry")) as r:
-        yield r
-
-
-@pytest.fixture
-def proxy(registry: RealRegistry) -> Iterator[FaultProxy]:
-    with fault_proxy(registry.host) as p:
-        yield p
 
 
 def put(registry: RealRegistry, repository: str, *, size: int = 3 * MB) -> Image:

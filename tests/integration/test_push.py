@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +12,7 @@ import pytest
 
 from tests.support import oci
 from tests.support.engine import Engine
-from tests.support.faultproxy import Fault, FaultProxy, fault_proxy
-from tests.support.need import need
+from tests.support.faultproxy import Fault, FaultProxy
 from tests.support.registry import (
     DOCKER,
     OCI,
@@ -23,7 +21,6 @@ from tests.support.registry import (
     digest_of,
     make_image,
     make_layer,
-    real_registry,
     tar_of,
 )
 
@@ -35,19 +32,6 @@ def engine() -> Iterator[Engine]:
         yield e
     finally:
         e.destroy()
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]:
-    need(shutil.which("docker-registry"), "docker-registry: apt-get install docker-registry")
-    with real_registry(tmp_path_factory.mktemp("registry")) as r:
-        yield r
-
-
-@pytest.fixture
-def proxy(registry: RealRegistry) -> Iterator[FaultProxy]:
-    with fault_proxy(registry.host) as p:
-        yield p
 
 
 def image_of(text: str, *, types: dict[str, str] = OCI, size: int = 100_000) -> Image:

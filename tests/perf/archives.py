@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.perf.images import family, make_layers, pss
+from tests.perf.images import become_user, family, make_layers, pss
 from tests.support import oci
 from tests.support.engine import Engine
 
@@ -152,17 +152,6 @@ def table(contenders: list[Contender], cases: list[str]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + f"\n\n{contenders[0].label}: {contenders[0].engine.bin}"
 
 
-def become_user(user: str, argv: list[str]) -> int:
-    """Run this again as user inside contrib/rig, from a copy that the user can read."""
-    repo = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    with tempfile.TemporaryDirectory(prefix="podlike-bench-", dir="/var/tmp") as d:
-        os.chmod(d, 0o755)
-        shutil.copytree(f"{repo}/tests", f"{d}/tests", ignore=shutil.ignore_patterns("__pycache__"))
-        rig = [f"{repo}/contrib/rig", "-u", user, "-c", "/", "--"]
-        return subprocess.run([*rig, "/usr/bin/python3", "-B", f"{d}/tests/perf/bench", "archives", *argv],
-                              check=False).returncode
-
-
 def main(argv: list[str]) -> int:
     p = argparse.ArgumentParser(prog="bench archives", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--podlike", default=os.environ.get("PODLIKE_BIN", "podlike"), help="the engine under test")
@@ -175,7 +164,7 @@ def main(argv: list[str]) -> int:
     if unknown := [case for case in cases if case not in CASES]:
         p.error(f"no such case: {' '.join(unknown)}")
     if os.geteuid() == 0:
-        return become_user(args.user, [*argv, "--podlike", shutil.which(args.podlike) or args.podlike])
+        return become_user(args.user, "archives", [*argv, "--podlike", shutil.which(args.podlike) or args.podlike])
     engines = [("podlike", Engine(args.podlike))]
     if args.podman:
         engine = Engine(args.podman)

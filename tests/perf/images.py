@@ -255,14 +255,14 @@ def table(contenders: list[Contender], cases: list[str]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + f"\n\n{first.label}: {first.program}"
 
 
-def become_user(user: str, argv: list[str]) -> int:
-    """Run this again as user inside contrib/rig, from a copy that the user can read."""
+def become_user(user: str, bench: str, argv: list[str]) -> int:
+    """Run `bench NAME` again as user inside contrib/rig, from a copy that the user can read."""
     repo = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     with tempfile.TemporaryDirectory(prefix="podlike-bench-", dir="/var/tmp") as d:
         os.chmod(d, 0o755)
         shutil.copytree(f"{repo}/tests", f"{d}/tests", ignore=shutil.ignore_patterns("__pycache__"))
         rig = [f"{repo}/contrib/rig", "-u", user, "-c", "/", "--"]
-        return subprocess.run([*rig, "/usr/bin/python3", "-B", f"{d}/tests/perf/bench", "images", *argv],
+        return subprocess.run([*rig, "/usr/bin/python3", "-B", f"{d}/tests/perf/bench", bench, *argv],
                               check=False).returncode
 
 
@@ -281,7 +281,7 @@ def main(argv: list[str]) -> int:
     if unknown := [case for case in cases if case not in CASES]:
         p.error(f"no such case: {' '.join(unknown)}")
     if os.geteuid() == 0:
-        return become_user(args.user, [*argv, "--podlike", shutil.which(args.podlike) or args.podlike])
+        return become_user(args.user, "images", [*argv, "--podlike", shutil.which(args.podlike) or args.podlike])
     contenders = [Contender("podlike", args.podlike)]
     if args.podman:
         contenders.append(Contender("podman", args.podman))
