@@ -95,7 +95,7 @@ def status(call: Call) -> int:
     from podlike.engine.boot import comes_back
 
     startup = _startup(call)
-    document, code = startup.document(), 0 if startup.enabled and startup.lingering else 1
+    document, code = startup.document(), 0 if startup.enabled and not startup.hint() else 1
     names = [c.name for c in call.engine.containers.all() if comes_back(c)]
     if call.opts.format:
         from podlike.cli.output import format_document

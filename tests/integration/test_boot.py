@@ -184,7 +184,7 @@ def test_cron(crontab: None, machine: Machine, podlike: Engine, image: str) -> N
     *rest, line = cron_lines()
     assert rest == mine
     assert line.startswith("@reboot ")
-    status = json.loads(podlike("system", "startup", "status", "--format", "json", check=False).stdout)
+    status = json.loads(podlike("system", "startup", "status", "--format", "json").stdout)
     assert (status["by"], status["enabled"], status["containers"]) == ("cron", True, ["always", "kept"])
     machine.reboot()
     # What cron does with it: crontab(5).
