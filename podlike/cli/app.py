@@ -37,6 +37,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "artifact": ("", "Manage OCI artifacts"),
         "attach": ("attach", "Attach to a running container"),
         "container": ("", "Manage containers"),
+        "cp": ("cp", "Copy files/folders between a container and the local filesystem"),
         "create": ("create", "Create but do not start a container"),
         "diff": ("diff", "Display the changes to the object's file system"),
         "events": ("events", "Show podlike system events"),
@@ -93,6 +94,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     "container": {
         "attach": ("attach", "Attach to a running container"),
         "cleanup": ("cleanup", "Clean up network and mountpoints of one or more containers"),
+        "cp": ("cp", "Copy files/folders between a container and the local filesystem"),
         "create": ("create", "Create but do not start a container"),
         "diff": ("diff:container", "Inspect changes to the container's file systems"),
         "exec": ("exec", "Run a process in a running container"),
