@@ -163,22 +163,25 @@ def _overlay(lower: list[str], base: str, *, name: str, volatile: bool) -> str:
 
 
 def copy_root_attributes(lower: list[str], upper: str) -> None:
-    """The merged root directory shows owner and mode of the writable layer's: they must be the image's.
-
-    They are those of the topmost layer that has an entry for "/". An image without any gets root's 0555, as with
-    every other engine.
-    """
-    uid, gid, mode = 0, 0, 0o555
-    for layer in lower:
-        try:
-            st = os.stat(layer)
-        except OSError:
-            return  # the mount will say what is wrong
-        if stat.S_IMODE(st.st_mode) != NO_ROOT_ENTRY:
-            uid, gid, mode = st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)
-            break
+    """The merged root directory shows owner and mode of the writable layer's: they must be the image's."""
+    try:
+        uid, gid, mode = root_attributes(lower)
+    except OSError:
+        return  # the mount will say what is wrong
     os.chown(upper, uid, gid)
     os.chmod(upper, mode)
+
+
+def root_attributes(lower: list[str]) -> tuple[int, int, int]:
+    """(uid, gid, mode) of "/": those of the topmost layer that has an entry for it.
+
+    An image without any gets root's 0555, as with every other engine. Raises: OSError.
+    """
+    for layer in lower:
+        st = os.stat(layer)
+        if stat.S_IMODE(st.st_mode) != NO_ROOT_ENTRY:
+            return st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)
+    return 0, 0, 0o555
 
 
 def _hint(lower: list[str], code: int) -> str:

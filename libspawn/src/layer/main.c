@@ -36,7 +36,7 @@ static int usage(void)
                 "usage: podlike-layer unpack --dest DIR [--diff-id sha256:HEX] [--max-size BYTES] [--max-entries N]\n"
                 "                            [--xattr user|trusted] [--ignore-chown-errors] [--sync]\n"
                 "                            [--plain] [--keep-kinds] [OWNERS]\n"
-                "       podlike-layer pack --source DIR|FILE [--root-entry] [--no-holes] [--plain] [--skip-unreadable]\n"
+                "       podlike-layer pack --source DIR|FILE [--root-entry] [--no-holes] [--plain] [--skip-unreadable] [--live]\n"
                 "                          [--prefix NAME] [--exclude NAME]... [OWNERS]    (the verdict goes to stderr)\n"
                 "OWNERS: --owner UID:GID, or --map-uids FROM:TO:COUNT,... --map-gids FROM:TO:COUNT,...\n",
                 stderr);
@@ -237,6 +237,7 @@ static bool parse_pack(int argc, char **argv, struct options *o)
 {
         static const struct option longs[] = {
                 {"exclude", required_argument, NULL, 'e'},
+                {"live", no_argument, NULL, 'l'},
                 {"no-holes", no_argument, NULL, 'h'},
                 {"prefix", required_argument, NULL, 'p'},
                 {"root-entry", no_argument, NULL, 'r'},
@@ -264,6 +265,9 @@ static bool parse_pack(int argc, char **argv, struct options *o)
                         good = o->pack.n_exclude < MAX_EXCLUDED;
                         if (good)
                                 o->exclude[o->pack.n_exclude++] = optarg;
+                        break;
+                case 'l':
+                        o->pack.live = true;
                         break;
                 case 'p':
                         o->pack.prefix = optarg;

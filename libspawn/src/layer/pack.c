@@ -151,6 +151,8 @@ static NOINLINE int pack_other(struct pack *p, int at, const char *name, const s
         }
         if (S_ISLNK(st->st_mode)) {
                 n = readlinkat(at, name, target, sizeof(target) - 1);
+                if (n < 0 && p->how->live && (errno == ENOENT || errno == EINVAL))
+                        return 0;
                 if (n < 0)
                         return pack_fail(p, errno, "read symbolic link");
                 target[n] = '\0';
@@ -162,7 +164,7 @@ static NOINLINE int pack_other(struct pack *p, int at, const char *name, const s
 static NOINLINE int pack_regular(struct pack *p, int fd, const struct stat *st)
 {
         struct tar_member m = {.path = p->path, .st = *st};
-        struct pack_file file = {.fd = fd, .size = (uint64_t) st->st_size};
+        struct pack_file file = {.fd = fd, .size = (uint64_t) st->st_size, .may_shrink = p->how->live};
         struct bytes extra = {NULL, 0, 0};
         int r = pack_xattrs(fd, p->path, &extra, p->reterr);
 
@@ -196,12 +198,14 @@ static int pack_opened(struct pack *p, int at, const char *name, const struct st
                 p->result.skipped_unreadable++;
                 return 0;
         }
+        if (fd < 0 && p->how->live && (errno == ENOENT || errno == ELOOP || errno == ENOTDIR))
+                return 0;
         if (fd < 0)
                 return pack_fail(p, errno, "open");
         if (fstat(fd, &st) < 0)
                 return pack_fail(p, errno, "look at");
         if (st.st_ino != seen->st_ino || (st.st_mode & S_IFMT) != (seen->st_mode & S_IFMT))
-                return pack_fail(p, ESTALE, "read");
+                return p->how->live ? 0 : pack_fail(p, ESTALE, "read");
         return S_ISDIR(st.st_mode) ? pack_dir(p, fd, false, depth + 1) : pack_regular(p, fd, &st);
 }
 
@@ -213,7 +217,7 @@ static int pack_member(struct pack *p, int at, const char *name, bool xwhiteouts
         int r;
 
         if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return pack_fail(p, errno, "look at");
+                return p->how->live && errno == ENOENT ? 0 : pack_fail(p, errno, "look at");
         if (!p->how->plain &&
             (layer_is_whiteout(st.st_mode, st.st_rdev) || (xwhiteouts && pack_is_xwhiteout(at, name, &st))))
                 return write_whiteout(p, name);

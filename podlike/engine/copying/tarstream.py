@@ -24,11 +24,13 @@ def id_words(ids: "Ids", *, inwards: bool) -> str:
 
 
 def write(fd: int, out: "BinaryIO", *, name: str, owner: tuple[int, int], exclude: "Sequence[str]" = (),
-          unreadable: bool = False) -> None:
-    """What the fd stands for as a tar. name: of the directory or file; "": what is in the directory. Raises: StoreError."""
-    args = ["--plain", "--owner", f"{owner[0]}:{owner[1]}", *(["--prefix", name, "--root-entry"] if name else [])]
+          live: bool = False) -> None:
+    """What the fd stands for as a tar. name: of the directory or file; "": what is in the directory. live: a container runs
+    there. Raises: StoreError.
+    """
+    args = ["--plain", "--no-holes", "--owner", f"{owner[0]}:{owner[1]}", *(["--prefix", name, "--root-entry"] if name else [])]
     args += [word for item in exclude for word in ("--exclude", item)]
-    pack(fd, out.fileno(), [*args, *(["--skip-unreadable"] if unreadable else [])], what="copying from container")
+    pack(fd, out.fileno(), [*args, *(["--skip-unreadable", "--live"] if live else [])], what="copying from container")
 
 
 def pack(fd: int, out: int, args: "Sequence[str]", *, what: str) -> "dict[str, Any]":
@@ -37,7 +39,7 @@ def pack(fd: int, out: int, args: "Sequence[str]", *, what: str) -> "dict[str, A
 
     program = libexec("podlike-layer")
     try:
-        done = subprocess.run([program, "pack", "--source", f"/proc/self/fd/{fd}", "--no-holes", *args], pass_fds=[fd],
+        done = subprocess.run([program, "pack", "--source", f"/proc/self/fd/{fd}", *args], pass_fds=[fd],
                               stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE)
     except OSError as e:
         raise StoreError(f"{what}: start {program}: {e.strerror}") from e

@@ -218,7 +218,7 @@ class _Copy:
 
         user = view.user()
         tarstream.write(found.fd, stdout, name="" if found.contents else found.name, owner=view.outside(user.uid, user.gid),
-                        exclude=_excluded(found, view), unreadable=view.running)
+                        exclude=_excluded(found, view), live=view.running)
 
     def _from_tar(self, side: Location, view: View, stdin: "BinaryIO") -> None:
         from podlike.engine.copying import tarstream

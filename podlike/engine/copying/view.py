@@ -52,15 +52,17 @@ class Place(NamedTuple):
 class View:
     """For `with`. Every fd that it hands out is closed at its end.
 
-    running: there is a process, which may change things meanwhile.
+    running: there is a process, which may change things meanwhile. own_files: the root file system alone, without what is
+    mounted into it.
     Raises: StoreError, SessionError, ConflictError (a container that is being removed).
     """
 
-    def __init__(self, engine: Engine, container: Container) -> None:
+    def __init__(self, engine: Engine, container: Container, *, own_files: bool = False) -> None:
         engine.enter_session()
         self.engine = engine
         self.container = container
         self.running = False
+        self._own_files = own_files
         self.root = -1
         self._mounts: "dict[str, str]" = {}  # target -> path on the host
         self._fds: "list[int]" = []
@@ -102,6 +104,13 @@ class View:
                              hint="Its first process does not let itself be looked at; stop the container first.") from e
         if not procs.alive(pid, started):  # the pid was somebody else's by then
             return False
+        if self._own_files:
+            from podlike.engine.containermount import mounted
+
+            path = mounted(self.engine, self.container)
+            if not path:
+                return False
+            root = self._own(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
         self.root, self.running = root, True
         return True
 
@@ -129,7 +138,8 @@ class View:
             self._unmount = True
             fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.root = self._own(fd)
-        self._find_mounts()
+        if not self._own_files:
+            self._find_mounts()
 
     def _find_mounts(self) -> None:
         """Where the mounts of a container that does not run will be; volumes get what the image has there, as at a start."""
