@@ -139,7 +139,7 @@ def _graph_data(engine: Engine, c: Container) -> "dict[str, str]":
     out = {"UpperDir": f"{data}/upper", "WorkDir": f"{data}/work"}
     if c.spec.layers:
         out["LowerDir"] = ":".join(engine.layers.path(d) for d in reversed(c.spec.layers))
-    if c.state.phase in ("started", "starting"):
+    if c.state.phase in ("started", "starting", "initialized"):
         out["MergedDir"] = f"{data}/merged"
     return dict(sorted(out.items()))
 

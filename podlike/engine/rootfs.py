@@ -1,5 +1,6 @@
 """A container's root file system: its layers and its own writable layer, as one overlay; or a copy of the layers (vfs)."""
 
+import errno
 import os
 import stat
 
@@ -21,6 +22,35 @@ def mount_rootfs(engine: Engine, container: Container) -> str:
     os.makedirs(base, mode=0o700, exist_ok=True)  # the log lies here too
     if spec.rootfs:
         return spec.rootfs
+    return _stack(engine, _lower_of(engine, container, base), base, name=container.name, volatile=spec.remove)
+
+
+def open_rootfs(engine: Engine, container: Container) -> int:
+    """An fd of the root of a container that does not run, which is the caller's; -1: it has to be mounted for that.
+
+    Nothing is mounted anywhere: what was made for it goes with the last fd. Raises: StoreError.
+    """
+    base = engine.roots.container(container.id)
+    if container.spec.rootfs or engine.storage.driver == "vfs":
+        return os.open(mount_rootfs(engine, container), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    if engine.storage.mount_program:
+        return -1
+    os.makedirs(base, mode=0o700, exist_ok=True)
+    lower = _lower_of(engine, container, base)
+    _make_parts(lower, base)
+    try:
+        # Never volatile: such a layer could not be mounted again for the start.
+        return spawn.overlay_open(lower=lower, upper=f"{base}/upper", work=f"{base}/work",
+                                  options="userxattr" if rootless() else "")
+    except spawn.SpawnError as e:
+        if e.errno in (errno.ENOSYS, errno.EINVAL):
+            return -1
+        raise StoreError(f"mount root file system of {container.name}: {e.message}", hint=_hint(lower, e.errno)) from e
+
+
+def _lower_of(engine: Engine, container: Container, base: str) -> list[str]:
+    """The directories below the container's own, topmost first, with the owners that its user namespace wants."""
+    spec = container.spec
     # Builders repeat the empty layer; overlayfs takes a directory once (ELOOP), and the topmost counts.
     lower = [engine.layers.path(diff_id) for diff_id in dict.fromkeys(reversed(spec.layers))]
     if not lower:
@@ -29,8 +59,9 @@ def mount_rootfs(engine: Engine, container: Container) -> str:
     if spec.uid_map:
         from podlike.engine.shifted import shifted_lower
 
-        lower = [shifted_lower(engine, spec, lambda work: _stack(engine, lower, work, name=spec.image_name, volatile=True))]
-    return _stack(engine, lower, base, name=container.name, volatile=spec.remove)
+        plain = lower
+        lower = [shifted_lower(engine, spec, lambda work: _stack(engine, plain, work, name=spec.image_name, volatile=True))]
+    return lower
 
 
 def _stack(engine: Engine, lower: list[str], base: str, *, name: str, volatile: bool) -> str:
@@ -132,22 +163,25 @@ def _overlay(lower: list[str], base: str, *, name: str, volatile: bool) -> str:
 
 
 def copy_root_attributes(lower: list[str], upper: str) -> None:
-    """The merged root directory shows owner and mode of the writable layer's: they must be the image's.
-
-    They are those of the topmost layer that has an entry for "/". An image without any gets root's 0555, as with
-    every other engine.
-    """
-    uid, gid, mode = 0, 0, 0o555
-    for layer in lower:
-        try:
-            st = os.stat(layer)
-        except OSError:
-            return  # the mount will say what is wrong
-        if stat.S_IMODE(st.st_mode) != NO_ROOT_ENTRY:
-            uid, gid, mode = st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)
-            break
+    """The merged root directory shows owner and mode of the writable layer's: they must be the image's."""
+    try:
+        uid, gid, mode = root_attributes(lower)
+    except OSError:
+        return  # the mount will say what is wrong
     os.chown(upper, uid, gid)
     os.chmod(upper, mode)
+
+
+def root_attributes(lower: list[str]) -> tuple[int, int, int]:
+    """(uid, gid, mode) of "/": those of the topmost layer that has an entry for it.
+
+    An image without any gets root's 0555, as with every other engine. Raises: OSError.
+    """
+    for layer in lower:
+        st = os.stat(layer)
+        if stat.S_IMODE(st.st_mode) != NO_ROOT_ENTRY:
+            return st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)
+    return 0, 0, 0o555
 
 
 def _hint(lower: list[str], code: int) -> str:

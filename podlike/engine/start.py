@@ -45,6 +45,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
+    from podlike.spec.events import Event
+
 
 class Started:
     """A container that was just started: its monitor, and the socket to it when somebody attaches."""
@@ -77,41 +79,50 @@ def start(engine: Engine, container: Container, *, attach: Attach | None = None,
     engine.enter_session()
     lock = lock_of(engine, container.id)
     try:
-        _start_needed(engine, container, frozenset())
+        start_needed(engine, container, frozenset())
     except BaseException as e:
         if discard or container.spec.remove:
             lock.acquire(blocking=True)
-            _undo(engine, container, lock, str(e), discard=True)
+            undo(engine, container, lock, str(e), discard=True)
         raise
     lock.acquire(blocking=True)
     try:
-        fresh = _ready_to_start(engine, container)
+        fresh = ready_to_start(engine, container)
         if fresh is None:
             return None
+        started, follow = None, None
         try:
-            started = _bring_up(engine, fresh, attach)
+            if fresh.state.phase == "initialized":
+                from podlike.engine.init import go_on
+
+                follow = go_on(engine, fresh, attach)
+            else:
+                started = bring_up(engine, fresh, attach)
         except BaseException as e:
-            _undo(engine, fresh, lock, str(e), discard=discard or fresh.spec.remove)
+            undo(engine, fresh, lock, str(e), discard=discard or fresh.spec.remove)
             raise
     finally:
         lock.release()
+    if follow is not None:
+        return follow()
     try:
-        if attach is not None:
+        if attach is not None and started is not None:
             return _follow(engine, started)
     finally:
-        started.close()
+        if started is not None:
+            started.close()
     if wait and container.spec.sdnotify == "healthy":
         _await_healthy(engine, container)
     return None
 
 
-def _start_needed(engine: Engine, container: Container, before: frozenset[str]) -> None:
+def start_needed(engine: Engine, container: Container, before: frozenset[str]) -> None:
     """Start the containers that it needs and that do not run, each after those that it needs itself."""
     for name in must_run(container.spec):
         other = query.find(engine, name)
         if other.id in before or query.process_of(engine, other)[0]:
             continue
-        _start_needed(engine, other, before | {container.id})
+        start_needed(engine, other, before | {container.id})
         start(engine, other)
 
 
@@ -132,8 +143,8 @@ def _await_healthy(engine: Engine, container: Container) -> None:
                             hint="It ended before it was, and was removed then.")
 
 
-def _ready_to_start(engine: Engine, container: Container) -> Container | None:
-    """The record as it is now, with an earlier run cleared away; None: it runs already."""
+def ready_to_start(engine: Engine, container: Container) -> Container | None:
+    """The record as it is now, with an earlier run cleared away; None: it runs already. What `init` has made stays."""
     fresh = engine.containers.find(container.id)
     state = query.status(engine, fresh).state
     if state == "running":
@@ -141,14 +152,19 @@ def _ready_to_start(engine: Engine, container: Container) -> Container | None:
     if state in ("paused", "stopping", "removing"):
         raise ConflictError(f"start container {fresh.name}: it is {state}: container state improper",
                             hint="Unpause it." if state == "paused" else "Wait until it has ended and try again.")
+    if state == "initialized" and fresh.state.phase == "initialized":
+        return fresh
     if state in ("initialized", "restarting"):
         kill_now(engine, fresh)
     take_down(engine, fresh)
     return fresh
 
 
-def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> Started:
-    """Under the container's lock. On an exception the caller undoes what was done so far."""
+def bring_up(engine: Engine, container: Container, attach: Attach | None, *, begin: bool = True) -> Started:
+    """Under the container's lock. On an exception the caller undoes what was done so far.
+
+    begin: start the program too; else all is ready for that.
+    """
     roots, spec = engine.roots, container.spec
     bundle = roots.bundle(container.id)
     os.makedirs(bundle, mode=0o700, exist_ok=True)
@@ -166,7 +182,7 @@ def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> St
         monitor = launch(_monitor_request(engine, container, attach, network), pidfile=f"{bundle}/conmon.pid")
         started = Started(container, monitor)
         try:
-            _go(engine, started, attach, network)
+            _go(engine, started, attach, network, begin=begin)
         except BaseException:
             started.close()
             raise
@@ -196,7 +212,7 @@ def _fresh_state(engine: Engine, container: Container) -> RunState:
                     starter=container.state.starter)  # so that what a killed `run` had begun to start goes, too
 
 
-def _go(engine: Engine, started: Started, attach: Attach | None, network: Network) -> None:
+def _go(engine: Engine, started: Started, attach: Attach | None, network: Network, *, begin: bool) -> None:
     """From the monitor's start to the program's start."""
     container, state = started.container, started.container.state
     state.conmon_pid = started.monitor.pid
@@ -212,17 +228,28 @@ def _go(engine: Engine, started: Started, attach: Attach | None, network: Networ
         started.relay.enter()
     network.wait_ready()
     write_network_files(engine, container, network)
+    if begin:
+        begin_program(engine, container, told, attached=attach is not None)
+        return
+    state.phase = "initialized"
+    engine.containers.save_state(container)
+    events.emit(engine, *told)
+
+
+def begin_program(engine: Engine, container: Container, told: "list[Event]", *, attached: bool) -> None:
+    """Start the program of a container that was made, and tell of it. told: events that come first."""
+    state = container.state
     state.phase, state.started_at = "started", time.time()
     # Recorded first: should we die now, everybody sees a process that runs, and the monitor knows its end.
     engine.containers.save_state(container)
-    attached = ("attach",) if attach is not None else ()
+    also = ("attach",) if attached else ()
     if state.tended:  # its monitor tells of the start itself, and of what comes next
-        events.emit(engine, *told, *(events.container_event(container, word) for word in attached))
+        events.emit(engine, *told, *(events.container_event(container, word) for word in also))
         _start_program(engine, container)
         return
     _start_program(engine, container)
     # Now that the program runs: what is written here costs its start no time.
-    events.emit(engine, *told, *(events.container_event(container, word) for word in ("start", *attached)))
+    events.emit(engine, *told, *(events.container_event(container, word) for word in ("start", *also)))
 
 
 def _start_program(engine: Engine, container: Container) -> None:
@@ -295,7 +322,7 @@ def _follow(engine: Engine, started: Started) -> int | None:
     return code
 
 
-def _undo(engine: Engine, container: Container, lock: Lock, why: str, *, discard: bool) -> None:
+def undo(engine: Engine, container: Container, lock: Lock, why: str, *, discard: bool) -> None:
     """After a failed start: nothing runs, nothing is mounted; with discard nothing is left at all."""
     kill_now(engine, container)
     take_down(engine, container)

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "libspawn.h"
+#include "owners.h"
 
 /* Limits. Each is far above any layer seen in a public registry and far below what would hurt the host. */
 #define LAYER_MAX_ENTRIES                                                                                              \
@@ -60,6 +61,9 @@ struct layer_how {
         uint64_t max_size, max_entries;
         bool initial_userns; /* devices can be made, and every id exists */
         bool ignore_owners; /* who cannot own a file does not: it stays the caller's, without its set-id bits */
+        bool plain; /* an ordinary archive into a directory that is in use: no whiteouts, no times of its own making */
+        bool keep_kinds; /* a directory does not take the place of something else, nor the other way round */
+        struct layer_owners owners;
 };
 
 /* extract.c */
@@ -82,6 +86,8 @@ struct layer_tree {
         struct timespec dir_mtime; /* what its time will be again when it is left */
         enum layer_owner owner; /* of new files in it */
         bool dir_valid, stale;
+        const struct layer_owners *unnamed; /* whose directories are that no entry names, and which have today's time;
+                                               NULL: the caller's, without a time */
         const char *opaque_xattr;
         uint64_t budget; /* entries and directories that may still come */
 };

@@ -1,0 +1,23 @@
+"""`export`: a container's files as a tar, the same bytes whenever they are the same files."""
+
+from podlike.engine import events
+from podlike.engine.copying.tarstream import id_words, pack
+from podlike.engine.copying.view import View
+from podlike.engine.core import Engine
+from podlike.store.containers import Container
+
+
+def export(engine: Engine, container: Container, out: int) -> None:
+    """Write the container's root file system, without what is mounted into it, to an fd. Raises: StoreError."""
+    with View(engine, container, own_files=True) as view:
+        args = ["--plain", "--no-holes", *owner_words(container), *(["--live"] if view.running else [])]
+        pack(view.root, out, args, what=f"export {container.name}")
+    events.container(engine, container, "export")
+
+
+def owner_words(container: Container) -> list[str]:
+    """For podlike-layer pack: owners by the ids that the container has for them."""
+    spec = container.spec
+    if not spec.uid_map:
+        return []
+    return ["--map-uids", id_words(spec.uid_map, inwards=True), "--map-gids", id_words(spec.gid_map, inwards=True)]
