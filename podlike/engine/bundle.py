@@ -43,7 +43,7 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         if not spec.rootfs and not spec.read_only:
             # In the container's own layer, where it can change them; the bound files are for those that must not change.
             entries = {path: text for path, text in entries.items() if not write_in_root(root_fd, path, text)}
-        volumes = [_bound_path(engine, root_fd, spec, m, user) for m in spec.mounts if m.type in ("bind", "volume")]
+        volumes = [_bound_path(engine, root_fd, container, m, user) for m in spec.mounts if m.type in ("bind", "volume")]
         _check_workdir(root_fd, container, volumes)
         binds = _own_files(engine, container, root_fd, entries, network)
         _add_copied_mounts(spec, binds, bundle)
@@ -113,9 +113,10 @@ def _default_sysctls(configured: "Sequence[str]") -> dict[str, str]:
     return dict(text.partition("=")[::2] for text in configured)
 
 
-def _bound_path(engine: Engine, root_fd: int, spec: ContainerSpec, mount: Mount, user: "ResolvedUser") -> BoundPath:
+def _bound_path(engine: Engine, root_fd: int, container: Container, mount: Mount, user: "ResolvedUser") -> BoundPath:
     from podlike.engine import volumemount
 
+    spec = container.spec
     options = [o for o in mount.options if o != "anonymous"]
     uid, gid = _in_session(spec.uid_map, user.uid), _in_session(spec.gid_map, user.gid)
     if mount.type == "bind":
@@ -126,7 +127,7 @@ def _bound_path(engine: Engine, root_fd: int, spec: ContainerSpec, mount: Mount,
         except OSError as e:
             raise UsageError(f"statfs {mount.source}: {(e.strerror or str(e)).lower()}",
                              hint="It was there when the container was created: bring it back.") from e
-    path, flags = volumemount.prepare(engine, mount, root_fd=root_fd, uid=uid, gid=gid)
+    path, flags = volumemount.prepare(engine, container.id, mount, root_fd=root_fd, uid=uid, gid=gid)
     if flags & os.ST_RDONLY and "rw" not in options and "ro" not in options:
         options.append("ro")  # a bind mount of its own would forget it
     return BoundPath(path, mount.target, options, NAMED_VOLUME_FLAGS | flags)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _LIVE = ("starting", "started")
 
 
-def prepare(engine: Engine, mount: "Mount", *, root_fd: int, uid: int, gid: int) -> tuple[str, int]:
-    """Make a volume ready for a container that is about to start.
+def prepare(engine: Engine, cid: str, mount: "Mount", *, root_fd: int, uid: int, gid: int) -> tuple[str, int]:
+    """Make a volume ready for the container cid, which is about to start.
 
     Returns its directory and f_flag of statvfs(3): what a mount in the container must not allow again.
 
@@ -41,6 +41,8 @@ def prepare(engine: Engine, mount: "Mount", *, root_fd: int, uid: int, gid: int)
         volume = ensure_locked(engine, mount.source, anonymous="anonymous" in mount.options)
         path = _mount(engine, volume)
         try:
+            if volume.state.copying:
+                _forget_half_copy(engine, cid, volume, path)
             _fill(engine, volume, mount, path, root_fd=root_fd)
             if volume.state.needs_chown and volume.driver != "image":
                 _give(engine, volume, mount, path, root_fd=root_fd, uid=uid, gid=gid)
@@ -69,8 +71,6 @@ def needs_mount(volume: Volume) -> bool:
 def _fill(engine: Engine, volume: Volume, mount: "Mount", path: str, *, root_fd: int) -> None:
     """The first container that has something at the mount point gives it to an empty volume."""
     state = volume.state
-    if state.copying:
-        _forget_half_copy(engine, volume, path)
     if not state.needs_copy_up or "nocopy" in mount.options or "nocopy" in volume.options:
         return
     try:
@@ -91,11 +91,11 @@ def _fill(engine: Engine, volume: Volume, mount: "Mount", path: str, *, root_fd:
         os.close(source)
 
 
-def _forget_half_copy(engine: Engine, volume: Volume, path: str) -> None:
+def _forget_half_copy(engine: Engine, cid: str, volume: Volume, path: str) -> None:
     """Who was filling it has been killed. Begin again, unless a container has it already and may have written to it."""
     state = volume.state
     state.copying = False
-    if _live_users(engine, volume.name):
+    if set(_live_users(engine, volume.name)) - {cid}:
         state.needs_copy_up = state.needs_chown = False
     else:
         from podlike.store.trees import remove_tree

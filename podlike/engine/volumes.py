@@ -186,7 +186,7 @@ def _check_device(options: "VolumeOptions") -> None:
         os.stat(plan.device)
     except OSError as e:
         raise UsageError(f"invalid volume option device for driver 'local': faccessat {plan.device}: "
-                         f"{(e.strerror or str(e)).lower()}", hint=f"Make it first: `mkdir -p {plan.device}`.") from None
+                         f"{(e.strerror or str(e)).lower()}") from None
 
 
 # --- removing ---

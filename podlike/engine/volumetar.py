@@ -198,6 +198,7 @@ class _Extraction:
             return
         os.chown(name, member.uid, member.gid, dir_fd=parent, follow_symlinks=False)
         os.chmod(name, stat.S_IMODE(member.mode), dir_fd=parent)
+        os.utime(name, (member.mtime, member.mtime), dir_fd=parent, follow_symlinks=False)
 
     def _dress(self, fd: int, member: "tarfile.TarInfo", archive: "tarfile.TarFile | None" = None) -> None:
         """Contents of a file; then owner, attributes, mode, time. Closes fd."""
@@ -255,17 +256,15 @@ def _clean(name: str) -> str:
 
 
 def _copy_contents(archive: "tarfile.TarFile", member: "tarfile.TarInfo", fd: int) -> None:
-    source = archive.extractfile(member)
-    assert source is not None
+    """Straight from the stream, which stands before the contents or on the way to them."""
+    source: "Any" = archive.fileobj
+    source.seek(member.offset_data)
+    pieces: "Any" = member.sparse if member.sparse is not None else [(0, member.size)]
+    for at, count in pieces:
+        os.lseek(fd, at, os.SEEK_SET)
+        _copy(source, fd, count)
     if member.sparse is not None:
         os.ftruncate(fd, member.size)
-        pieces: "Any" = member.sparse
-        for at, count in pieces:
-            source.seek(at)
-            os.lseek(fd, at, os.SEEK_SET)
-            _copy(source, fd, count)
-        return
-    _copy(source, fd, member.size)
 
 
 def _copy(source: "IO[bytes]", fd: int, count: int) -> None:
