@@ -1,0 +1,78 @@
+"""An image of the store made of another one: its layers, perhaps one more on top, and a new config."""
+
+import hashlib
+import json
+import os
+
+from podlike.errors import StoreError
+from podlike.spec import image as spec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from podlike.engine.core import Engine
+    from podlike.store.images import Image
+    from podlike.transports.archive import Member
+    from podlike.transports.found import Found, Layer
+
+
+class NewLayer:
+    """A layer in a nameless file; the LayerSource of an image whose other layers are here.
+
+    kept: fd of the uncompressed tar, the caller's. shown: for messages.
+    """
+
+    def __init__(self, kept: int, diff_id: str, shown: str) -> None:
+        self._kept = kept
+        self.digest = diff_id
+        self.size = os.fstat(kept).st_size
+        self._shown = shown
+
+    def open_layer(self, layer: "Layer") -> "Member":
+        from podlike.transports.archive import Member
+
+        if layer.descriptor.digest != self.digest:
+            raise _lost(layer.descriptor.digest)
+        return Member(os.dup(self._kept), 0, self.size, self._shown, digest=self.digest, whole=True)
+
+
+class NoLayer:
+    """The LayerSource of an image that adds none."""
+
+    def open_layer(self, layer: "Layer") -> "Member":
+        raise _lost(layer.descriptor.digest)
+
+
+def _lost(digest: str) -> StoreError:
+    return StoreError(f"read layer {digest}: it is no longer in the store",
+                      hint="See `podlike system check --repair`, or pull the image that it belongs to again.")
+
+
+def put_together(engine: "Engine", base: "Image | None", layer: NewLayer | None, config: "dict[str, Any]", *, oci: bool,
+                 names: "Sequence[str]" = (), annotations: "dict[str, str] | None" = None) -> "Found":
+    """The image as Intake takes it. base: whose layers lie below; None: nothing. config: the whole document, with all
+    diff IDs. Raises: StoreError."""
+    from podlike.engine.images import read_manifest
+    from podlike.spec.imageconvert import compression_of, layer_type
+    from podlike.transports.found import found_image
+
+    below = list(read_manifest(engine, base).layers) if base is not None else []
+    layers: "list[dict[str, Any]]" = [
+        {"mediaType": layer_type(d.media_type, compression=compression_of(d.media_type), oci=oci), "digest": d.digest,
+         "size": d.size} for d in below]
+    if layer is not None:
+        layers.append({"mediaType": spec.OCI_LAYER if oci else spec.DOCKER_LAYER, "digest": layer.digest, "size": layer.size})
+    text = json.dumps(config, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+    doc: "dict[str, Any]" = {
+        "schemaVersion": 2, "mediaType": spec.OCI_MANIFEST if oci else spec.DOCKER_MANIFEST,
+        "config": {"mediaType": spec.OCI_CONFIG if oci else spec.DOCKER_CONFIG,
+                   "digest": f"sha256:{hashlib.sha256(text).hexdigest()}", "size": len(text)},
+        "layers": layers}
+    if annotations and oci:
+        doc["annotations"] = annotations
+    document = json.dumps(doc, separators=(",", ":")).encode()
+    manifest = spec.parse_manifest(document)
+    assert isinstance(manifest, spec.Manifest)
+    return found_image(list(names), document, manifest, text, [""] * len(layers))
