@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 class NewLayer:
     """A layer in a nameless file; the LayerSource of an image whose other layers are here.
 
-    kept: fd of the uncompressed tar, the caller's. shown: for messages.
+    fd: of the uncompressed tar, the caller's. shown: for messages.
     """
 
-    def __init__(self, kept: int, diff_id: str, shown: str) -> None:
-        self._kept = kept
+    def __init__(self, fd: int, diff_id: str, shown: str) -> None:
+        self.fd = fd
         self.digest = diff_id
-        self.size = os.fstat(kept).st_size
+        self.size = os.fstat(fd).st_size
         self._shown = shown
 
     def open_layer(self, layer: "Layer") -> "Member":
@@ -35,7 +35,7 @@ class NewLayer:
 
         if layer.descriptor.digest != self.digest:
             raise _lost(layer.descriptor.digest)
-        return Member(os.dup(self._kept), 0, self.size, self._shown, digest=self.digest, whole=True)
+        return Member(os.dup(self.fd), 0, self.size, self._shown, digest=self.digest, whole=True)
 
 
 class NoLayer:

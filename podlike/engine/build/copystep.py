@@ -9,7 +9,7 @@ import tarfile
 from typing import NamedTuple
 
 from podlike.engine.build.sourcetree import apply_chmod, parse_chmod
-from podlike.engine.build.tarlayer import TarLayer
+from podlike.engine.build.tarlayer import TarLayer, looks_like_tar
 from podlike.errors import StoreError, UsageError
 
 TYPE_CHECKING = False
@@ -194,7 +194,7 @@ class CopyStep:
         with open(f"/proc/self/fd/{member.fd}", "rb") as f:
             head = f.read(max(HEAD, 512))
             how = detect(head[:HEAD])
-            if not how and not _is_tar(head):
+            if not how and not looks_like_tar(head):
                 return False
             f.seek(0)
             source: "Any" = _Reader(f, how, path)
@@ -263,14 +263,6 @@ class _Reader:
             self._rest += piece
         out, self._rest = self._rest[:size], self._rest[size:]
         return out
-
-
-def _is_tar(head: bytes) -> bool:
-    try:
-        tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape")
-    except tarfile.HeaderError:
-        return False
-    return True
 
 
 def _xattrs(fd: int) -> "dict[str, bytes]":

@@ -28,6 +28,11 @@ class RootView:
         self._mounted = ""
         self.root = -1
 
+    @property
+    def path(self) -> str:
+        """Of the root, in the session."""
+        return self._mounted
+
     def __enter__(self) -> "Self":
         from podlike.engine.rootfs import mount_read_only
 

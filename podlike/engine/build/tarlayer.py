@@ -130,3 +130,12 @@ class TarLayer:
         self._digest.update(data)
         self.size += len(data)
         write_all(self.fd, data, f"to {self._tmp}")
+
+
+def looks_like_tar(head: bytes) -> bool:
+    """Whether a file begins as an archive does. head: its first 512 bytes."""
+    try:
+        tarfile.TarInfo.frombuf(head[:_BLOCK], "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
