@@ -36,6 +36,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     "": {
         "artifact": ("", "Manage OCI artifacts"),
         "attach": ("attach", "Attach to a running container"),
+        "build": ("build", "Build an image using instructions from Containerfiles"),
         "container": ("", "Manage containers"),
         "commit": ("commit", "Create new image based on the changed container"),
         "cp": ("cp", "Copy files/folders between a container and the local filesystem"),

@@ -112,7 +112,7 @@ class _Build:
         if stage.base == "scratch":
             return None
         if stage.platform and spec.parse_platform(self._expand(stage, stage.platform)) != spec.host_platform():
-            raise self._file.wrong(stage.line, f"FROM --platform={stage.platform}: building for another platform is not there yet",
+            raise self._file.wrong(stage.line, f"FROM --platform={stage.platform}: other platforms cannot be built for yet",
                                    hint="Build on a machine of that platform.")
         try:
             return self._resources.image(stage.base)
@@ -122,10 +122,10 @@ class _Build:
 
     def _drop(self, ids: "list[str]") -> None:
         """Images of steps that nobody will use again."""
-        from podlike.engine.imageremove import remove_if_unused
+        from podlike.engine.imageremove import remove_all
 
-        for image_id in reversed(ids):
-            remove_if_unused(self._engine, image_id)
+        found = [image for image_id in reversed(ids) if (image := self._engine.images.get(image_id)) is not None]
+        remove_all(self._engine, [image.id for image in found if not image.names], ignore=True, prune=False)
 
 
 def _needed(stages: "list[Stage]", target: int) -> set[int]:

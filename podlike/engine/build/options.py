@@ -7,6 +7,7 @@ from podlike.spec.container import ContainerSpec
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from podlike.engine.build.mounts import Secret
     from podlike.spec.image import Platform
@@ -17,7 +18,8 @@ class Options(NamedTuple):
     files: of -f, as typed. names: what the image is called. target: of the stage that is wanted, "" the last.
     layers: each step is a layer, and may be taken from an earlier build; False: one layer for a stage. squash: "", new (what
     is above the base becomes one layer), all. epoch: Unix seconds for all times, None: now. docker_format: of the manifest.
-    network: what RUN has. run: limits, capabilities ... of RUN. base: image instead of the last FROM's.
+    run: limits, network, capabilities ... of RUN. base: image instead of the last FROM's. registry: of pull(), by its
+    names. progress: see engine/pull.py. say: gets each line for the user.
     """
 
     context: str
@@ -47,4 +49,6 @@ class Options(NamedTuple):
     secrets: "Mapping[str, Secret]" = {}
     agents: "Mapping[str, str]" = {}
     run: ContainerSpec = ContainerSpec()
+    registry: "Mapping[str, Any]" = {}
+    progress: "Any" = None
     say: "Callable[[str], None]" = lambda line: None

@@ -41,9 +41,18 @@ class Resources:
         given = self._options.contexts.get(name, "")
         if given.startswith(_IMAGE):
             name = given.removeprefix(_IMAGE)
-        from podlike.engine.create import find_image
+        from podlike.engine.images import resolve
+        from podlike.engine.pull import pull
 
-        return find_image(self._engine, name, pull_policy=self._options.pull)
+        policy = self._options.pull
+        if policy in ("missing", "never"):
+            try:
+                return resolve(self._engine, name)
+            except NotFoundError as e:
+                if policy == "never":
+                    e.message, e.hint = f"{name}: image not known", None
+                    raise
+        return pull(self._engine, name, policy=policy, progress=self._options.progress, **self._options.registry)
 
     def tree(self, stack: ExitStack, origin: str) -> SourceTree:
         """Where COPY --from=ORIGIN copies from; "": the context. It lives as long as the stack."""
