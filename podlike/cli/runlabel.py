@@ -73,7 +73,8 @@ def _run(call: Call, command: "LabelCommand", variables: "dict[str, str]") -> in
     import subprocess
 
     roots = call.engine.roots
-    argv = [command.program] if command.program else [sys.executable, "-m", "podlike", "--root", roots.data, "--runroot", roots.run]
+    ourselves = [sys.executable, "-m", "podlike", "--root", roots.data, "--runroot", roots.run]
+    argv = [command.program] if command.program else ourselves
     given = {name: variables[name] for name in ("OPT1", "OPT2", "OPT3") if variables[name]}
     quiet = subprocess.DEVNULL if call.opts.quiet else None
     sys.stdout.flush()

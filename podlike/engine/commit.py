@@ -56,7 +56,7 @@ def commit(engine: Engine, container: "Container", options: Options, *, progress
         raise UsageError("messages are only compatible with the docker image format (-f docker)")
     if container.spec.rootfs:
         raise UsageError("cannot commit a container that uses an exploded rootfs",
-                         hint="Its files are in the directory that was given with --rootfs: `tar -C DIR -c . | podlike import -`.")
+                         hint="Its files are in the directory of --rootfs: `tar -C DIR -c . | podlike import -`.")
     names = [local_name(options.name)] if options.name else []
     base = engine.images.get(container.spec.image_id)
     request = _request(engine, container, base, options)
