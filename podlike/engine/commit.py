@@ -148,7 +148,9 @@ def _pack_upper(engine: Engine, container: "Container", kept: int, args: "list[s
     except OSError as e:
         raise StoreError(f"{what}: {path}: {e.strerror}", hint="The container's files are gone; remove it.") from e
     try:
-        return pack(fd, kept, [*args, *(["--root-entry"] if _root_changed(engine, container, fd) else [])], what=what)
+        args = [*args, *(["--root-entry"] if _root_changed(engine, container, fd) else []),
+                *(["--marks"] if engine.storage.mount_program else [])]
+        return pack(fd, kept, args, what=what)
     finally:
         os.close(fd)
 

@@ -50,7 +50,8 @@ def test_export(podlike: Engine, image: str, name: str, tmp_path: Path) -> None:
         p.stdout.read(100)
         p.stdout.close()
         assert p.wait(20) in (141, 0) and p.stderr is not None and p.stderr.read() == b""
-    assert "refusing to export to terminal" in podlike.terminal("export", name).read_all()
+    with podlike.terminal("export", name) as terminal:
+        terminal.expect("refusing to export to terminal. Use -o flag or redirect")
     bad = podlike("export", "-o", "/nowhere/x", name, check=False)
     assert bad.code == 125 and bad.stderr.startswith("Error: write /nowhere/x: No such file")
     podlike("rm", name)
@@ -59,7 +60,8 @@ def test_export(podlike: Engine, image: str, name: str, tmp_path: Path) -> None:
 
 def test_commit_keeps_changes(made: Engine, image: str, name: str) -> None:
     made("run", "--name", name, "-e", "MINE=1", "--label", "l=m", "--env", "http_proxy=", image, "sh", "-c",
-         "rm /bin/ls; rm -r /usr/share 2>/dev/null; mkdir -p /opt/d; echo new > /opt/d/f; chown 7:8 /opt/d/f; chmod 4711 /opt/d/f; "
+         "rm /bin/ls; rm -r /usr/share 2>/dev/null; mkdir -p /opt/d; echo new > /opt/d/f; chown 7:8 /opt/d/f; "
+         "chmod 4711 /opt/d/f; "
          "rm -rf /var; mkdir /var; chmod 700 /")
     iid = made("commit", name, "mine").line
     check = ("sh", "-c", "test ! -e /bin/ls && stat -c '%u:%g %a' /opt/d/f / && echo $MINE && ls -A /var | wc -l")
@@ -76,14 +78,16 @@ def test_commit_keeps_changes(made: Engine, image: str, name: str) -> None:
 
 def test_commit_squashed_and_in_dockers_format(made: Engine, image: str, name: str, tmp_path: Path) -> None:
     need(subprocess.run(["skopeo", "--version"], capture_output=True).returncode == 0, "skopeo is not installed")
-    made("run", "-d", "--name", name, "-v", f"{name}:/named", "-v", "/anonymous", "-v", f"{tmp_path}:/bound", image, "sleep", "1000")
+    made("run", "-d", "--name", name, "-v", f"{name}:/named", "-v", "/anonymous", "-v", f"{tmp_path}:/bound", image,
+         "sleep", "1000")
     made("exec", name, "rm", "/bin/ls")
     assert made("commit", "-m", "x", name, check=False).stderr == (
         "Error: messages are only compatible with the docker image format (-f docker)\n")
-    done = made("commit", "-f", "docker", "-m", "note", "-a", "me", "--squash", "--pause", "--include-volumes", "-c", "CMD [\"a\"]",
-                "--change", "ENV Q=1 R=2", "--iidfile", str(tmp_path / "iid"), name, "sq:1")
+    done = made("commit", "-f", "docker", "-m", "note", "-a", "me", "--squash", "--pause", "--include-volumes", "-c",
+                "CMD [\"a\"]", "--change", "ENV Q=1 R=2", "--iidfile", str(tmp_path / "iid"), name, "sq:1")
     assert "Getting image source signatures\n" in done.stderr and "Writing manifest to image destination" in done.stderr
-    assert (tmp_path / "iid").read_text() == done.line and made("inspect", "--format", "{{.State.Status}}", name).line == "running"
+    assert (tmp_path / "iid").read_text() == done.line
+    assert made("inspect", "--format", "{{.State.Status}}", name).line == "running"
     doc = config(made, "sq:1")
     assert len(doc["RootFS"]["Layers"]) == len(doc["History"]) == 1 and doc["Author"] == "me"
     assert doc["History"][0]["comment"] == f"note FROM {image}" and doc["Config"]["Env"][-2:] == ["Q=1", "R=2"]
@@ -120,7 +124,8 @@ def test_commit_with_ids_of_its_own(made: Engine, image: str, name: str) -> None
 
 
 def test_clone(made: Engine, image: str, name: str) -> None:
-    made("run", "-d", "--name", name, "-e", "X=1", "-v", f"{name}:/v", "--label", "a=b", image, "sleep", "1000")
+    made("run", "-d", "--name", name, "--stop-timeout", "0", "-e", "X=1", "-v", f"{name}:/v", "--label", "a=b", image, "sleep",
+         "1000")
     first = made("container", "clone", name).line
     made("container", "clone", name)
     doc = json.loads(made("inspect", f"{name}-clone").stdout)[0]

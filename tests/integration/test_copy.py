@@ -118,15 +118,15 @@ def test_swapped_links_lead_nowhere(podlike: Engine, image: str, name: str, tmp_
     secret.mkdir()
     (secret / "f").write_text("host")
     os.chmod(secret / "f", 0o600)
-    script = (f"mkdir -p /w/d {secret}; echo ctr > {secret}/f; echo ctr > /w/d/f; cd /w; while true; do mv d e; ln -s {secret} d; "
-              f"rm d; mv e d; rm d/f; ln -s {secret}/f d/f; rm d/f; echo ctr > d/f; done")
+    script = (f"mkdir -p /w/d {secret}; echo ctr > {secret}/f; echo ctr > /w/d/f; cd /w; while true; do "
+              f"mv d e; ln -s {secret} d; rm d; mv e d; rm d/f; ln -s {secret}/f d/f; rm d/f; echo ctr > d/f; done")
     podlike("run", "-d", "--name", name, image, "sh", "-c", script)
     wait_for(lambda: podlike("exec", name, "ls", "/w", check=False).stdout, "the directory")
     (tmp_path / "source/d").mkdir(parents=True)
     (tmp_path / "source/d/f").write_text("evil")
     (tmp_path / "plain").write_text("evil")
     done = 0
-    deadline = time.monotonic() + 6
+    deadline = time.monotonic() + 3
     while time.monotonic() < deadline:
         for args in ((str(tmp_path / "plain"), f"{name}:/w/d/f"), (f"{tmp_path}/source/.", f"{name}:/w"),
                      (f"{name}:/w/d/f", str(tmp_path / "got")), (f"{name}:/w", str(tmp_path / "all"))):
@@ -136,7 +136,7 @@ def test_swapped_links_lead_nowhere(podlike: Engine, image: str, name: str, tmp_
             if path.is_file() and not path.is_symlink():
                 assert path.read_text() in ("ctr\n", "evil", "")
         shutil.rmtree(tmp_path / "all", ignore_errors=True)
-    assert done > 4  # some got through: the test did meet the moment
+    assert done > 1  # some got through: the test did meet the moment
 
 
 def test_links_of_the_container_are_its_own(podlike: Engine, image: str, name: str, tmp_path: Path) -> None:
@@ -190,7 +190,8 @@ def test_words(podlike: Engine, image: str, name: str, tree: Path, tmp_path: Pat
         ((f"{name}:/bin/*", str(tmp_path)), f'"/bin/*" could not be found on container {name}: no such file or directory'),
         ((f"{name}:/bin", f"{tmp_path}/f"), "destination must be a directory when copying a directory"),
         ((f"{name}:/bin/busybox", "/dev/stdout"), 'invalid destination: "/dev/stdout" must be a directory or a regular file'),
-        ((f"{name}:/bin/busybox", f"{tmp_path}/no/x"), f'"{tmp_path}/no/x" could not be found on the host: no such file or directory'),
+        ((f"{name}:/bin/busybox", f"{tmp_path}/no/x"),
+         f'"{tmp_path}/no/x" could not be found on the host: no such file or directory'),
         ((f"{tmp_path}/f", f"{tmp_path}/g"), f'copy "{tmp_path}/f" to "{tmp_path}/g": neither is in a container'),
         ((f"{tmp_path}/f", "none:/"), 'container "none" does not exist'),
         ((f"{tmp_path}/f", f"{name}:"), f'invalid arguments "{tmp_path}/f", "{name}:": you must specify paths'),
