@@ -99,6 +99,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     "container": {
         "attach": ("attach", "Attach to a running container"),
         "cleanup": ("cleanup", "Clean up network and mountpoints of one or more containers"),
+        "clone": ("clone", "Clone an existing container"),
         "commit": ("commit", "Create new image based on the changed container"),
         "cp": ("cp", "Copy files/folders between a container and the local filesystem"),
         "create": ("create", "Create but do not start a container"),
@@ -119,6 +120,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "restart": ("restart", "Restart one or more containers"),
         "rm": ("rm", "Remove one or more containers"),
         "run": ("run", "Run a command in a new container"),
+        "runlabel": ("runlabel", "Execute the command described by an image label"),
         "start": ("start", "Start one or more containers"),
         "stop": ("stop", "Stop one or more containers"),
         "top": ("top", "Display the running processes of a container"),

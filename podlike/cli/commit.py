@@ -69,7 +69,8 @@ def _read(path: str) -> str:
         with open(path, encoding="utf-8") as f:
             return f.read()
     except (OSError, UnicodeDecodeError) as e:
-        raise UsageError(f"--config: open {path}: {(e.strerror or str(e)).lower() if isinstance(e, OSError) else 'no UTF-8'}") from e
+        why = (e.strerror or str(e)).lower() if isinstance(e, OSError) else "it is no UTF-8"
+        raise UsageError(f"--config: open {path}: {why}") from e
 
 
 _AUTHOR = Flag("author", "a", "string", "Set the author for the image committed")
@@ -97,5 +98,6 @@ docker_command = Command(
     summary="Create a new image from a container's changes", description=_ABOUT,
     flags=(Flag("author", "a", "string", "Author (e.g., \"John Hannibal Smith <hannibal@a-team.com>\")"),
            Flag("change", "c", "array", "Apply Dockerfile instruction to the created image", metavar="list"),
-           Flag("message", "m", "string", "Commit message"), Flag("no-pause", "", "bool", "Disable pausing container during commit"),
+           Flag("message", "m", "string", "Commit message"),
+           Flag("no-pause", "", "bool", "Disable pausing container during commit"),
            Flag("pause", "p", "bool", "Pause container during commit", True)))

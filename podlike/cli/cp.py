@@ -54,8 +54,8 @@ def _location(call: Call, name: str, path: str) -> "Location":
 
 
 _USAGE = "[CONTAINER:]SRC_PATH [CONTAINER:]DEST_PATH"
-_ABOUT = ('Copy the contents of SRC_PATH to the DEST_PATH.\n\nYou can copy from the container\'s file system to the local machine '
-          'or the reverse, from the local filesystem to the container. If "-" is specified for either the SRC_PATH or '
+_ABOUT = ("Copy the contents of SRC_PATH to the DEST_PATH.\n\nYou can copy from the container's file system to the local "
+          'machine or the reverse, from the local filesystem to the container. If "-" is specified for either the SRC_PATH or '
           'DEST_PATH, you can also stream a tar archive from STDIN or to STDOUT. The CONTAINER can be a running or stopped '
           'container. The SRC_PATH or DEST_PATH can be a file or a directory.')
 _EXAMPLES = ("cp [CONTAINER:]SRC_PATH [CONTAINER:]DEST_PATH",)

@@ -16,15 +16,8 @@ def export(call: Call) -> None:
         raise UsageError("refusing to export to terminal. Use -o flag or redirect")
     container = one_container(call, call.args[0])
     with unwinding():
-        if not path:
-            sys.stdout.flush()
-            write(call.engine, container, sys.stdout.fileno())
-            return
-        from podlike.transports.output import OutputFile
-
-        call.engine.enter_session()
-        with OutputFile(path) as fd:
-            write(call.engine, container, fd)
+        sys.stdout.flush()
+        write(call.engine, container, path or sys.stdout.fileno())
 
 
 command = Command(

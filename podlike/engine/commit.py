@@ -53,7 +53,7 @@ def commit(engine: Engine, container: "Container", options: Options, *, progress
         raise UsageError("messages are only compatible with the docker image format (-f docker)")
     if container.spec.rootfs:
         raise UsageError("cannot commit a container that uses an exploded rootfs",
-                         hint="Its files are in the --rootfs directory: `tar -C DIR -c . | podlike import -`.")
+                         hint="Its files are in the directory of --rootfs: `tar -C DIR -c . | podlike import -`.")
     names = [local_name(options.name)] if options.name else []
     base = engine.images.get(container.spec.image_id)
     request = _request(engine, container, base, options)
@@ -150,7 +150,9 @@ def _pack_upper(engine: Engine, container: "Container", kept: int, args: "list[s
     except OSError as e:
         raise StoreError(f"{what}: {path}: {e.strerror}", hint="The container's files are gone; remove it.") from e
     try:
-        return pack(fd, kept, [*args, *(["--root-entry"] if _root_changed(engine, container, fd) else [])], what=what)
+        args = [*args, *(["--root-entry"] if _root_changed(engine, container, fd) else []),
+                *(["--marks"] if engine.storage.mount_program else [])]
+        return pack(fd, kept, args, what=what)
     finally:
         os.close(fd)
 

@@ -7,12 +7,26 @@ from podlike.engine.core import Engine
 from podlike.store.containers import Container
 
 
-def export(engine: Engine, container: Container, out: int) -> None:
-    """Write the container's root file system, without what is mounted into it, to an fd. Raises: StoreError."""
+def export(engine: Engine, container: Container, out: int | str) -> None:
+    """Write the container's root file system, without what is mounted into it, to an fd, or a file that appears complete.
+
+    Raises: StoreError.
+    """
+    engine.enter_session()
+    if isinstance(out, str):
+        from podlike.transports.output import OutputFile
+
+        with OutputFile(out) as fd:
+            _write(engine, container, fd)
+    else:
+        _write(engine, container, out)
+    events.container(engine, container, "export")
+
+
+def _write(engine: Engine, container: Container, out: int) -> None:
     with View(engine, container, own_files=True) as view:
         args = ["--plain", "--no-holes", *owner_words(container), *(["--live"] if view.running else [])]
         pack(view.root, out, args, what=f"export {container.name}")
-    events.container(engine, container, "export")
 
 
 def owner_words(container: Container) -> list[str]:

@@ -143,9 +143,13 @@ def _mount_fuse(program: str, options: str, base: str, *, name: str) -> str:
 
 
 def _make_parts(lower: list[str], base: str) -> None:
-    for part in ("upper", "work", "merged"):
+    """The writable directory begins with what the image says about "/"; from then on that is the container's to change."""
+    for part in ("work", "merged"):
         os.makedirs(f"{base}/{part}", exist_ok=True)
-    copy_root_attributes(lower, f"{base}/upper")
+    if not os.path.isdir(f"{base}/upper"):
+        os.makedirs(f"{base}/upper.new", exist_ok=True)
+        copy_root_attributes(lower, f"{base}/upper.new")
+        os.rename(f"{base}/upper.new", f"{base}/upper")
 
 
 def _overlay(lower: list[str], base: str, *, name: str, volatile: bool) -> str:

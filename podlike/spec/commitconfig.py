@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # What we put into every environment, and nobody asked for. Proxies may hold passwords.
 _OURS: "Final" = frozenset(("container", "TERM", "HOME", "HOSTNAME", *PROXY_VARIABLES))
 # Members of Docker's config that are always there, with their empty values, in its order.
-_DOCKER: "Final" = (
+_DOCKER: "Final[tuple[tuple[str, Any], ...]]" = (
     ("Hostname", ""), ("Domainname", ""), ("User", ""), ("AttachStdin", False), ("AttachStdout", False), ("AttachStderr", False),
     ("ExposedPorts", None), ("Tty", False), ("OpenStdin", False), ("StdinOnce", False), ("Env", []), ("Cmd", None),
     ("Healthcheck", None), ("ArgsEscaped", None), ("Image", ""), ("Volumes", None), ("WorkingDir", ""), ("Entrypoint", None),
@@ -28,9 +28,11 @@ _DOCKER: "Final" = (
     ("StopTimeout", None), ("Shell", None))
 _LEFT_OUT_WHEN_EMPTY: "Final" = frozenset(("ExposedPorts", "Healthcheck", "ArgsEscaped", "NetworkDisabled", "MacAddress",
                                            "StopSignal", "StopTimeout", "Shell"))
-_OCI: "Final" = ("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal", "ArgsEscaped",
+_OCI: "Final" = ("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal",
+                 "ArgsEscaped",
                  # Docker's own, which everybody reads in OCI images as well
                  "Healthcheck", "OnBuild", "Shell")
+_EXAMPLE: "Final" = 'Write an object such as {"Env": ["A=1"], "Cmd": ["sh"]}.'
 # What --config may set, and the type of it.
 _OVERRIDES: "Final" = {
     "Hostname": str, "Domainname": str, "User": str, "Image": str, "WorkingDir": str, "StopSignal": str, "MacAddress": str,
@@ -109,9 +111,9 @@ def _overridden(run: "dict[str, Any]", text: str) -> "dict[str, Any]":
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as e:
-        raise UsageError(f"--config: it is no JSON: {e}", hint='Write an object such as {"Env": ["A=1"], "Cmd": ["sh"]}.') from None
+        raise UsageError(f"--config: it is no JSON: {e}", hint=_EXAMPLE) from None
     if not isinstance(given, dict):
-        raise UsageError("--config: it is no JSON object", hint='Write one such as {"Env": ["A=1"], "Cmd": ["sh"]}.')
+        raise UsageError("--config: it is no JSON object", hint=_EXAMPLE)
     known = {name.lower(): name for name in _OVERRIDES}
     out = dict(run)
     for key, value in given.items():

@@ -37,7 +37,7 @@ static int usage(void)
                 "                            [--xattr user|trusted] [--ignore-chown-errors] [--sync]\n"
                 "                            [--plain] [--keep-kinds] [OWNERS]\n"
                 "       podlike-layer pack --source DIR|FILE [--root-entry] [--no-holes] [--plain] [--skip-unreadable] [--live]\n"
-                "                          [--prefix NAME] [--exclude NAME]... [OWNERS]    (the verdict goes to stderr)\n"
+                "                          [--marks] [--prefix NAME] [--exclude NAME]... [OWNERS]    (the verdict goes to stderr)\n"
                 "OWNERS: --owner UID:GID, or --map-uids FROM:TO:COUNT,... --map-gids FROM:TO:COUNT,...\n",
                 stderr);
         return 2;
@@ -168,7 +168,10 @@ static bool parse_size(const char *arg, uint64_t *ret)
 /* What packing and unpacking say in the same way. */
 #define SHARED_OPTIONS                                                                                                 \
         {"map-gids", required_argument, NULL, 'G'}, {"map-uids", required_argument, NULL, 'U'},                        \
-                {"owner", required_argument, NULL, 'O'}, {"plain", no_argument, NULL, 'P'}
+                {"owner", required_argument, NULL, 'O'},                                                               \
+        {                                                                                                              \
+                "plain", no_argument, NULL, 'P'                                                                        \
+        }
 
 static bool parse_shared(int c, struct options *o)
 {
@@ -190,11 +193,16 @@ static bool parse_shared(int c, struct options *o)
 static bool parse_unpack(int argc, char **argv, struct options *o)
 {
         static const struct option longs[] = {
-                {"dest", required_argument, NULL, 'd'},          {"diff-id", required_argument, NULL, 'i'},
-                {"ignore-chown-errors", no_argument, NULL, 'c'}, {"max-entries", required_argument, NULL, 'n'},
-                {"max-size", required_argument, NULL, 'm'},      {"sync", no_argument, NULL, 's'},
-                {"xattr", required_argument, NULL, 'x'},         {"keep-kinds", no_argument, NULL, 'k'},
-                SHARED_OPTIONS,                                  {NULL, 0, NULL, 0},
+                {"dest", required_argument, NULL, 'd'},
+                {"diff-id", required_argument, NULL, 'i'},
+                {"ignore-chown-errors", no_argument, NULL, 'c'},
+                {"max-entries", required_argument, NULL, 'n'},
+                {"max-size", required_argument, NULL, 'm'},
+                {"sync", no_argument, NULL, 's'},
+                {"xattr", required_argument, NULL, 'x'},
+                {"keep-kinds", no_argument, NULL, 'k'},
+                SHARED_OPTIONS,
+                {NULL, 0, NULL, 0},
         };
         bool good = true;
         int c;
@@ -238,6 +246,7 @@ static bool parse_pack(int argc, char **argv, struct options *o)
         static const struct option longs[] = {
                 {"exclude", required_argument, NULL, 'e'},
                 {"live", no_argument, NULL, 'l'},
+                {"marks", no_argument, NULL, 'm'},
                 {"no-holes", no_argument, NULL, 'h'},
                 {"prefix", required_argument, NULL, 'p'},
                 {"root-entry", no_argument, NULL, 'r'},
@@ -268,6 +277,9 @@ static bool parse_pack(int argc, char **argv, struct options *o)
                         break;
                 case 'l':
                         o->pack.live = true;
+                        break;
+                case 'm':
+                        o->pack.marks = true;
                         break;
                 case 'p':
                         o->pack.prefix = optarg;

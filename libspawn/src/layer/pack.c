@@ -221,6 +221,9 @@ static int pack_member(struct pack *p, int at, const char *name, bool xwhiteouts
         if (!p->how->plain &&
             (layer_is_whiteout(st.st_mode, st.st_rdev) || (xwhiteouts && pack_is_xwhiteout(at, name, &st))))
                 return write_whiteout(p, name);
+        if (p->how->marks && strncmp(name, WHITEOUT_PREFIX, strlen(WHITEOUT_PREFIX)) == 0)
+                /* The directory's attribute may have said it already. */
+                return strcmp(name, WHITEOUT_OPAQUE) == 0 && pack_opaque(at) == 'y' ? 0 : write_marker(p, p->path);
         if (!p->how->plain && strncmp(name, WHITEOUT_PREFIX, strlen(WHITEOUT_PREFIX)) == 0)
                 return spawn_err(p->reterr, EINVAL, "pack layer",
                                  "%.400s: names that begin with " WHITEOUT_PREFIX " mean deletions in a layer",

@@ -11,6 +11,7 @@
 struct pack_how {
         bool root_entry; /* begin with an entry for the directory itself */
         bool plain; /* an ordinary tree: nothing in it is a whiteout */
+        bool marks; /* files .wh.NAME are whiteouts already, as fuse-overlayfs makes them */
         bool skip_unreadable; /* what may not be opened is left out */
         bool live; /* it changes meanwhile: what is gone by its turn is left out, what has become shorter is filled up */
         const char *prefix; /* all names begin with it; the directory's, or the file's, own name */

@@ -85,7 +85,9 @@ static int restore_time(int dir_fd, struct timespec mtime, const char *name, spa
 int layer_tree_leave(struct layer_tree *t, spawn_error *reterr)
 {
         /* Of a directory that was there before us, the root, the time is what it becomes. */
-        int r = t->dir_valid && (t->unnamed == NULL || t->dir[0] != '\0') ? restore_time(t->dir_fd, t->dir_mtime, t->dir, reterr) : 0;
+        int r = t->dir_valid && (t->unnamed == NULL || t->dir[0] != '\0')
+                        ? restore_time(t->dir_fd, t->dir_mtime, t->dir, reterr)
+                        : 0;
 
         layer_tree_forget(t);
         return r;

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import stat
 
 from podlike.errors import StoreError, UsageError
@@ -43,6 +44,8 @@ def pack(fd: int, out: int, args: "Sequence[str]", *, what: str) -> "dict[str, A
                               stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE)
     except OSError as e:
         raise StoreError(f"{what}: start {program}: {e.strerror}") from e
+    if done.returncode == -signal.SIGPIPE:
+        raise BrokenPipeError  # who read our output has seen enough
     return _verdict(done.stderr, done.returncode, what)
 
 

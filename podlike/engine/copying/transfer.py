@@ -51,12 +51,12 @@ class _Source(NamedTuple):
 
 class _Target(NamedTuple):
     """directory: the fd that something is made in; name: under this name, "": under the source's. shown: path of the directory.
-    new: nothing was there."""
+    file: of what is mounted there and cannot be replaced, -1 for none."""
 
     directory: int
     name: str
     shown: str
-    new: bool = False
+    file: int = -1
 
 
 def parse(text: str) -> tuple[str, str]:
@@ -157,7 +157,7 @@ class _Copy:
                 directory = self._open_host(os.path.dirname(absolute), directory_only=True)
             except OSError:
                 raise lost from e
-            return _Target(directory, os.path.basename(absolute), "/", new=True)
+            return _Target(directory, os.path.basename(absolute), "/")
         if stat.S_ISDIR(st.st_mode):
             return _Target(self._open_host(path, directory_only=True), "", "/")
         if not stat.S_ISREG(st.st_mode):
@@ -172,7 +172,7 @@ class _Copy:
             return _Target(place.fd, "", place.path)
         if source.is_dir and place.st is not None:
             raise _needs_directory()
-        return _Target(place.parent, place.name, os.path.dirname(place.path), new=place.st is None)
+        return _Target(place.parent, place.name, os.path.dirname(place.path), place.fd if place.mount else -1)
 
     def _find_target(self, side: Location, view: View) -> Place:
         try:
@@ -196,7 +196,7 @@ class _Copy:
         if found.is_dir:
             job.directory(found.fd, "" if found.contents and not where.name else name)
         elif stat.S_ISREG(found.st.st_mode):
-            job.file(found.fd, name)
+            job.file(found.fd, name, into=where.file)
         else:
             job.special(found.parent, found.name, name)
         return job.size

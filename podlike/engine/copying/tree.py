@@ -88,11 +88,14 @@ class TreeCopy:
         except OSError as e:
             raise self._failed(new_name, e) from e
 
-    def file(self, fd: int, new_name: str) -> None:
-        """Copy the regular file behind an fd."""
+    def file(self, fd: int, new_name: str, *, into: int = -1) -> None:
+        """Copy the regular file behind an fd. into: fd of a file that only gets its content."""
         source = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            self._regular(source, os.fstat(source), self._root, new_name, new_name)
+            if into >= 0:
+                self._fill(source, into)
+            else:
+                self._regular(source, os.fstat(source), self._root, new_name, new_name)
         except OSError as e:
             raise self._failed(new_name, e) from e
         finally:
@@ -196,6 +199,18 @@ class TreeCopy:
             self.size += st.st_size
             if ours:
                 self._finish(source, made, st)
+        finally:
+            os.close(made)
+
+    def _fill(self, source: int, into: int) -> None:
+        st = os.fstat(source)
+        made = os.open(f"/proc/self/fd/{into}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(made).st_mode):
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+            os.ftruncate(made, 0)
+            self._data(source, made, st)
+            self.size += st.st_size
         finally:
             os.close(made)
 
