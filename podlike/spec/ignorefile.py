@@ -20,11 +20,12 @@ _MAX_PATTERNS: "Final" = 10_000
 class Ignored:
     """The patterns of one file, in order."""
 
-    __slots__ = ("_rules", "takes_back")
+    __slots__ = ("_rules", "_taken_back")
 
     def __init__(self, lines: "Iterable[str]", path: str = ".dockerignore") -> None:
         """Raises: UsageError with path and line."""
         self._rules: list[tuple[bool, re.Pattern[str]]] = []
+        self._taken_back: list[str] = []
         for number, raw in enumerate(lines, 1):
             line = raw.removeprefix("\ufeff") if number == 1 else raw
             if line.startswith("#"):
@@ -44,9 +45,10 @@ class Ignored:
                 raise UsageError(f"{path}:{number}: {line[:80]} is no pattern",
                                  hint="Close its [, or end it with something else than a backslash.")
             self._rules.append((keep, compiled))
+            if keep:
+                self._taken_back.append(f"{pattern}/")
             if len(self._rules) > _MAX_PATTERNS:
                 raise UsageError(f"{path}:{number}: more than {_MAX_PATTERNS} patterns")
-        self.takes_back = any(keep for keep, _ in self._rules)
 
     def __bool__(self) -> bool:
         return bool(self._rules)
@@ -58,6 +60,12 @@ class Ignored:
             if out == keep and pattern.fullmatch(path):
                 out = not keep
         return out
+
+
+    def may_keep_below(self, directory: str) -> bool:
+        """Whether a directory that is left out is looked into: a pattern that takes back begins with its name, letter by
+        letter, as podman and docker have it."""
+        return any(pattern.startswith(f"{directory}/") for pattern in self._taken_back)
 
 
 def compile_pattern(pattern: str) -> "re.Pattern[str] | None":

@@ -193,6 +193,11 @@ def test_ignored(lines, out, kept):
     assert [p for p in kept if rules.leaves_out(p)] == []
 
 
+def test_directories_that_are_looked_into():
+    rules = Ignored(["a", "b", "!*/x", "!a/c/*"])
+    assert rules.may_keep_below("a") and rules.may_keep_below("a/c") and not rules.may_keep_below("b")
+
+
 @pytest.mark.parametrize(("line", "word"), [("a[", "no pattern"), ("a\\", "no pattern"), ("!", "takes nothing back")])
 def test_wrong_patterns_name_their_line(line, word):
     with pytest.raises(UsageError, match=f"i:2: .*{word}"):

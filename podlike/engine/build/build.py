@@ -31,8 +31,11 @@ def build(engine: "Engine", options: Options, *, stdin: "BinaryIO | None" = None
     from podlike.engine import events
     from podlike.engine.build.rootview import sweep
     from podlike.engine.images import local_name
+    from podlike.runtime.oci import find_runtime
 
     names = [local_name(name) for name in options.names]
+    table = engine.config.engine
+    find_runtime(options.run.runtime or table.runtime, roots=engine.roots, runtimes=table.runtimes)
     engine.enter_session()
     sweep(engine)
     with ExitStack() as stack:

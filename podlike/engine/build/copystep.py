@@ -6,6 +6,7 @@ Source: docs.docker.com/reference/dockerfile, "COPY" and "ADD".
 import os
 import stat
 import tarfile
+from contextlib import closing
 from typing import NamedTuple
 
 from podlike.engine.build.sourcetree import apply_chmod, parse_chmod
@@ -188,10 +189,11 @@ class CopyStep:
         """Put in what is in an archive; False: the file is none."""
         from podlike.transports.codec import HEAD, detect
 
-        (member,) = self._tree.walk(path)
+        walk = self._tree.walk(path)  # as long as it is there, so is the member's fd
+        member = next(walk)
         if not stat.S_ISREG(member.st.st_mode):
             return False
-        with open(f"/proc/self/fd/{member.fd}", "rb") as f:
+        with closing(walk), open(f"/proc/self/fd/{member.fd}", "rb") as f:
             head = f.read(max(HEAD, 512))
             how = detect(head[:HEAD])
             if not how and not looks_like_tar(head):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from podlike.engine.build.mounts import MountRequest, prepare
 from podlike.engine.core import Engine
 from podlike.engine.newimage import NewLayer
-from podlike.errors import PodlikeError
+from podlike.errors import PodlikeError, RuntimeFailure
 from podlike.spec.attach import Attach
 from podlike.spec.container import ContainerSpec, Mount
 from podlike.transports.sending import nameless
@@ -41,7 +41,7 @@ class RunFailed(PodlikeError):
 
     def __init__(self, shown: str, code: int) -> None:
         super().__init__(f"while running runtime: exit status {code}")
-        self.code = code
+        self.exit_code = code
         self.shown = shown
 
 
@@ -73,7 +73,11 @@ def run(engine: Engine, running: Running, template: ContainerSpec, sources: "Sou
             spec.privileged = True
         container = create(quiet, spec, pull_policy="never", for_run=True)
         try:
-            code = start(quiet, container, attach=Attach(), discard=False)
+            try:
+                code = start(quiet, container, attach=Attach(), discard=False)
+            except RuntimeFailure as e:
+                e.exit_code = 1
+                raise
             if code:
                 raise RunFailed(" ".join(argv), code)
             return _packed(quiet, container, targets=[m.target for m in mounts])

@@ -78,7 +78,7 @@ class SourceTree:
             for name in names:
                 where, path = f"{place}/{name}" if place else name, f"{below}/{name}" if below else name
                 out = self._leaves_out(where) or (excluded is not None and excluded.leaves_out(path))
-                if out and not self._may_hold(where) and not (excluded is not None and excluded.takes_back):
+                if out and not self._may_hold(where) and not (excluded is not None and excluded.may_keep_below(path)):
                     continue
                 yield from self._one(readable, name, where, path, excluded, out=out)
         finally:
@@ -138,7 +138,7 @@ class SourceTree:
 
     def _may_hold(self, path: str) -> bool:
         """Whether something below a path that is left out may be kept."""
-        return self._ignored is not None and self._ignored.takes_back
+        return self._ignored is not None and self._ignored.may_keep_below(path)
 
     def _open(self, path: str, typed: str, *, close: bool = False) -> int:
         try:

@@ -296,7 +296,7 @@ class StageBuild:
         """Take the step from an earlier build, or do it; the stage goes on from there."""
         history = [*self._history, self._entry(created_by, empty=False)]
         final = final and self._whole_at_once
-        cached = self._cached(history, final=final) if self._reuse else None
+        cached = self._cached(history, None, final=final) if self._reuse else None
         if cached is not None:
             self._options.say(f"--> Using cache {cached.id}")
             self._history = copy.deepcopy(cached.config.get("history") or history)
@@ -326,14 +326,18 @@ class StageBuild:
         """Whether the last step's image is the stage's: nothing has to be made of it afterwards."""
         return self._options.layers and not self._options.squash
 
-    def _cached(self, history: "Sequence[dict[str, Any]]", *, final: bool) -> "Image | None":
-        """An image of an earlier build that has the same history on the same layers, and the same config."""
+    def _cached(self, history: "Sequence[dict[str, Any]]", layers: "list[str] | None", *, final: bool) -> "Image | None":
+        """An image of an earlier build that has the same history on the same layers, and the same config.
+
+        layers: of that image; None: one more than those so far.
+        """
         wanted = [(e.get("created_by"), bool(e.get("empty_layer"))) for e in history]
         run = self._run_config(final=final)
         for image in self._engine.images.all():
             doc = image.config
             have = [(e.get("created_by"), bool(e.get("empty_layer"))) for e in doc.get("history") or [] if isinstance(e, dict)]
-            if (have == wanted and image.layers[:-1] == self._layers and (doc.get("config") or {}) == run
+            fits = image.layers == layers if layers is not None else image.layers[:-1] == self._layers
+            if (have == wanted and fits and (doc.get("config") or {}) == run
                     and not image.read_only and all(self._engine.layers.has(d) for d in image.layers)):
                 return image
         return None
@@ -388,7 +392,8 @@ class StageBuild:
         if not self._options.layers or (self._options.squash and self._last):
             image = self._squash()
         elif image is None or self._changed(image):
-            image = self._put(None, final=True)
+            known = self._cached(self._history, self._layers, final=True) if self._reuse else None
+            image = known or self._put(None, final=True)
         self._tell(image)
         return image
 
