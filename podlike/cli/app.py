@@ -37,6 +37,8 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "artifact": ("", "Manage OCI artifacts"),
         "attach": ("attach", "Attach to a running container"),
         "build": ("build", "Build an image using instructions from Containerfiles"),
+        "builder": ("", "Manage builds"),
+        "buildx": ("", "Build images"),
         "container": ("", "Manage containers"),
         "commit": ("commit", "Create new image based on the changed container"),
         "cp": ("cp", "Copy files/folders between a container and the local filesystem"),
@@ -96,6 +98,15 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "push": ("artifact:push_command", "Push an OCI artifact"),
         "rm": ("artifact:rm_command", "Remove one or more OCI artifacts"),
     },
+    "builder": {
+        "build": ("build", "Build an image using instructions from Containerfiles"),
+        "prune": ("buildx:prune_command", "Remove build cache"),
+    },
+    "buildx": {
+        "build": ("build", "Build an image using instructions from Containerfiles"),
+        "prune": ("buildx:prune_command", "Remove build cache"),
+        "version": ("buildx:version_command", "Show buildx version information"),
+    },
     "container": {
         "attach": ("attach", "Attach to a running container"),
         "cleanup": ("cleanup", "Clean up network and mountpoints of one or more containers"),
@@ -133,6 +144,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "run": ("healthcheck", "Run the health check of a container"),
     },
     "image": {
+        "build": ("build", "Build an image using instructions from Containerfiles"),
         "diff": ("diff:image", "Inspect changes to the image's file systems"),
         "exists": ("image:exists", "Check if an image exists in local storage"),
         "history": ("history", "Show history of a specified image"),
@@ -252,7 +264,8 @@ _REFUSED = {
     "remote": "podlike runs containers on this host only",
     "syslog": "messages go to standard error only",
 }
-_GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts", "container": "Manage containers",
+_GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts", "builder": "Manage builds",
+                "buildx": "Build images", "container": "Manage containers",
                 "healthcheck": "Manage health checks on containers", "image": "Manage images",
                 "image trust": "Manage container image trust policy",
                 "manifest": "Creates, modifies, and pushes manifest lists and image indexes",

@@ -61,7 +61,6 @@ class Ignored:
                 out = not keep
         return out
 
-
     def may_keep_below(self, directory: str) -> bool:
         """Whether a directory that is left out is looked into: a pattern that takes back begins with its name, letter by
         letter, as podman and docker have it."""

@@ -202,7 +202,7 @@ class CopyStep:
             source: "Any" = _Reader(f, how, path)
             try:
                 archive = tarfile.open(fileobj=source, mode="r|", errorlevel=2)
-            except tarfile.ReadError:
+            except (tarfile.ReadError, StoreError):
                 return False  # a packed file that is no archive is copied as it is
             try:
                 with archive:

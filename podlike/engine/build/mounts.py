@@ -3,12 +3,12 @@
 Source: docs.docker.com/reference/dockerfile, "RUN --mount".
 """
 
-import fcntl
 import hashlib
 import os
 from contextlib import ExitStack
 from typing import NamedTuple
 
+from podlike.engine.build import cachedirs
 from podlike.errors import NotFoundError, UsageError
 from podlike.spec.container import Mount
 
@@ -152,19 +152,13 @@ def _bind(stack: ExitStack, one: MountRequest, sources: Sources) -> Mount:
     return Mount(type="bind", source=path, target=_target(one, sources), options=["O"] if writable else ["ro"])
 
 
-def cache_root(engine: "Engine") -> str:
-    return f"{engine.roots.data}/buildcache"
-
-
 def _cache(stack: ExitStack, engine: "Engine", one: MountRequest, sources: Sources) -> Mount:
     target = _target(one, sources)
     sharing = one.get("sharing") or "shared"
     if sharing not in ("shared", "private", "locked"):
         raise UsageError(f"--mount=type=cache: sharing={sharing[:40]}: it must be shared, private or locked")
     name = hashlib.sha256((one.get("id") or target).encode()).hexdigest()[:24]
-    path = f"{cache_root(engine)}/{name}"
-    if sharing != "shared":
-        path = _claimed(stack, path, wait=sharing == "locked")
+    path = cachedirs.claim(stack, engine, name, sharing)
     fresh = not os.path.isdir(path)
     os.makedirs(path, exist_ok=True)
     if fresh:
@@ -173,21 +167,6 @@ def _cache(stack: ExitStack, engine: "Engine", one: MountRequest, sources: Sourc
         os.chmod(path, _octal(one.get("mode") or "0755"))
         os.chown(path, _number(one.get("uid") or "0"), _number(one.get("gid") or "0"))
     return Mount(type="bind", source=path, target=target, options=["ro"] if one.flag("ro", "readonly") else [])
-
-
-def _claimed(stack: ExitStack, path: str, *, wait: bool) -> str:
-    """The cache alone for us: wait for it, or take a further one."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    for n in range(1000):
-        this = f"{path}-{n}" if n else path
-        fd = os.open(f"{this}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        stack.callback(os.close, fd)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            return this
-        except BlockingIOError:
-            continue
-    raise UsageError("--mount=type=cache: a thousand builds use it")
 
 
 def _fill(source: str, path: str) -> None:

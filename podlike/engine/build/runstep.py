@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 from podlike.engine.build.mounts import MountRequest, prepare
+from podlike.engine.build.rootview import RootView
 from podlike.engine.core import Engine
 from podlike.engine.newimage import NewLayer
 from podlike.errors import PodlikeError, RuntimeFailure
@@ -16,16 +17,18 @@ from podlike.transports.sending import nameless
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from podlike.engine.build.mounts import Sources
     from podlike.store.containers import Container
 
 
 class Running(NamedTuple):
-    """One RUN. argv: the command. env: all of it. mounts: of --mount. network: of --network, "" for the build's. insecure:
-    --security=insecure. script: text of a here-document that is a program, to be found at SCRIPT."""
+    """One RUN. image: id; layers: its diff IDs. argv: the command. env: all of it. mounts: of --mount. network: of
+    --network, "" for the build's. insecure: --security=insecure. script: text of a here-document that is a program, to be found at SCRIPT."""
 
     image: str
+    layers: "list[str]"
     argv: "Sequence[str]"
     env: "dict[str, str]"
     user: str
@@ -69,6 +72,7 @@ def run(engine: Engine, running: Running, template: ContainerSpec, sources: "Sou
         spec.mounts = [*spec.mounts, *mounts]
         spec.no_health, spec.log_driver, spec.stop_timeout = True, "none", 0
         spec.network = running.network or spec.network
+        points = _mount_points(engine, running.layers, [m.target for m in mounts])
         if running.insecure:
             spec.privileged = True
         container = create(quiet, spec, pull_policy="never", for_run=True)
@@ -80,14 +84,17 @@ def run(engine: Engine, running: Running, template: ContainerSpec, sources: "Sou
                 raise
             if code:
                 raise RunFailed(" ".join(argv), code)
-            return _packed(quiet, container, targets=[m.target for m in mounts])
+            return _packed(quiet, container, points)
         finally:
             again = quiet.containers.get(container.id)
             if again is not None:
                 remove(quiet, again, force=True, volumes=True, timeout=0)
 
 
-SCRIPT = "/.podlike-build-script"
+SCRIPT: "Final" = "/.podlike-build-script"
+# What every container gets; an image of an empty directory tree does not have them.
+_ALWAYS: "Final" = ("/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/run/.containerenv", "/run/secrets", "/dev", "/proc",
+                    "/sys")
 
 
 def _script(stack: ExitStack, engine: Engine, text: str) -> str:
@@ -100,10 +107,13 @@ def _script(stack: ExitStack, engine: Engine, text: str) -> str:
     return path
 
 
-def _packed(engine: Engine, container: "Container", *, targets: "Sequence[str]") -> NewLayer:
+def _packed(engine: Engine, container: "Container", points: "Sequence[str]") -> NewLayer:
     from podlike.engine.commit import pack_changes
 
-    _forget_mount_points(engine, container, targets)
+    upper = f"{engine.roots.container(container.id)}/upper"
+    if os.path.isdir(upper):
+        for path in sorted(points, reverse=True):
+            _drop_empty(upper, [part for part in path.split("/") if part])
     kept = nameless(engine.roots.tmp)
     try:
         diff_id = pack_changes(engine, container, kept)
@@ -113,15 +123,19 @@ def _packed(engine: Engine, container: "Container", *, targets: "Sequence[str]")
         raise
 
 
-def _forget_mount_points(engine: Engine, container: "Container", targets: "Sequence[str]") -> None:
-    """What was made only to mount something on it, by us or by the runtime, is not part of the image: empty files and
-    directories that lie in the writable layer alone."""
-    upper = f"{engine.roots.container(container.id)}/upper"
-    if not os.path.isdir(upper):
-        return
-    for target in sorted((*targets, "/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/run/.containerenv", "/dev", "/proc",
-                          "/sys", "/run/secrets"), reverse=True):
-        _drop_empty(upper, [part for part in target.split("/") if part])
+def _mount_points(engine: Engine, layers: "list[str]", targets: "Sequence[str]") -> list[str]:
+    """Paths that are made only to mount something on them, by us or by the runtime: the image does not have them. They do
+    not become part of it, unless something was put there."""
+    out = list(_ALWAYS)
+    if not targets:
+        return out
+    with RootView(engine, layers, name="build") as view:
+        for target in targets:
+            path = target
+            while path != "/" and view.resolve(path)[1] is None:
+                out.append(path)
+                path = os.path.dirname(path)
+    return out
 
 
 def _drop_empty(upper: str, parts: "list[str]") -> None:

@@ -11,7 +11,7 @@ from podlike.spec.globs import path_match
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from podlike.spec.ignorefile import Ignored
 
@@ -55,7 +55,7 @@ class SourceTree:
         finally:
             os.close(fd)
 
-    def walk(self, path: str, excluded: "Ignored | None" = None) -> "Iterator[Member]":
+    def walk(self, path: str, excluded: "Ignored | None" = None) -> "Generator[Member, None, None]":
         """The file, or the directory and all in it, by name. excluded: more to leave out, by paths below it.
 
         Directories of which only something deeper is kept come, too.

@@ -173,10 +173,10 @@ class StageBuild:
         def work() -> NewLayer:
             if self._image is None and not self._layers:
                 raise UsageError("RUN in an empty image: there is nothing to run in it", hint="COPY a program in first.")
-            with ExitStack() as stack:
-                running = runstep.Running(self._current(stack).id, argv, {**self._config.env, **more}, self._config.user,
-                                          self._config.workdir, requests, network, one.flag("security") == "insecure", script)
-                return runstep.run(self._engine, running, self._options.run, self._resources.sources(self._config.workdir))
+            assert self._image is not None
+            running = runstep.Running(self._image.id, self._image.layers, argv, {**self._config.env, **more}, self._config.user,
+                                      self._config.workdir, requests, network, one.flag("security") == "insecure", script)
+            return runstep.run(self._engine, running, self._options.run, self._resources.sources(self._config.workdir))
 
         image = self._add(created_by, work, final=final)
         return image if final and self._whole_at_once else None
@@ -341,11 +341,6 @@ class StageBuild:
                     and not image.read_only and all(self._engine.layers.has(d) for d in image.layers)):
                 return image
         return None
-
-    def _current(self, stack: ExitStack) -> "Image":
-        """The image that RUN starts from."""
-        assert self._image is not None
-        return self._image
 
     def _run_config(self, *, final: bool) -> "dict[str, Any]":
         run = json.loads(json.dumps(self._config.run))
