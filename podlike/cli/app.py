@@ -96,6 +96,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     },
     "container": {
         "attach": ("attach", "Attach to a running container"),
+        "checkpoint": ("checkpoint:checkpoint_command", "Checkpoint one or more containers"),
         "cleanup": ("cleanup", "Clean up network and mountpoints of one or more containers"),
         "clone": ("clone", "Clone an existing container"),
         "commit": ("commit", "Create new image based on the changed container"),
@@ -116,6 +117,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "prune": ("container_prune", "Remove all non running containers"),
         "rename": ("rename", "Rename an existing container"),
         "restart": ("restart", "Restart one or more containers"),
+        "restore": ("checkpoint:restore_command", "Restore one or more containers from a checkpoint"),
         "rm": ("rm", "Remove one or more containers"),
         "run": ("run", "Run a command in a new container"),
         "runlabel": ("runlabel", "Execute the command described by an image label"),

@@ -2,7 +2,7 @@
 
 from podlike.cli.command import Call, Command, Flag
 from podlike.cli.options import LATEST, latest_container
-from podlike.errors import UsageError
+from podlike.errors import ConflictError, NotFoundError, UsageError
 
 
 def cleanup(call: Call) -> int:
@@ -10,9 +10,8 @@ def cleanup(call: Call) -> int:
     for first, second in (("all", "exec"), ("exec", "rmi")):
         if getattr(opts, first) and getattr(opts, second):
             raise UsageError(f"--{first} and --{second} cannot be set together")
-    if opts.exec or opts.rmi:
-        raise UsageError(f"--{'exec' if opts.exec else 'rmi'} is not supported by this version of podlike",
-                         hint="Exec sessions and images need no cleaning up after a container.")
+    if opts.exec and len(call.args) > 1:
+        raise UsageError("cannot use exec option when more than one container is given")
     if opts.all and opts.latest:
         raise UsageError("--all and --latest cannot be used together")
     if call.args and opts.latest:
@@ -30,10 +29,53 @@ def cleanup(call: Call) -> int:
         ids = [latest_container(call).id]
 
     def one(cid: str) -> str:
-        find_and_cleanup(call.engine, cid, remove=opts.rm)
+        if opts.exec:
+            _forget_exec(call, cid, opts.exec)
+            return cid
+        image = call.engine.containers.find(cid).image if opts.rmi else None
+        if not (opts.stopped_only and _runs(call, cid)):
+            find_and_cleanup(call.engine, cid, remove=opts.rm)
+        if image:
+            from podlike.engine.imageremove import remove
+
+            remove(call.engine, image)
         return cid
 
     return call.each(ids, one)
+
+
+def _runs(call: Call, cid: str) -> bool:
+    """Its cleaning up is another command's, which waits for its end."""
+    from podlike.engine.query import find, status
+
+    try:
+        return status(call.engine, find(call.engine, cid)).running
+    except NotFoundError:
+        return False
+
+
+def _forget_exec(call: Call, cid: str, session: str) -> None:
+    """Remove the files of an exec session whose process has ended. Raises: NotFoundError, ConflictError."""
+    import os
+
+    from podlike import procs
+    from podlike.engine.query import find
+    from podlike.files import read_text
+    from podlike.store.trees import remove_tree
+
+    container = find(call.engine, cid)
+    bundle = f"{call.engine.roots.bundle(container.id)}/exec/{session}"
+    if "/" in session or not os.path.isdir(bundle):
+        raise NotFoundError(f"no exec session with ID {session} found: no such exec session")
+    try:
+        pid = int(read_text(f"{bundle}/pidfile"))
+    except (OSError, ValueError):
+        pid = 0
+    if pid and procs.start_time(pid):
+        raise ConflictError(f"cannot clean up container {container.id} exec session {session} as it is running: "
+                            "exec session state improper")
+    call.engine.enter_session()
+    remove_tree(bundle)
 
 
 command = Command(

@@ -86,7 +86,8 @@ def _state(engine: Engine, c: Container, s: query.Status, error: str) -> "dict[s
         out["Health"] = {"Status": s.health, "FailingStreak": s.streak, "Log": read_log(engine, c)}
     if getattr(c.state, "cgroup", ""):
         out["CgroupPath"] = cgroup.path_of(c.state.cgroup)
-    return out | {"CheckpointedAt": rfc3339(0.0), "RestoredAt": rfc3339(0.0), "StoppedByUser": c.state.stopped_by_user}
+    return out | {"CheckpointedAt": rfc3339(c.state.checkpointed_at), "RestoredAt": rfc3339(c.state.restored_at),
+                  "StoppedByUser": c.state.stopped_by_user}
 
 
 def _end_words(c: Container, s: query.Status) -> str:

@@ -44,6 +44,7 @@ from podlike.store.trees import remove_tree
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Sequence
 
     from podlike.spec.events import Event
 
@@ -160,10 +161,12 @@ def ready_to_start(engine: Engine, container: Container) -> Container | None:
     return fresh
 
 
-def bring_up(engine: Engine, container: Container, attach: Attach | None, *, begin: bool = True) -> Started:
+def bring_up(engine: Engine, container: Container, attach: Attach | None, *, begin: bool = True,
+             restore: "Sequence[str]" = ()) -> Started:
     """Under the container's lock. On an exception the caller undoes what was done so far.
 
-    begin: start the program too; else all is ready for that.
+    begin: start the program too; else all is ready for that. restore: the directory of a checkpoint that the process comes
+    from, and flags for the runtime's restore.
     """
     roots, spec = engine.roots, container.spec
     bundle = roots.bundle(container.id)
@@ -171,6 +174,7 @@ def bring_up(engine: Engine, container: Container, attach: Attach | None, *, beg
     ensure_private_dir(roots.exits)
     forget_end(engine, container.id)  # of a run whose clean-up was killed on its last step
     container.state = _fresh_state(engine, container)
+    container.state.tended &= not restore  # a monitor that restores does only that
     engine.containers.save_state(container)
     network = Network(engine, container)
     try:
@@ -179,10 +183,10 @@ def bring_up(engine: Engine, container: Container, attach: Attach | None, *, beg
         rootfs = mount_rootfs(engine, container)
         write_bundle(engine, container, rootfs=rootfs, network=network)
         eventorders.write_for_monitor(engine, container)
-        monitor = launch(_monitor_request(engine, container, attach, network), pidfile=f"{bundle}/conmon.pid")
+        monitor = launch(_monitor_request(engine, container, attach, network, restore), pidfile=f"{bundle}/conmon.pid")
         started = Started(container, monitor)
         try:
-            _go(engine, started, attach, network, begin=begin)
+            _go(engine, started, attach, network, begin=begin, restored=bool(restore))
         except BaseException:
             started.close()
             raise
@@ -212,14 +216,14 @@ def _fresh_state(engine: Engine, container: Container) -> RunState:
                     starter=container.state.starter)  # so that what a killed `run` had begun to start goes, too
 
 
-def _go(engine: Engine, started: Started, attach: Attach | None, network: Network, *, begin: bool) -> None:
+def _go(engine: Engine, started: Started, attach: Attach | None, network: Network, *, begin: bool, restored: bool) -> None:
     """From the monitor's start to the program's start."""
     container, state = started.container, started.container.state
     state.conmon_pid = started.monitor.pid
     state.conmon_start_time = procs.start_time(state.conmon_pid)
     state.pid = started.monitor.wait_created()
     state.start_time = procs.start_time(state.pid)
-    told = [events.container_event(container, "init")]
+    told = [events.container_event(container, "restore" if restored else "init")]
     bundle = engine.roots.bundle(container.id)
     if attach is not None:
         passthrough = container.spec.log_driver.startswith("passthrough")
@@ -228,6 +232,11 @@ def _go(engine: Engine, started: Started, attach: Attach | None, network: Networ
         started.relay.enter()
     network.wait_ready()
     write_network_files(engine, container, network)
+    if restored:
+        state.phase, state.started_at, state.restored_at = "started", time.time(), time.time()
+        engine.containers.save_state(container)
+        events.emit(engine, *told)
+        return
     if begin:
         begin_program(engine, container, told, attached=attach is not None)
         return
@@ -263,7 +272,8 @@ def _start_program(engine: Engine, container: Container) -> None:
         raise failure_from_words(words, runtime=runtime.name)
 
 
-def _monitor_request(engine: Engine, container: Container, attach: Attach | None, network: Network) -> MonitorRequest:
+def _monitor_request(engine: Engine, container: Container, attach: Attach | None, network: Network,
+                     restore: "Sequence[str]") -> MonitorRequest:
     roots, spec, cid = engine.roots, container.spec, container.id
     bundle = roots.bundle(cid)
     args = ["-b", bundle, "-p", f"{bundle}/pidfile", "--exit-dir", roots.exits, "--persist-dir", bundle,
@@ -280,6 +290,8 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
         args += ["--sdnotify-socket", spec.notify_socket]
     if spec.timeout:
         args += ["-T", str(spec.timeout)]
+    if restore:
+        args += ["--restore", restore[0], *(word for flag in restore[1:] for word in ("--restore-arg", flag))]
     exit_command = [sys.executable, "-m", "podlike", "--root", roots.data, "--runroot", roots.run, "container", "cleanup"]
     if engine.events:
         exit_command[-2:-2] = ["--events-backend", engine.events]

@@ -50,6 +50,8 @@ class RunState:
     end: str = ""  # why the last run ended, in runtime/statefile.py's words
     health: str = ""
     health_streak: int = 0
+    checkpointed_at: float = 0.0
+    restored_at: float = 0.0
 
 
 @record(slots=True, kw_only=True)

@@ -3,8 +3,8 @@
     tests/perf/bench copies --podlike PATH --rounds 5
 
 Cases: `in`, `out` (200 MB in 20 files into a container that runs, and out of it), `in-small`, `out-small` (200 MB in 20000
-files), `stdin`, `stdout` (the 20 files as a tar through a pipe), each beside `tar -c | tar -x` of the same tree; `commit` (500 small
-files), beside podman's. Rounds are interleaved; before each run dirty pages are written out, and every run writes to a new
+files), `stdin`, `stdout` (the 20 files as a tar through a pipe), each beside `tar -c | tar -x` of the same tree; `commit` (500
+small files), beside podman's. Rounds are interleaved; before each run dirty pages are written out, and every run writes to a new
 directory. As root it runs itself as an ordinary user inside contrib/rig.
 """
 
