@@ -57,6 +57,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "manifest": ("", "Manipulate manifest lists and image indexes"),
         "mount": ("mount", "Mount a working container's root filesystem"),
         "pause": ("pause", "Pause all the processes in one or more containers"),
+        "pod": ("", "Manage pods"),
         "port": ("port", "List port mappings or a specific mapping for the container"),
         "ps": _LIST,
         "pull": ("pull", "Pull an image from a registry"),
@@ -152,6 +153,20 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "remove": ("manifest:remove_command", "Remove an item from a manifest list or image index"),
         "rm": ("manifest:rm_command", "Remove manifest list or image index from local storage"),
     },
+    "pod": {
+        "create": ("pod_create", "Create a new empty pod"),
+        "exists": ("pod:exists_command", "Check if a pod exists in local storage"),
+        "inspect": ("pod_inspect", "Display a pod configuration"),
+        "kill": ("pod:kill_command", "Send the specified signal or SIGKILL to containers in pod"),
+        "pause": ("pod:pause_command", "Pause one or more pods"),
+        "prune": ("pod_rm:prune_command", "Remove all stopped pods and their containers"),
+        "ps": ("pod_ps", "List pods"),
+        "restart": ("pod:restart_command", "Restart one or more pods"),
+        "rm": ("pod_rm", "Remove one or more pods"),
+        "start": ("pod:start_command", "Start one or more pods"),
+        "stop": ("pod:stop_command", "Stop one or more pods"),
+        "unpause": ("pod:unpause_command", "Unpause one or more pods"),
+    },
     "image trust": {
         "set": ("trust:set_", "Set default trust policy or a new trust policy for a registry"),
         "show": ("trust:show", "Display trust policy for the system"),
@@ -181,7 +196,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
 ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container", "remove"): "rm",
            ("system connection", "ls"): "list", ("image", "ls"): "list", ("image", "remove"): "rm",
            ("", "umount"): "unmount", ("container", "umount"): "unmount", ("image", "umount"): "unmount",
-           ("artifact", "list"): "ls", ("artifact", "remove"): "rm"}
+           ("pod", "ls"): "ps", ("pod", "list"): "ps", ("artifact", "list"): "ls", ("artifact", "remove"): "rm"}
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
 
@@ -230,7 +245,7 @@ _GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OC
                 "healthcheck": "Manage health checks on containers", "image": "Manage images",
                 "image trust": "Manage container image trust policy",
                 "manifest": "Creates, modifies, and pushes manifest lists and image indexes",
-                "system": "Manage podlike", "system connection": "Manage remote service destinations",
+                "pod": "Manage pods", "system": "Manage podlike", "system connection": "Manage remote service destinations",
                 "system startup": "Manage how containers come back after a reboot"}
 
 

@@ -163,6 +163,8 @@ def status(engine: Engine, container: Container) -> Status:
         return Status("stopping", conmon_pid=s.conmon_pid, started_at=s.started_at)
     if s.phase == "starting":
         return Status("created", error=s.error)
+    if s.unwatched:
+        return Status("exited", started_at=s.started_at, end="unknown")
     if told and told.phase in ("waiting", "creating", "created", "ended"):
         return _ended(s, told)
     return Status("exited", exit_code=UNWATCHED_EXIT, started_at=s.started_at, finished_at=s.started_at,
