@@ -158,6 +158,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "exists": ("pod:exists_command", "Check if a pod exists in local storage"),
         "inspect": ("pod_inspect", "Display a pod configuration"),
         "kill": ("pod:kill_command", "Send the specified signal or SIGKILL to containers in pod"),
+        "logs": ("pod_logs", "Fetch logs for pod with one or more containers"),
         "pause": ("pod:pause_command", "Pause one or more pods"),
         "prune": ("pod_rm:prune_command", "Remove all stopped pods and their containers"),
         "ps": ("pod_ps", "List pods"),
@@ -165,6 +166,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "rm": ("pod_rm", "Remove one or more pods"),
         "start": ("pod:start_command", "Start one or more pods"),
         "stop": ("pod:stop_command", "Stop one or more pods"),
+        "top": ("pod_top", "Display the running processes of containers in a pod"),
         "unpause": ("pod:unpause_command", "Unpause one or more pods"),
     },
     "image trust": {

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 _SHARED = frozenset((
     "add-host", "blkio-weight", "blkio-weight-device", "cgroup-parent", "cpu-shares", "cpus", "cpuset-cpus", "cpuset-mems",
     "device", "device-read-bps", "device-write-bps", "dns", "dns-option", "dns-search", "gidmap", "gpus", "hostname",
-    "hosts-file", "ip", "ip6", "label", "label-file", "mac-address", "memory", "memory-swap", "network", "network-alias", "no-hostname",
-    "no-hosts", "pid", "pids-limit", "publish", "restart", "security-opt", "shm-size", "shm-size-systemd", "subgidname",
-    "subuidname", "sysctl", "uidmap", "userns", "uts", "volume", "volumes-from"))
+    "hosts-file", "ip", "ip6", "label", "label-file", "mac-address", "memory", "memory-swap", "network", "network-alias",
+    "no-hostname", "no-hosts", "pid", "pids-limit", "publish", "restart", "security-opt", "shm-size",
+    "shm-size-systemd", "subgidname", "subuidname", "sysctl", "uidmap", "userns", "uts", "volume", "volumes-from"))
 _ROWS = tuple(row for row in CREATE_TABLE if row[0] in _SHARED)
 
 
@@ -30,7 +30,7 @@ def create(call: Call) -> None:
     from podlike.engine.pods.create import create as create_pod
 
     spec = fill_pod_spec(call)
-    progress: "Any" = LazyProgress(quiet=False)
+    progress: "Any" = LazyProgress(quiet=True)
     try:
         pod = create_pod(call.engine, spec, replace_old=call.opts.replace, progress=progress)
     finally:

@@ -209,6 +209,14 @@ def _frozen(pid: int) -> bool:
         return False
 
 
+def pid_namespace(pid: int) -> str:
+    """What tells the pid namespace of a process from others; "" when it is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return ""
+
+
 def namespace_path(engine: Engine, name: str, kind: str) -> str:
     """/proc/PID/ns/KIND of another container that must be running. Raises: NotFoundError, ConflictError."""
     other = find(engine, name)

@@ -73,6 +73,7 @@ def write_bundle(engine: Engine, container: Container, network: Network) -> None
     """config.json, the root file system, and the files that the pod's containers share: hosts, resolv.conf, /dev/shm."""
     bundle, spec = engine.roots.bundle(container.id), container.spec
     rootfs = f"{bundle}/rootfs"
+    os.makedirs(engine.roots.container(container.id), mode=0o700, exist_ok=True)  # a monitor's log lies there
     for name in ("rootfs", "rootfs/proc", "rootfs/dev", "rootfs/sys", "etc"):
         os.makedirs(f"{bundle}/{name}", mode=0o755, exist_ok=True)
     write_text(rootfs + PROGRAM, "")  # the program is bound over it
