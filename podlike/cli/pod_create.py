@@ -31,8 +31,17 @@ def create(call: Call) -> None:
 
     spec = fill_pod_spec(call)
     progress: "Any" = LazyProgress(quiet=True)
+    startup = None
     try:
+        if spec.restart_policy not in ("", "no"):
+            from podlike.cli.startup import set_up_once
+
+            startup = set_up_once(call, spec.restart_policy)  # first: cron is out of reach from inside the session
         pod = create_pod(call.engine, spec, replace_old=call.opts.replace, progress=progress)
+    except BaseException:
+        if startup is not None:
+            startup.forget()
+        raise
     finally:
         progress.close()
     if spec.id_file:

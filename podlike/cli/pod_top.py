@@ -32,5 +32,5 @@ command = Command(
     summary="Display the running processes of containers in a pod",
     description="Specify format descriptors to alter the output.\n\nYou may run \"podlike pod top -l pid pcpu seccomp\" to print "
                 "the process ID, the CPU percentage and the seccomp mode of each process of the latest pod.",
-    flags=(LATEST, Flag("list-descriptors", "", "bool", "", hidden=True)),
+    flags=(LATEST, Flag("list-descriptors", "", "bool", "List the columns that there are", hidden=True)),
     examples=("pod top podID", "pod top podID pid seccomp args %C"))

@@ -38,7 +38,8 @@ def _without_pods(call: Call, chosen: "list[tuple[str, Container]]", codes: list
 
         pod = call.engine.pods.get(pod_id)
         try:
-            gone = remove(call.engine, pod, force=call.opts.force) if pod else []
+            timeout = call.opts.time if call.changed("time") else None
+            gone = remove(call.engine, pod, force=call.opts.force, timeout=timeout) if pod else []
         except PodlikeError as e:
             print_error(e)
             codes.append(e.exit_code)
