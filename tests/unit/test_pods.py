@@ -48,7 +48,8 @@ def test_share_of_what_is_no_namespace() -> None:
 
 
 @pytest.mark.parametrize(("states", "want"), [
-    ([], "Created"), (["created", "created"], "Created"), (["running", "running"], "Running"), (["running", "exited"], "Degraded"),
+    ([], "Created"), (["created", "created"], "Created"), (["running", "running"], "Running"),
+    (["running", "exited"], "Degraded"),
     (["running", "created"], "Degraded"), (["paused", "paused"], "Paused"), (["exited", "exited"], "Exited"),
     (["exited", "created"], "Stopped"), (["paused", "created"], "Created"), (["removing"], "Error"),
     (["paused", "running"], "Degraded"), (["paused", "exited"], "Stopped"),
