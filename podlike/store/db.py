@@ -71,6 +71,9 @@ MIGRATIONS = (
     ) STRICT;
     """,
     """
+    ALTER TABLE volumes ADD COLUMN state TEXT NOT NULL DEFAULT '{}';  -- store.volumes.VolumeState as JSON
+    """,
+    """
     CREATE TABLE pods (
         id TEXT PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,        -- pods and containers have one namespace of names: the stores see to it
