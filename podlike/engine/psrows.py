@@ -86,6 +86,7 @@ def _sort_key(name: str) -> "Callable[[Row], Any]":
 
 
 def _predicates(engine: Engine) -> "dict[str, Callable[[Row, str], bool]]":
+    pod_names: "dict[str, str]" = {}
     return {
         "ancestor": lambda r, v: _descends(r.c, v),
         "before": lambda r, v: r.c.created < query.find(engine, v).created,
@@ -98,7 +99,7 @@ def _predicates(engine: Engine) -> "dict[str, Callable[[Row, str], bool]]":
         "label!": lambda r, v: not label_matches(r.c.spec.labels, v),
         "name": lambda r, v: name_matches(v, r.c.name, f"/{r.c.name}"),
         "network": lambda r, v: v in networks(r.c),
-        "pod": lambda r, v: _in_pod(engine, r.c, v),
+        "pod": lambda r, v: _in_pod(engine, r.c, v, pod_names),
         "publish": lambda r, v: any(f"{p['container_port']}/{p['protocol']}" == _with_protocol(v) for p in ports(r.c)),
         "restart-policy": lambda r, v: _has_policy(r.c, v),
         "should-start-on-boot": lambda r, v: comes_back(r.c) == _truth("should-start-on-boot", v),
@@ -116,9 +117,11 @@ def _id_matches(wanted: str, cid: str) -> bool:
     return name_matches(wanted, cid)
 
 
-def _in_pod(engine: Engine, c: Container, wanted: str) -> bool:
-    """By name, id or its beginning."""
-    return bool(c.spec.pod) and (c.spec.pod.startswith(wanted) or engine.pods.names().get(c.spec.pod) == wanted)
+def _in_pod(engine: Engine, c: Container, wanted: str, names: "dict[str, str]") -> bool:
+    """By name, id or its beginning. names: of pods by id, filled when they are needed."""
+    if c.spec.pod and not names:
+        names.update(engine.pods.names())
+    return bool(c.spec.pod) and (c.spec.pod.startswith(wanted) or names.get(c.spec.pod) == wanted)
 
 
 def _number(key: str, text: str) -> int:

@@ -171,7 +171,7 @@ def test_what_fails_leaves_nothing(pods: Engine, image: str) -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_killed_at_any_moment(pods: Engine, image: str, seed: int) -> None:
-    """A creation or removal that was killed is undone or finished by the next command that makes something."""
+    """A creation, start or removal that was killed is undone or finished by the next command that makes something."""
     rng = random.Random(seed)
     for n in range(4):
         name = f"k{seed}-{n}"
@@ -179,6 +179,10 @@ def test_killed_at_any_moment(pods: Engine, image: str, seed: int) -> None:
             time.sleep(0.12 + rng.random() * 0.15)
             command.kill()
         pods("run", "-d", "--replace", "--name", f"c{seed}-{n}", "--pod", f"new:{name}x", *QUIET, image, *SLEEP)
+        pods("pod", "stop", "-t", "0", f"{name}x")
+        with pods.popen("pod", "start", f"{name}x") as command:
+            time.sleep(0.1 + rng.random() * 0.2)
+            command.kill()
         with pods.popen("pod", "rm", "-f", "-t", "0", f"{name}x") as command:
             time.sleep(0.12 + rng.random() * 0.25)
             command.kill()
