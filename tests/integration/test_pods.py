@@ -117,7 +117,8 @@ def test_init_containers_and_exit_policy(pods: Engine, image: str) -> None:
 
 def test_users(pods: Engine, image: str) -> None:
     pods("pod", "create", "--name", "p", *QUIET, "--userns", "keep-id", "--pid", "private", "--share", "+pid")
-    pods("run", "-d", "--pod", "p", "--name", "a", image, *SLEEP)
+    assert pods("run", "--rm", "--pod", "p", image, "id", "-u").line == str(os.getuid())
+    pods("run", "-d", "--pod", "p", "--name", "a", "--user", "0", image, *SLEEP)
     inner = pods("exec", "a", "sh", "-c", "cat /proc/self/uid_map; touch /mine /dev/shm/mine; stat -c %u /mine").stdout.split()
     assert str(os.getuid()) in inner and inner[-1] == "0"
     assert inspect(pods, "p")["SharedNamespaces"] == ["ipc", "net", "pid", "user", "uts"]

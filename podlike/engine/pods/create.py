@@ -173,17 +173,14 @@ def _add_infra(engine: Engine, pod: Pod, progress: "Any") -> Container:
         return containers.create(engine, spec, progress=progress)
     containers.check_name(spec.name)
     cid = os.urandom(32).hex()
-    asked_user = spec.user
     from podlike.engine.defaults import apply_namespaces
-    from podlike.engine.pods.pause import PROGRAM
 
     apply_namespaces(spec, engine.config)
-    spec.args = spec.entrypoint = [PROGRAM]
     spec.workdir = "/"
     spec.stop_signal = "SIGTERM"
     if spec.uidmap or spec.gidmap or spec.user_ns not in ("", "host"):
-        containers.plan_user_namespace(engine, spec, asked_user=asked_user)
-        spec.user = asked_user
+        # The user that keep-id finds is for the members: members.join
+        containers.plan_user_namespace(engine, spec, asked_user="")
     containers.take_volumes(engine, spec)
     containers.refuse_bad_requests(engine, spec)
     container = Container(id=cid, name=spec.name, image=None, created=time.time(), spec=spec, state=RunState())

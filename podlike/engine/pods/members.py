@@ -63,6 +63,8 @@ def join(engine: Engine, spec: ContainerSpec) -> Pod:
             infra = engine.containers.get(pod.state.infra)
             if infra is not None:
                 spec.uid_map, spec.gid_map = infra.spec.uid_map, infra.spec.gid_map
+                if template.user_ns.startswith("keep-id"):
+                    spec.user = spec.user or infra.spec.user
     _inherit(spec, template)
     if not spec.restart_policy and not spec.remove and not spec.init_ctr:
         spec.restart_policy = pod.spec.restart_policy
