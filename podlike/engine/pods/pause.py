@@ -84,8 +84,10 @@ def write_bundle(engine: Engine, container: Container, network: Network) -> None
                        host=hostfacts.gather(controllers=cgroup.available(container.state.cgroup)), rootless=rootless(),
                        netns_path=network.netns or None, cgroups_path=container.state.cgroup or None,
                        default_sysctls=_default_sysctls(engine))
-    config["mounts"] = [{"destination": PROGRAM, "type": "bind", "source": libexec("podlike-pause"),
-                         "options": ["bind", "rprivate", "ro", "nosuid", "nodev"]}]
+    program = {"destination": PROGRAM, "type": "bind", "source": libexec("podlike-pause"),
+               "options": ["bind", "rprivate", "ro", "nosuid", "nodev"]}
+    # /proc is for runc, which sets parameters from inside.
+    config["mounts"] = [*(m for m in config["mounts"] if m["destination"] == "/proc"), program]
     config["process"] |= {"env": [], "capabilities": {}, "noNewPrivileges": True}
     for name in ("maskedPaths", "readonlyPaths"):
         config["linux"].pop(name, None)
