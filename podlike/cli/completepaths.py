@@ -113,7 +113,7 @@ class Tree:
             try:
                 st = os.lstat(full)
                 if stat.S_ISLNK(st.st_mode):
-                    return os.readlink(full) if not found else found
+                    return found if found else os.readlink(full)
             except OSError:
                 continue
             if not stat.S_ISDIR(st.st_mode):

@@ -27,7 +27,7 @@ def completion(call: Call) -> None:
 
 
 command = Command(
-    "completion", completion, usage="{bash|zsh|fish|powershell}", args=exactly(1), summary="Generate shell completion scripts",
+    "completion", completion, usage="SHELL", args=exactly(1), summary="Generate shell completion scripts",
     description="Generate shell completion scripts. Valid arguments are bash, zsh and fish.\n\n"
                 "bash:  source <(podlike completion bash), or into ~/.local/share/bash-completion/completions/podlike\n"
                 "zsh:   podlike completion -f \"${fpath[1]}/_podlike\" zsh\n"
