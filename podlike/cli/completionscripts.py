@@ -26,7 +26,6 @@ __@FUNC@_complete() {
     local words out directive current cut lines value text width=0 i shown=()
     COMPREPLY=()
     __@FUNC@_words
-    current=${words[${#words[@]} - 1]}
     # What is typed may be quoted or refer to variables: the shell's own business.
     local asked=()
     for value in "${words[@]:1}"; do
@@ -36,6 +35,7 @@ __@FUNC@_complete() {
         esac
         asked+=("${value//\\/}")
     done
+    current=${asked[${#asked[@]} - 1]}
     out=$("${words[0]/#\~/$HOME}" @ASK@ "${asked[@]}" 2>/dev/null) || return
     directive=${out##*:}
     out=${out%:*}
@@ -76,7 +76,7 @@ _ZSH = r"""#compdef @PROG@
 compdef _@FUNC@ @PROG@
 
 _@FUNC@() {
-    local out directive line value text
+    local out directive line value text colon='\:'
     local -a asked described plain
     asked=("${(@Q)words[2,CURRENT]}")
     out=$(${(Q)words[1]} @ASK@ "${asked[@]}" 2>/dev/null) || return 1
@@ -92,7 +92,7 @@ _@FUNC@() {
         value=${line%%$'\t'*}
         text=${${line#$value}#$'\t'}
         [[ ${asked[-1]} == --*=* ]] && value="${asked[-1]%%=*}=$value"
-        described+=("${value//:/\\:}${text:+:$text}")
+        described+=("${value//:/$colon}${text:+:$text}")
     done
     local -a space
     (( directive & 2 )) && space=(-S '')
