@@ -36,6 +36,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     "": {
         "artifact": ("", "Manage OCI artifacts"),
         "attach": ("attach", "Attach to a running container"),
+        "completion": ("completion", "Generate shell completion scripts"),
         "container": ("", "Manage containers"),
         "create": ("create", "Create but do not start a container"),
         "diff": ("diff", "Display the changes to the object's file system"),
@@ -181,10 +182,18 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "df": ("df", "Show podlike disk usage"),
         "info": ("info", "Display podlike system information"),
         "startup": ("", "Manage how containers come back after a reboot"),
+        "migrate": ("reset:migrate_command", "Migrate containers"),
         "prune": ("prune", "Remove unused data"),
+        "renumber": ("reset:renumber_command", "Migrate lock numbers"),
+        "reset": ("reset", "Reset podlike storage back to default state"),
+        "service": ("connection:service_command", "Run API service"),
     },
     "system connection": {
+        "add": ("connection:add_command", "Record destination for the podlike service"),
+        "default": ("connection:default_command", "Set named destination as default"),
         "list": ("connection", "List destination for the podlike service(s)"),
+        "remove": ("connection:remove_command", "Delete named destination"),
+        "rename": ("connection:rename_command", 'Rename "old" to "new"'),
     },
     "system startup": {
         "install": ("startup:install_command", "Have containers started after a reboot"),
@@ -210,7 +219,8 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
 
 # Other spellings of a row in the same group; podman shows them in the row's help only.
 ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container", "remove"): "rm",
-           ("system connection", "ls"): "list", ("image", "ls"): "list", ("image", "remove"): "rm",
+           ("system connection", "ls"): "list", ("system connection", "rm"): "remove", ("system connection", "mv"): "rename",
+           ("image", "ls"): "list", ("image", "remove"): "rm",
            ("", "umount"): "unmount", ("container", "umount"): "unmount", ("image", "umount"): "unmount",
            ("pod", "ls"): "ps", ("pod", "list"): "ps",
            ("artifact", "list"): "ls", ("artifact", "remove"): "rm", ("volume", "list"): "ls", ("volume", "remove"): "rm"}
@@ -300,9 +310,12 @@ class App(click.Group):
         try:
             rest = parser.parse(list(args), interspersed=False)
             if rest and rest[0] not in self.rows and (self.level, rest[0]) not in ALIASES:
+                _refuse_later(self.level, rest[0], path)
                 # podman complains about a bad flag before it complains about a bad command
                 Parser(GLOBAL_FLAGS if not self.level else ()).parse(rest[1:], interspersed=True)
         except UsageError as e:
+            if e.hint:
+                raise
             flag_error(e, path)
         if not self.level:
             session.options = parser.values
@@ -350,6 +363,12 @@ class App(click.Group):
             return f"{about}\n\nDescription:\n  {about}\n\nUsage:\n  {path} [command]\n\nAvailable Commands:\n{rows}\n"
         flags = format_flags([f for f in GLOBAL_FLAGS if not f.hidden and not (f.name == "remote" and _remote(ctx))])
         return f"{about}\n\nUsage:\n  {path} [options] [command]\n\nAvailable Commands:\n{rows}\n\nOptions:\n{flags}\n"
+
+
+def _refuse_later(level: str, name: str, path: str) -> None:
+    from podlike.cli.later import refuse_later
+
+    refuse_later(level, name, path)
 
 
 def _path(ctx: click.Context) -> str:

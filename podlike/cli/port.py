@@ -20,9 +20,10 @@ def port(call: Call) -> None:
             raise UsageError("no additional arguments can be used with --all")
         _print_all(call)
         return
+    most = 1 if opts.latest else 2
+    if len(call.args) > most:
+        raise UsageError(f"`{call.path}` accepts at most {most} arguments")
     container, rest = take_container(call)
-    if len(rest) > 1:
-        raise UsageError(f"`{call.path}` accepts at most {1 if opts.latest else 2} arguments")
     wanted = rest[0] if rest else ""
     if wanted:
         number, _, protocol = wanted.partition("/")

@@ -151,6 +151,12 @@ class Engine:
             join_session(self.roots)
             self._session_joined = True
 
+    def close(self) -> None:
+        """Let go of the database; it is opened again when it is needed."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
 
 def as_made(roots: Roots) -> Engine:
     """The engine of a store with the driver that it was made with, whatever storage.conf says by now."""
