@@ -64,7 +64,7 @@ def _read(path: str) -> str:
             raise OSError(0, "it is not a regular file")
         if status.st_size > _LIMIT:
             raise OSError(0, f"it is larger than {_LIMIT} bytes")
-        return os.read(fd, _LIMIT).decode(errors="surrogateescape")
+        return os.read(fd, status.st_size).decode(errors="surrogateescape")
     finally:
         os.close(fd)
 

@@ -78,6 +78,14 @@ def find_directories(uid: int | None, tell: "Callable[[str], None]") -> list[Dir
     return search.found
 
 
+def directories_of(paths: list[str]) -> list[Directory]:
+    """Given directories and those below them. Raises: OSError."""
+    search = _Search(lambda text: None)
+    for path in paths:
+        search.add(path)
+    return search.found
+
+
 class _Search:
     __slots__ = ("tell", "found", "seen")
 

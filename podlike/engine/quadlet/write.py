@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 _LINKS: "Final" = (("WantedBy", "wants"), ("RequiredBy", "requires"), ("UpheldBy", "upholds"))
 
 
-def write_unit(directory: str, name: str, text: str) -> None:
+def write_unit(directory: str, name: str, content: bytes) -> None:
     """Readers see the whole unit or none. Raises: OSError."""
     temporary = f"{directory}/.{name}.{os.getpid()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
         try:
-            view = memoryview(text.encode(errors="surrogateescape"))
+            view = memoryview(content)
             while view:
                 view = view[os.write(fd, view):]
         finally:
