@@ -155,7 +155,8 @@ def test_specifiers_and_variables_are_left_to_systemd() -> None:
 
 
 @pytest.mark.parametrize(("text", "fields"), [
-    ("type=bind,source=/a", ["type=bind", "source=/a"]), ('a,"b,c",d', ["a", "b,c", "d"]), ('"a""b"', ['a"b']), ("a,,", ["a", "", ""]),
+    ("type=bind,source=/a", ["type=bind", "source=/a"]), ('a,"b,c",d', ["a", "b,c", "d"]), ('"a""b"', ['a"b']),
+    ("a,,", ["a", "", ""]),
 ])
 def test_fields_of_mounts(text: str, fields: list[str]) -> None:
     assert split_fields(text) == fields
@@ -170,7 +171,8 @@ def test_fields_that_cannot_be_split(text: str) -> None:
 
 # --- suggestions ---
 
-@pytest.mark.parametrize(("word", "found"), [("Imgae", "Image"), ("image", "Image"), ("Volumes", "Volume"), ("Xyzzy", ""), ("", "")])
+@pytest.mark.parametrize(("word", "found"), [("Imgae", "Image"), ("image", "Image"), ("Volumes", "Volume"), ("Xyzzy", ""),
+("", "")])
 def test_the_nearest_word(word: str, found: str) -> None:
     assert nearest(word, ("Image", "Volume", "Exec", "PublishPort")) == found
 
