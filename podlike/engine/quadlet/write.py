@@ -39,7 +39,7 @@ def links(service: UnitFile) -> list[tuple[str, str]]:
     found = []
     for alias in _words(service, "Alias"):
         alias = os.path.normpath(alias)
-        if alias != service.name and not alias.startswith(("/", "..")):
+        if alias not in (".", service.name) and not alias.startswith(("/", "..")):
             found.append((alias, "../" * alias.count("/") + service.name))
     name = service.name
     base, instance, template = template_parts(name)
