@@ -208,10 +208,9 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
 
 # Other spellings of a row in the same group; podman shows them in the row's help only.
 ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container", "remove"): "rm",
+           ("quadlet", "cat"): "print", ("quadlet", "ls"): "list",
            ("system connection", "ls"): "list", ("image", "ls"): "list", ("image", "remove"): "rm",
            ("", "umount"): "unmount", ("container", "umount"): "unmount", ("image", "umount"): "unmount",
-           ("quadlet", "cat"): "print", ("quadlet", "ls"): "list",
-           ("artifact", "list"): "ls", ("artifact", "remove"): "rm"}
            ("artifact", "list"): "ls", ("artifact", "remove"): "rm", ("volume", "list"): "ls", ("volume", "remove"): "rm"}
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")

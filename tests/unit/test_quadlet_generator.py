@@ -221,11 +221,11 @@ def test_where_users_and_root_look(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_it_imports_next_to_nothing(run: Run) -> None:
     """It runs at boot, and everything waits for it."""
     run.put("w.container", C + "Memory=1g\nHealthTimeout=1m\n")
-    code = ("import sys, os, gc, stat; base = set(sys.modules); import podlike.generator as g; g.os._exit = lambda code: sys.stderr.write("
-            "'\\n'.join(sorted(set(sys.modules) - base))); g.main(['g', '-no-kmsg-log', sys.argv[1]])")
+    code = ("import sys, os, gc, stat; base = set(sys.modules); import podlike.generator as g;"
+            "g.os._exit = lambda code: sys.stderr.write(' '.join(sorted(set(sys.modules) - base)));"
+            "g.main(['g', '-no-kmsg-log', sys.argv[1]])")
     done = subprocess.run([sys.executable, "-S", "-c", code, str(run.out)], capture_output=True, text=True, timeout=60,
-        check=True,
-                          env={"PYTHONPATH": str(ROOT), "QUADLET_UNIT_DIRS": str(run.source)})
+                          check=True, env={"PYTHONPATH": str(ROOT), "QUADLET_UNIT_DIRS": str(run.source)})
     found = done.stderr.split()
     assert (run.out / "w.service").exists()
     assert not [m for m in found if not m.startswith("podlike")], found
