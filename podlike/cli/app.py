@@ -63,6 +63,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "ps": _LIST,
         "pull": ("pull", "Pull an image from a registry"),
         "push": ("push", "Push an image to a specified destination"),
+        "quadlet": ("", "Allows users to manage Quadlets"),
         "rename": ("rename", "Rename an existing container"),
         "restart": ("restart", "Restart one or more containers"),
         "rm": ("rm", "Remove one or more containers"),
@@ -170,6 +171,19 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "stop": ("pod:stop_command", "Stop one or more pods"),
         "top": ("pod_top", "Display the running processes of containers in a pod"),
         "unpause": ("pod:unpause_command", "Unpause one or more pods"),
+    "quadlet": {
+        "check": ("quadlet_check", "Report what is wrong in Quadlets"),
+        "generator": ("", "Manage what makes services of Quadlets"),
+        "install": ("quadlet:install_command", "Install a quadlet file or quadlet application"),
+        "list": ("quadlet:list_command", "List Quadlets"),
+        "print": ("quadlet:print_command", "Display the contents of a quadlet"),
+        "rm": ("quadlet:rm_command", "Remove Quadlets"),
+    },
+    "quadlet generator": {
+        "install": ("quadlet_generator:install_command", "Have services made of Quadlets"),
+        "remove": ("quadlet_generator:remove_command", "Have no services made of Quadlets"),
+        "run": ("quadlet_generator:run_command", "Make services of Quadlets now"),
+        "status": ("quadlet_generator:status_command", "Show what makes services of Quadlets"),
     },
     "image trust": {
         "set": ("trust:set_", "Set default trust policy or a new trust policy for a registry"),
@@ -221,6 +235,8 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
 ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container", "remove"): "rm",
            ("system connection", "ls"): "list", ("system connection", "rm"): "remove", ("system connection", "mv"): "rename",
            ("image", "ls"): "list", ("image", "remove"): "rm",
+           ("quadlet", "cat"): "print", ("quadlet", "ls"): "list",
+           ("system connection", "ls"): "list", ("image", "ls"): "list", ("image", "remove"): "rm",
            ("", "umount"): "unmount", ("container", "umount"): "unmount", ("image", "umount"): "unmount",
            ("pod", "ls"): "ps", ("pod", "list"): "ps",
            ("artifact", "list"): "ls", ("artifact", "remove"): "rm", ("volume", "list"): "ls", ("volume", "remove"): "rm"}
@@ -273,6 +289,8 @@ _GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OC
                 "image trust": "Manage container image trust policy",
                 "manifest": "Creates, modifies, and pushes manifest lists and image indexes",
                 "pod": "Manage pods", "system": "Manage podlike", "system connection": "Manage remote service destinations",
+                "quadlet": "Allows users to manage Quadlets", "quadlet generator": "Manage what makes services of Quadlets",
+                "system": "Manage podlike", "system connection": "Manage remote service destinations",
                 "system startup": "Manage how containers come back after a reboot",
                 "volume": "Manage volumes"}
 
