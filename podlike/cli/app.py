@@ -171,6 +171,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "stop": ("pod:stop_command", "Stop one or more pods"),
         "top": ("pod_top", "Display the running processes of containers in a pod"),
         "unpause": ("pod:unpause_command", "Unpause one or more pods"),
+    },
     "quadlet": {
         "check": ("quadlet_check", "Report what is wrong in Quadlets"),
         "generator": ("", "Manage what makes services of Quadlets"),
@@ -236,7 +237,6 @@ ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container
            ("system connection", "ls"): "list", ("system connection", "rm"): "remove", ("system connection", "mv"): "rename",
            ("image", "ls"): "list", ("image", "remove"): "rm",
            ("quadlet", "cat"): "print", ("quadlet", "ls"): "list",
-           ("system connection", "ls"): "list", ("image", "ls"): "list", ("image", "remove"): "rm",
            ("", "umount"): "unmount", ("container", "umount"): "unmount", ("image", "umount"): "unmount",
            ("pod", "ls"): "ps", ("pod", "list"): "ps",
            ("artifact", "list"): "ls", ("artifact", "remove"): "rm", ("volume", "list"): "ls", ("volume", "remove"): "rm"}
@@ -288,7 +288,7 @@ _GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OC
                 "healthcheck": "Manage health checks on containers", "image": "Manage images",
                 "image trust": "Manage container image trust policy",
                 "manifest": "Creates, modifies, and pushes manifest lists and image indexes",
-                "pod": "Manage pods", "system": "Manage podlike", "system connection": "Manage remote service destinations",
+                "pod": "Manage pods",
                 "quadlet": "Allows users to manage Quadlets", "quadlet generator": "Manage what makes services of Quadlets",
                 "system": "Manage podlike", "system connection": "Manage remote service destinations",
                 "system startup": "Manage how containers come back after a reboot",
