@@ -199,8 +199,8 @@ def refuse_unfit_for_updates(spec: ContainerSpec) -> None:
         raise UsageError(f'auto updates require the docker image transport but image is of transport "{transport}"',
                          hint="Name an image in a registry, or use the label io.containers.autoupdate=local.")
     if is_short(spec.image.removeprefix("docker://")):
-        raise UsageError(f'short name: auto updates require fully-qualified image reference: "{spec.image}"',
-                         hint="Write the registry too, as in docker.io/library/alpine.")
+        # podman's line, and nothing below it, is what scripts compare.
+        raise UsageError(f'short name: auto updates require fully-qualified image reference: "{spec.image}"')
 
 
 def _check_source(path: str) -> None:

@@ -158,7 +158,6 @@ def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> St
     forget_end(engine, container.id)  # of a run whose clean-up was killed on its last step
     container.state = _fresh_state(engine, container)
     engine.containers.save_state(container)
-    _listening(spec)  # refused before anything is made, and kept from the network's helper
     network = Network(engine, container)
     try:
         network.start()
@@ -269,7 +268,7 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
 
 def _listening(spec: "ContainerSpec") -> int:
     """How many sockets systemd has opened for it."""
-    if "LISTEN_FDS" not in os.environ:
+    if "LISTEN_FDS" not in os.environ:  # spares the start of others the import
         return 0
     from podlike.engine.listening import count
 
