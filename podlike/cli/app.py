@@ -36,12 +36,14 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     "": {
         "artifact": ("", "Manage OCI artifacts"),
         "attach": ("attach", "Attach to a running container"),
+        "auto-update": ("autoupdate", "Auto update containers according to their auto-update policy"),
         "completion": ("completion", "Generate shell completion scripts"),
         "container": ("", "Manage containers"),
         "create": ("create", "Create but do not start a container"),
         "diff": ("diff", "Display the changes to the object's file system"),
         "events": ("events", "Show podlike system events"),
         "exec": ("exec", "Run a process in a running container"),
+        "generate": ("", "Generate structured data based on containers, pods or volumes"),
         "healthcheck": ("", "Manage health checks on containers"),
         "help": ("help", "Help about any command"),
         "history": ("history", "Show history of a specified image"),
@@ -119,6 +121,9 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "unpause": ("pause:unpause", "Unpause the processes in one or more containers"),
         "update": ("update", "Update an existing container"),
         "wait": ("wait", "Block on one or more containers"),
+    },
+    "generate": {
+        "systemd": ("generate:systemd_command", "[DEPRECATED] Generate systemd units"),
     },
     "healthcheck": {
         "run": ("healthcheck", "Run the health check of a container"),
@@ -285,6 +290,7 @@ _REFUSED = {
     "syslog": "messages go to standard error only",
 }
 _GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts", "container": "Manage containers",
+                "generate": "Generate structured data based on containers, pods or volumes",
                 "healthcheck": "Manage health checks on containers", "image": "Manage images",
                 "image trust": "Manage container image trust policy",
                 "manifest": "Creates, modifies, and pushes manifest lists and image indexes",
