@@ -2,7 +2,7 @@
 
 from podlike.cli.command import Call, Command, Flag
 from podlike.cli.options import LATEST, latest_container
-from podlike.errors import ConflictError, NotFoundError, UsageError
+from podlike.errors import NotFoundError, UsageError
 
 
 def cleanup(call: Call) -> int:
@@ -30,7 +30,10 @@ def cleanup(call: Call) -> int:
 
     def one(cid: str) -> str:
         if opts.exec:
-            _forget_exec(call, cid, opts.exec)
+            from podlike.engine.exec import forget
+            from podlike.engine.query import find
+
+            forget(call.engine, find(call.engine, cid), opts.exec)
             return cid
         image = call.engine.containers.find(cid).image if opts.rmi else None
         if not (opts.stopped_only and _runs(call, cid)):
@@ -52,30 +55,6 @@ def _runs(call: Call, cid: str) -> bool:
         return status(call.engine, find(call.engine, cid)).running
     except NotFoundError:
         return False
-
-
-def _forget_exec(call: Call, cid: str, session: str) -> None:
-    """Remove the files of an exec session whose process has ended. Raises: NotFoundError, ConflictError."""
-    import os
-
-    from podlike import procs
-    from podlike.engine.query import find
-    from podlike.files import read_text
-    from podlike.store.trees import remove_tree
-
-    container = find(call.engine, cid)
-    bundle = f"{call.engine.roots.bundle(container.id)}/exec/{session}"
-    if "/" in session or not os.path.isdir(bundle):
-        raise NotFoundError(f"no exec session with ID {session} found: no such exec session")
-    try:
-        pid = int(read_text(f"{bundle}/pidfile"))
-    except (OSError, ValueError):
-        pid = 0
-    if pid and procs.start_time(pid):
-        raise ConflictError(f"cannot clean up container {container.id} exec session {session} as it is running: "
-                            "exec session state improper")
-    call.engine.enter_session()
-    remove_tree(bundle)
 
 
 command = Command(

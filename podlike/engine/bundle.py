@@ -5,7 +5,6 @@ import os
 
 from podlike import __version__
 from podlike.engine import query
-from podlike.engine.copyup import copy_up
 from podlike.engine.core import Engine
 from podlike.engine.devices import look_up_devices
 from podlike.engine.hooks import hooks_of
@@ -13,7 +12,6 @@ from podlike.engine.hostfiles import copied_mounts
 from podlike.engine.network import Network
 from podlike.engine.tending import write_orders
 from podlike.engine.users import identify, write_in_root
-from podlike.engine.volumes import ensure_volume
 from podlike.errors import CannotExecuteError, UsageError
 from podlike.files import read_text, write_text
 from podlike.net import files
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from podlike.spec.users import ResolvedUser
+
 _PROFILE_LIMIT = 4 << 20  # bytes of a seccomp profile; the default one has 18 kB
 
 
@@ -43,10 +43,11 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         if not spec.rootfs and not spec.read_only:
             # In the container's own layer, where it can change them; the bound files are for those that must not change.
             entries = {path: text for path, text in entries.items() if not write_in_root(root_fd, path, text)}
-        volumes = [_bound_path(engine, root_fd, m) for m in spec.mounts if m.type in ("bind", "volume")]
+        volumes = [_bound_path(engine, root_fd, container, m, user) for m in spec.mounts if m.type in ("bind", "volume")]
         _check_workdir(root_fd, container, volumes)
         binds = _own_files(engine, container, root_fd, entries, network)
         _add_copied_mounts(spec, binds, bundle)
+        _add_shared_memory(engine, container, binds)
     finally:
         os.close(root_fd)
     is_rootless, table = rootless(), engine.config.containers
@@ -58,7 +59,7 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         ns_paths=_shared_namespaces(engine, spec), init_path=_init_path(engine, spec),
         cgroups_path=container.state.cgroup or None, seccomp_profile=_seccomp_profile(spec, table.seccomp_profile),
         default_capabilities=table.default_capabilities, default_pids_limit=table.pids_limit,
-        default_sysctls=_default_sysctls(table.default_sysctls), warnings=warnings)
+        default_sysctls=default_sysctls(table.default_sysctls), extra_env=_listening(engine, spec), warnings=warnings)
     container.state.limits = [(r["type"], r["soft"], r["hard"]) for r in config["process"]["rlimits"]]
     if spec.notify_socket and spec.sdnotify in ("", "container"):
         _add_notify_socket(config, bundle)
@@ -75,6 +76,14 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
     write_text(f"{bundle}/config.json", json.dumps(config), mode=0o600)
 
 
+def _listening(engine: Engine, spec: ContainerSpec) -> dict[str, str]:
+    if "LISTEN_FDS" not in os.environ:
+        return {}
+    from podlike.engine.listening import environment
+
+    return environment(spec, ours=not (spec.runtime or engine.config.engine.runtime))
+
+
 def _add_notify_socket(config: "dict[str, Any]", bundle: str) -> None:
     """The container may tell the service manager that it is ready: the monitor passes that on. Source: sd_notify(3)."""
     os.makedirs(f"{bundle}/notify", mode=0o755, exist_ok=True)
@@ -88,6 +97,21 @@ def _add_copied_mounts(spec: ContainerSpec, binds: dict[str, str], bundle: str) 
     for target, path in copied_mounts(spec, bundle).items():
         if target not in taken:
             binds.setdefault(target, path)
+
+
+def _add_shared_memory(engine: Engine, container: Container, binds: dict[str, str]) -> None:
+    """/dev/shm of those who share an IPC namespace: semaphores and the like live there."""
+    spec = container.spec
+    kind, value = resolve.namespace(spec.ipc_ns)
+    if kind == "container":
+        path = f"{engine.roots.bundle(query.find(engine, value).id)}/shm"
+        if os.path.ismount(path):
+            binds.setdefault("/dev/shm", path)
+    elif spec.infra or kind == "shareable":
+        from podlike.engine.pods.pause import share_memory
+
+        share_memory(engine, container)
+        binds.setdefault("/dev/shm", f"{engine.roots.bundle(container.id)}/shm")
 
 
 def _init_path(engine: Engine, spec: ContainerSpec) -> str:
@@ -106,25 +130,40 @@ def _host_facts(container: Container) -> oci.HostFacts:
     return hostfacts.gather(controllers=cgroup.available(container.state.cgroup))
 
 
-def _default_sysctls(configured: "Sequence[str]") -> dict[str, str]:
+def default_sysctls(configured: "Sequence[str]") -> dict[str, str]:
     """What containers get where it applies; containers.conf replaces the built-in list."""
     if not configured:
         return sysctls.DEFAULT
     return dict(text.partition("=")[::2] for text in configured)
 
 
-def _bound_path(engine: Engine, root_fd: int, mount: Mount) -> BoundPath:
+def _bound_path(engine: Engine, root_fd: int, container: Container, mount: Mount, user: "ResolvedUser") -> BoundPath:
+    from podlike.engine import volumemount
+
+    spec = container.spec
     options = [o for o in mount.options if o != "anonymous"]
+    uid, gid = _in_session(spec.uid_map, user.uid), _in_session(spec.gid_map, user.gid)
     if mount.type == "bind":
+        if "U" in options:
+            volumemount.chown_source(mount.source, uid, gid)
         try:
             return hostfacts.bound_path(mount.source, mount.target, options)
         except OSError as e:
             raise UsageError(f"statfs {mount.source}: {(e.strerror or str(e)).lower()}",
                              hint="It was there when the container was created: bring it back.") from e
-    path = ensure_volume(engine, mount.source)
-    if "nocopy" not in options:
-        copy_up(root_fd, mount.target, path)
-    return BoundPath(path, mount.target, options, NAMED_VOLUME_FLAGS)
+    path, flags = volumemount.prepare(engine, container.id, mount, root_fd=root_fd, uid=uid, gid=gid)
+    if flags & os.ST_RDONLY and "rw" not in options and "ro" not in options:
+        options.append("ro")  # a bind mount of its own would forget it
+    return BoundPath(path, mount.target, options, NAMED_VOLUME_FLAGS | flags)
+
+
+def _in_session(ranges: "Sequence[tuple[int, int, int]]", number: int) -> int:
+    """The session's id behind one of the container's."""
+    if not ranges:
+        return number
+    from podlike.spec.userns import outside
+
+    return outside(ranges, number) or 0
 
 
 def _check_workdir(root_fd: int, container: Container, volumes: list[BoundPath]) -> None:
@@ -261,7 +300,8 @@ def _localtime(zone: str, directory: str) -> dict[str, str]:
 def _shared_namespaces(engine: Engine, spec: ContainerSpec) -> dict[str, str]:
     """Namespace files of the other containers that this one joins."""
     out = {}
-    for kind, text in (("pid", spec.pid_ns), ("ipc", spec.ipc_ns), ("uts", spec.uts_ns), ("cgroup", spec.cgroup_ns)):
+    for kind, text in (("pid", spec.pid_ns), ("ipc", spec.ipc_ns), ("uts", spec.uts_ns), ("cgroup", spec.cgroup_ns),
+                       ("user", spec.user_ns)):
         mode, value = resolve.namespace(text)
         if mode == "container":
             out[kind] = query.namespace_path(engine, value, kind)

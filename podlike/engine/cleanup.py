@@ -34,6 +34,15 @@ def runtime_of(engine: Engine, container: Container) -> OciRuntime:
 
 
 def cleanup(engine: Engine, container: Container, *, remove: bool = False) -> None:
+    """As _cleanup; the end of a pod's last container may be that of the pod."""
+    _cleanup(engine, container, remove=remove)
+    if container.spec.pod and not container.spec.infra:
+        from podlike.engine.pods.exitpolicy import apply
+
+        apply(engine, container.spec.pod)
+
+
+def _cleanup(engine: Engine, container: Container, *, remove: bool) -> None:
     """Take down what a run left behind, once the container's process has ended; remove: the container too.
 
     Nothing happens while it runs. Called by the attached CLI, by the monitor's exit command, and by whoever
@@ -88,7 +97,8 @@ def take_down(engine: Engine, container: Container) -> bool:
     lost_output = query.log_error(engine, container.id)
     collect([lambda: _stop_helpers(container),
              lambda: runtime_of(engine, container).delete(container.id),
-             lambda: remove_leftovers(engine, container.id, container.state.cgroup, keep_exit=True)],
+             lambda: remove_leftovers(engine, container.id, container.state.cgroup, keep_exit=True),
+             lambda: _release_volumes(engine, container)],
             what=f"clean up container {container.name}")
     s = container.state
     ended = s.phase == "started" or now.state == "exited"
@@ -109,6 +119,13 @@ def take_down(engine: Engine, container: Container) -> bool:
     engine.containers.save_state(container)
     forget_end(engine, container.id)  # now that it is recorded
     return ended
+
+
+def _release_volumes(engine: Engine, container: Container) -> None:
+    if any(m.type == "volume" for m in container.spec.mounts):
+        from podlike.engine.volumemount import release
+
+        release(engine, container)
 
 
 def _tell_end(engine: Engine, container: Container, now: query.Status, *, oom: bool, died: bool) -> None:
@@ -205,6 +222,9 @@ def forget_end(engine: Engine, cid: str) -> None:
 
 def find_and_cleanup(engine: Engine, cid: str, *, remove: bool) -> None:
     """The monitor's exit command. A container that somebody removed already is fine."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+        # So that a service manager that ends all of our unit leaves us. Unlike this, a handler is not passed on.
+        signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         container = engine.containers.find(cid)
     except NotFoundError:

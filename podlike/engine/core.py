@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from podlike.store.images import ImageStore
     from podlike.store.layers import LayerStore
     from podlike.store.options import StoreOptions
+    from podlike.store.pods import PodStore
+    from podlike.store.volumes import VolumeStore
 
 
 class Engine:
@@ -23,10 +25,11 @@ class Engine:
 
     def __init__(self, *, roots: Roots | None = None, config: "Config | None" = None, conmon: str = "",
                  events: str = "", cgroups: str = "", storage_driver: str = "",
-                 storage_opts: "Sequence[str]" = ()) -> None:
+                 storage_opts: "Sequence[str]" = (), volumes_root: str = "") -> None:
         """conmon: path of a monitor to be used instead of ours and of the configured one. events: file, journald or none,
         instead of the configured events_logger. cgroups: cgroupfs or systemd, instead of the configured cgroup_manager.
-        storage_driver, storage_opts: as typed; over what storage.conf says.
+        storage_driver, storage_opts: as typed; over what storage.conf says. volumes_root: where new volumes are made,
+        instead of the configured place.
         """
         self.roots = roots or default_roots()
         self.conmon = conmon
@@ -36,8 +39,10 @@ class Engine:
         self._db: "Database | None" = None
         self._storage_driver, self._storage_opts = storage_driver, storage_opts
         self._storage: "StoreOptions | None" = None
+        self._volumes_root = volumes_root
         self._additional: "list[ImageStore] | None" = None
         self._session_joined = False
+        self.held_pod = ""  # id of the pod whose lock this process holds
 
     @property
     def config(self) -> "Config":
@@ -83,6 +88,12 @@ class Engine:
         return ContainerStore(self.db)
 
     @property
+    def pods(self) -> "PodStore":
+        from podlike.store.pods import PodStore
+
+        return PodStore(self.db)
+
+    @property
     def blobs(self) -> "BlobStore":
         from podlike.store.blobs import BlobStore
 
@@ -112,6 +123,17 @@ class Engine:
         return self._additional
 
     @property
+    def volumes(self) -> "VolumeStore":
+        from podlike.store.volumes import VolumeStore
+
+        return VolumeStore(self.db)
+
+    @property
+    def volumes_root(self) -> str:
+        """Where new volumes are made: --volumepath, containers.conf's volume_path, or beside the images."""
+        return self._volumes_root or self.config.engine.volume_path or f"{self.roots.data}/volumes"
+
+    @property
     def artifacts(self) -> "ArtifactStore":
         from podlike.store.artifacts import ArtifactStore
 
@@ -128,6 +150,12 @@ class Engine:
 
             join_session(self.roots)
             self._session_joined = True
+
+    def close(self) -> None:
+        """Let go of the database; it is opened again when it is needed."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
 
 
 def as_made(roots: Roots) -> Engine:

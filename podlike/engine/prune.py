@@ -21,6 +21,7 @@ _ENDED = ("created", "initialized", "exited")
 class Pruned(NamedTuple):
     """What went; freed: bytes. failed: what was tried and could not be removed."""
 
+    pods: "list[str]"
     containers: "list[str]"
     images: "list[Image]"
     volumes: "list[str]"
@@ -35,15 +36,24 @@ def system(engine: Engine, *, every: bool = False, volumes: bool = False, anonym
     Raises: UsageError for a bad filter, before anything has gone.
     """
     _check_filters(filters)
+    pods, pod_failures = ([], []) if filters else _prune_pods(engine)
     containers, freed, failed = prune_containers(engine, filters=filters)
     gone, more = image_engine.prune(engine, every=every, filters=filters)
     freed += more
     names: "list[str]" = []
     if volumes:
-        names, more = prune_volumes(engine, anonymous_only=anonymous_only, filters=filters)
-        freed += more
+        from podlike.engine.volumelist import prune_volumes
+
+        names, more, errors = prune_volumes(engine, anonymous_only=anonymous_only, filters=filters)
+        freed, failed = freed + more, failed + errors
     sweep(engine)
-    return Pruned(containers, gone, names, freed, failed)
+    return Pruned(pods, containers, gone, names, freed, [*pod_failures, *failed])
+
+
+def _prune_pods(engine: Engine) -> "tuple[list[str], list[PodlikeError]]":
+    from podlike.engine.pods.remove import prune
+
+    return prune(engine)
 
 
 def prune_containers(engine: Engine, *, filters: "Sequence[str]" = ()) -> "tuple[list[str], int, list[PodlikeError]]":
@@ -53,7 +63,8 @@ def prune_containers(engine: Engine, *, filters: "Sequence[str]" = ()) -> "tuple
     from podlike.engine.remove import remove
     from podlike.engine.sizes import container_size
 
-    ended = [c for c in filtered(engine, filters) if query.status(engine, c).state in _ENDED and not _is_starting(c)]
+    ended = [c for c in filtered(engine, filters) if not c.spec.infra
+             and query.status(engine, c).state in _ENDED and not _is_starting(c)]
     gone, freed, failed = [], 0, []
     for container in dependents_first(engine, ended) if len(ended) > 1 else ended:
         size = container_size(engine, container)[0]
@@ -67,36 +78,12 @@ def prune_containers(engine: Engine, *, filters: "Sequence[str]" = ()) -> "tuple
     return gone, freed, failed
 
 
-def prune_volumes(engine: Engine, *, anonymous_only: bool = False, filters: "Sequence[str]" = ()) -> "tuple[list[str], int]":
-    """(names that went, bytes)."""
-    import json
-
-    from podlike.engine.sizes import tree_size
-    from podlike.engine.volumes import remove_volume, volume_path
-    from podlike.spec.durations import parse_time
-    from podlike.spec.filters import label_matches, parse_filters
-
-    wanted = parse_filters(filters)
-    used = {m.source for c in engine.containers.all() for m in c.spec.mounts if m.type == "volume"}
-    gone, freed = [], 0
-    for name, created, anonymous, labels in engine.db.query("SELECT name, created, anonymous, labels FROM volumes"):
-        fits = (all(created < parse_time(v) for v in wanted.get("until", ()))
-                and all(label_matches(json.loads(labels), v) for v in wanted.get("label", ()))
-                and not any(label_matches(json.loads(labels), v) for v in wanted.get("label!", ())))
-        if name in used or not fits or (anonymous_only and not anonymous):
-            continue
-        size = tree_size(volume_path(engine, name))
-        remove_volume(engine, name)
-        gone.append(name)
-        freed += size
-    return gone, freed
-
-
 def sweep(engine: Engine) -> int:
     """Remove files that no record names, left by commands that were killed; return how many entries went.
 
     Nothing is touched while another command builds on the store; the next sweep comes back to it.
     """
+    from podlike.engine.volumes import empty_trash
     from podlike.store.locks import StoreLock
 
     engine.enter_session()
@@ -105,6 +92,7 @@ def sweep(engine: Engine) -> int:
         return 0
     try:
         removed = engine.layers.sweep(partial_age=0.0, everything=True)[0] + _container_directories(engine)
+        removed += empty_trash(engine.volumes_root)
     finally:
         lock.release()
     engine.db.compact()

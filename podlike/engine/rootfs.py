@@ -22,7 +22,7 @@ def mount_rootfs(engine: Engine, container: Container) -> str:
     os.makedirs(base, mode=0o700, exist_ok=True)  # the log lies here too
     if spec.rootfs:
         return spec.rootfs
-    return _stack(engine, _lower_of(engine, container, base), base, name=container.name, volatile=spec.remove)
+    return stack(engine, _lower_of(engine, container, base), base, name=container.name, volatile=spec.remove)
 
 
 def open_rootfs(engine: Engine, container: Container) -> int:
@@ -60,11 +60,11 @@ def _lower_of(engine: Engine, container: Container, base: str) -> list[str]:
         from podlike.engine.shifted import shifted_lower
 
         plain = lower
-        lower = [shifted_lower(engine, spec, lambda work: _stack(engine, plain, work, name=spec.image_name, volatile=True))]
+        lower = [shifted_lower(engine, spec, lambda work: stack(engine, plain, work, name=spec.image_name, volatile=True))]
     return lower
 
 
-def _stack(engine: Engine, lower: list[str], base: str, *, name: str, volatile: bool) -> str:
+def stack(engine: Engine, lower: list[str], base: str, *, name: str, volatile: bool) -> str:
     """The lower directories as one tree, in the way of the store's driver; its path below base.
 
     volatile: what goes with its container needs no sync at its end (overlayfs.rst, "Volatile mount").
