@@ -186,6 +186,7 @@ ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container
 LOG_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
 
 GLOBAL_FLAGS = (
+    Flag("cdi-spec-dir", "", "array", "Set the CDI spec directory path (may be set multiple times)"),
     Flag("cgroup-manager", "", "string", 'Cgroup manager to use ("cgroupfs"|"systemd")'),
     Flag("config", "", "string", "Path to directory containing authentication config file"),
     Flag("conmon", "", "string", "Path of the conmon binary"),
@@ -254,9 +255,11 @@ class App(click.Group):
             return App(f"{self.level} {name}" if self.level else name)
         module, _, attribute = row[0].partition(":")
         loaded: Any = __import__(f"podlike.cli.{module}", fromlist=("command",))
-        found = getattr(loaded, attribute or "command")
-        if ctx.obj is not None and ctx.obj.docker:  # where docker's flags mean something else
-            found = getattr(loaded, f"docker_{attribute or 'command'}", found)
+        found = None
+        if ctx.obj is not None and ctx.obj.docker:  # where docker's flags are others, or mean something else
+            found = getattr(loaded, f"docker_{attribute or 'command'}", None)
+        if found is None:
+            found = getattr(loaded, attribute or "command")
         assert isinstance(found, click.Command)
         return found
 

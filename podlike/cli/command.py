@@ -169,6 +169,10 @@ class Call:
         """Whether the user gave the flag (long name)."""
         return name in self._given
 
+    def changed_any(self, names: "frozenset[str]") -> bool:
+        """Whether the user gave one of these flags."""
+        return not names.isdisjoint(self._given)
+
     @property
     def engine(self) -> "Engine":
         return self.session.engine
@@ -435,9 +439,9 @@ class Parser:
 
 # Global options that may stand behind the command's name too.
 PERSISTENT = frozenset((
-    "cgroup_manager", "conmon", "default_mounts_file", "events_backend", "hooks_dir", "log_level", "network_cmd_path",
-    "network_config_dir", "root", "runroot", "runtime", "runtime_flag", "storage_driver", "storage_opt", "syslog", "tmpdir",
-    "volumepath"))
+    "cdi_spec_dir", "cgroup_manager", "conmon", "default_mounts_file", "events_backend", "hooks_dir", "log_level",
+    "network_cmd_path", "network_config_dir", "root", "runroot", "runtime", "runtime_flag", "storage_driver", "storage_opt",
+    "syslog", "tmpdir", "volumepath"))
 
 
 def as_click_option(flag: Flag) -> click.Option:

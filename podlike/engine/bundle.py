@@ -5,15 +5,14 @@ import os
 
 from podlike import __version__
 from podlike.engine import query
-from podlike.engine.copyup import copy_up
 from podlike.engine.core import Engine
 from podlike.engine.devices import look_up_devices
 from podlike.engine.hooks import hooks_of
 from podlike.engine.hostfiles import copied_mounts
+from podlike.engine.mountsources import Sources
 from podlike.engine.network import Network
 from podlike.engine.tending import write_orders
-from podlike.engine.users import identify, write_in_root
-from podlike.engine.volumes import ensure_volume
+from podlike.engine.users import identify, read_file, write_in_root
 from podlike.errors import CannotExecuteError, UsageError
 from podlike.files import read_text, write_text
 from podlike.net import files
@@ -21,8 +20,9 @@ from podlike.paths import libexec
 from podlike.runtime import cgroup, hostfacts, spawn
 from podlike.runtime.session import rootless
 from podlike.spec import oci, resolve, sysctls
-from podlike.spec.container import ContainerSpec, Mount
-from podlike.spec.oci_mounts import NAMED_VOLUME_FLAGS, BoundPath
+from podlike.spec.cdi import is_qualified
+from podlike.spec.container import ContainerSpec
+from podlike.spec.oci_mounts import BoundPath
 from podlike.store.containers import Container
 
 TYPE_CHECKING = False
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+SECCOMP_LABEL = "io.containers.seccomp.profile"  # for --seccomp-policy=image
 _PROFILE_LIMIT = 4 << 20  # bytes of a seccomp profile; the default one has 18 kB
 
 
@@ -40,20 +41,21 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
     root_fd = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         user, entries = identify(root_fd, spec)
-        if not spec.rootfs and not spec.read_only:
+        if not (spec.rootfs and not spec.rootfs_overlay) and not spec.read_only:
             # In the container's own layer, where it can change them; the bound files are for those that must not change.
             entries = {path: text for path, text in entries.items() if not write_in_root(root_fd, path, text)}
-        volumes = [_bound_path(engine, root_fd, m) for m in spec.mounts if m.type in ("bind", "volume")]
+        volumes = Sources(engine, container, root_fd, user).all() if spec.mounts else []
         _check_workdir(root_fd, container, volumes)
         binds = _own_files(engine, container, root_fd, entries, network)
         _add_copied_mounts(spec, binds, bundle)
     finally:
         os.close(root_fd)
     is_rootless, table = rootless(), engine.config.containers
+    nodes = [d for d in spec.devices if not is_qualified(d)]
     warnings: list[str] = []
     config = oci.build(
         spec, cid=container.id, rootfs=rootfs, user=user, host=_host_facts(container), rootless=is_rootless,
-        binds=binds, volumes=volumes, device_nodes=look_up_devices(spec.devices),
+        binds=binds, volumes=volumes, device_nodes=look_up_devices(nodes),
         host_devices=list(hostfacts.all_devices()) if spec.privileged else (), netns_path=network.netns or None,
         ns_paths=_shared_namespaces(engine, spec), init_path=_init_path(engine, spec),
         cgroups_path=container.state.cgroup or None, seccomp_profile=_seccomp_profile(spec, table.seccomp_profile),
@@ -67,6 +69,10 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
     hooks = hooks_of(engine, spec)
     if hooks:
         config["hooks"] = hooks
+    if len(nodes) < len(spec.devices):
+        from podlike.engine.cdi import inject
+
+        inject(engine, spec, config, rootless=is_rootless)
     if warnings:
         from podlike import log
 
@@ -113,20 +119,6 @@ def _default_sysctls(configured: "Sequence[str]") -> dict[str, str]:
     return dict(text.partition("=")[::2] for text in configured)
 
 
-def _bound_path(engine: Engine, root_fd: int, mount: Mount) -> BoundPath:
-    options = [o for o in mount.options if o != "anonymous"]
-    if mount.type == "bind":
-        try:
-            return hostfacts.bound_path(mount.source, mount.target, options)
-        except OSError as e:
-            raise UsageError(f"statfs {mount.source}: {(e.strerror or str(e)).lower()}",
-                             hint="It was there when the container was created: bring it back.") from e
-    path = ensure_volume(engine, mount.source)
-    if "nocopy" not in options:
-        copy_up(root_fd, mount.target, path)
-    return BoundPath(path, mount.target, options, NAMED_VOLUME_FLAGS)
-
-
 def _check_workdir(root_fd: int, container: Container, volumes: list[BoundPath]) -> None:
     """The image's working directory is made when it is missing; one that the user named must be there."""
     path = container.spec.workdir
@@ -169,7 +161,9 @@ def _own_files(engine: Engine, container: Container, root_fd: int, entries: dict
     directory = f"{engine.roots.bundle(container.id)}/etc"
     os.makedirs(directory, mode=0o755, exist_ok=True)
     name = files.hostname(spec, network.plan, engine.config, container.id)
-    texts = {"/run/.containerenv": _containerenv(container), "/etc/hostname": name + "\n", **entries}
+    texts = {"/run/.containerenv": _containerenv(container), **entries}
+    if not spec.no_hostname:
+        texts["/etc/hostname"] = name + "\n"
     shared = _files_of_joined(engine, network)
     if not spec.no_hosts and "/etc/hosts" not in shared:
         texts["/etc/hosts"] = ""
@@ -185,6 +179,8 @@ def _own_files(engine: Engine, container: Container, root_fd: int, entries: dict
     covered = {m.target for m in spec.mounts}
     if any(m.target == "/run" and m.type in ("bind", "volume") for m in spec.mounts):
         del out["/run/.containerenv"]  # nothing of ours is made in what belongs to others
+    for directory in spec.chroot_dirs:
+        out.update({f"{directory.rstrip('/')}{target}": path for target, path in list(out.items())})
     return {target: path for target, path in out.items() if target not in covered}
 
 
@@ -206,12 +202,16 @@ def _files_of_joined(engine: Engine, network: Network) -> dict[str, str]:
             if os.path.exists(f"{directory}/{name}")}
 
 
-def write_network_files(engine: Engine, container: Container, network: Network) -> None:
+def write_network_files(engine: Engine, container: Container, network: Network, *, rootfs: str) -> None:
     """Fill hosts and resolv.conf in place: they are bound into the container already. Raises: NetworkError."""
     spec, config, directory = container.spec, engine.config, f"{engine.roots.bundle(container.id)}/etc"
     if os.path.exists(f"{directory}/hosts"):
         name = files.hostname(spec, network.plan, config, container.id)
-        write_text(f"{directory}/hosts", files.hosts(spec, network.plan, network.setup, config, name=name))
+        image_hosts = ""
+        if (spec.hosts_file or config.containers.base_hosts_file) == "image":
+            image_hosts = read_file(rootfs, "/etc/hosts")
+        write_text(f"{directory}/hosts", files.hosts(spec, network.plan, network.setup, config, name=name,
+                                                     image_hosts=image_hosts))
     if os.path.exists(f"{directory}/resolv.conf"):
         write_text(f"{directory}/resolv.conf", files.resolv_conf(spec, network.plan, network.setup, config) or "")
 
@@ -270,6 +270,13 @@ def _shared_namespaces(engine: Engine, spec: ContainerSpec) -> dict[str, str]:
 
 def _seccomp_profile(spec: ContainerSpec, configured: str) -> "Any":
     path = spec.seccomp_profile or configured
+    label = spec.labels.get(SECCOMP_LABEL, "") if spec.seccomp_by_image and not spec.seccomp_profile else ""
+    if label:
+        try:
+            return json.loads(label)
+        except ValueError as e:
+            raise UsageError(f"loading seccomp profile failed: the image's label {SECCOMP_LABEL} is no JSON: {e}",
+                             hint="Leave --seccomp-policy=image away.") from e
     if path in ("", "unconfined"):
         return None
     try:

@@ -181,11 +181,13 @@ def remove_leftovers(engine: Engine, cid: str, cgroup_path: str = "", *, keep_ex
 
     keep_exit: the exit file stays, for its code is not in the database yet.
     """
+    from podlike.engine.mountsources import forget as forget_sources
     from podlike.runtime import spawn
 
     roots = engine.roots
     bundle = roots.bundle(cid)
     collect([lambda: spawn.umount(f"{roots.container(cid)}/merged"),
+             lambda: forget_sources(engine, cid),
              lambda: spawn.umount(f"{bundle}/shm"),
              lambda: spawn.netns_unpin(f"{roots.netns}/{cid}"),
              lambda: None if keep_exit else forget_end(engine, cid),

@@ -174,8 +174,10 @@ def refuse_bad_limits(engine: Engine, spec: ContainerSpec) -> None:
 
 def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> None:
     """What can be known to fail is refused before anything exists: network, ports, limits, runtime, volumes."""
+    from podlike.engine.mountsources import check as check_mount
     from podlike.net.driver import prepare
     from podlike.runtime.oci import find_runtime
+    from podlike.spec.cdi import is_qualified
 
     prepare(spec, engine.config)
     refuse_bad_limits(engine, spec)
@@ -183,12 +185,18 @@ def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> None:
     find_runtime(spec.runtime or table.runtime, roots=engine.roots, runtimes=table.runtimes)
     for mount in spec.mounts:
         if mount.type == "bind":
-            _check_source(mount.source)
+            _check_source(mount.source, link="no-dereference" in mount.options)
+        check_mount(engine, mount)
+    if any(is_qualified(device) for device in spec.devices):
+        from podlike.engine.cdi import check
+
+        check(engine, spec)
 
 
-def _check_source(path: str) -> None:
+def _check_source(path: str, *, link: bool) -> None:
+    """link: what is mounted is a symbolic link itself, which may lead anywhere."""
     try:
-        os.stat(path)
+        os.stat(path, follow_symlinks=not link)
     except FileNotFoundError:
         raise UsageError(f"statfs {path}: no such file or directory",
                          hint=f"Create it first (`mkdir -p {path}`), or use a named volume.") from None

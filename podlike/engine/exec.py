@@ -93,7 +93,8 @@ def _request(engine: Engine, container: Container, spec: "ExecSpec", bundle: str
     if is_ours(conmon_path(engine)):
         eventorders.write(engine, container, bundle, exec_id=session)
     return MonitorRequest(conmon=conmon_path(engine), runtime=runtime_of(engine, container), cid=container.id,
-                          uid=session, args=args, cwd=bundle, exec_session=True, preserve_fds=spec.preserve_fds)
+                          uid=session, args=args, cwd=bundle, exec_session=True,
+                          preserved=[*range(3, 3 + spec.preserve_fds), *spec.preserve_fd])
 
 
 def _drive(engine: Engine, monitor: Monitor, bundle: str, attach: Attach | None) -> int:

@@ -10,6 +10,10 @@ from podlike.runtime.session import rootless
 from podlike.store.containers import Container
 from podlike.store.layers import NO_ROOT_ENTRY
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from podlike.spec.container import ContainerSpec
+
 
 def mount_rootfs(engine: Engine, container: Container) -> str:
     """Mount it and return its path; --rootfs directories are used as they are.
@@ -19,8 +23,23 @@ def mount_rootfs(engine: Engine, container: Container) -> str:
     spec = container.spec
     base = engine.roots.container(container.id)
     os.makedirs(base, mode=0o700, exist_ok=True)  # the log lies here too
-    if spec.rootfs:
+    if spec.rootfs and not spec.rootfs_overlay:
         return spec.rootfs
+    if spec.rootfs_overlay:
+        from podlike.store.trees import remove_tree
+
+        for part in ("upper", "work"):
+            remove_tree(f"{base}/{part}")  # of an earlier run: what it changed went with it
+        return _stack(engine, [spec.rootfs], base, name=container.name, volatile=True)
+    lower = mount_lower(engine, spec, base)
+    return _stack(engine, lower, base, name=container.name, volatile=spec.remove)
+
+
+def mount_lower(engine: Engine, spec: "ContainerSpec", base: str) -> list[str]:
+    """The directories of spec's image, topmost first, with owners as spec's user namespace wants them.
+
+    base: where to make one for an image that has no layers.
+    """
     # Builders repeat the empty layer; overlayfs takes a directory once (ELOOP), and the topmost counts.
     lower = [engine.layers.path(diff_id) for diff_id in dict.fromkeys(reversed(spec.layers))]
     if not lower:
@@ -29,8 +48,8 @@ def mount_rootfs(engine: Engine, container: Container) -> str:
     if spec.uid_map:
         from podlike.engine.shifted import shifted_lower
 
-        lower = [shifted_lower(engine, spec, lambda work: _stack(engine, lower, work, name=spec.image_name, volatile=True))]
-    return _stack(engine, lower, base, name=container.name, volatile=spec.remove)
+        return [shifted_lower(engine, spec, lambda work: _stack(engine, lower, work, name=spec.image_name, volatile=True))]
+    return lower
 
 
 def _stack(engine: Engine, lower: list[str], base: str, *, name: str, volatile: bool) -> str:

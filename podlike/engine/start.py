@@ -166,7 +166,7 @@ def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> St
         monitor = launch(_monitor_request(engine, container, attach, network), pidfile=f"{bundle}/conmon.pid")
         started = Started(container, monitor)
         try:
-            _go(engine, started, attach, network)
+            _go(engine, started, attach, network, rootfs)
         except BaseException:
             started.close()
             raise
@@ -196,7 +196,7 @@ def _fresh_state(engine: Engine, container: Container) -> RunState:
                     starter=container.state.starter)  # so that what a killed `run` had begun to start goes, too
 
 
-def _go(engine: Engine, started: Started, attach: Attach | None, network: Network) -> None:
+def _go(engine: Engine, started: Started, attach: Attach | None, network: Network, rootfs: str) -> None:
     """From the monitor's start to the program's start."""
     container, state = started.container, started.container.state
     state.conmon_pid = started.monitor.pid
@@ -211,7 +211,7 @@ def _go(engine: Engine, started: Started, attach: Attach | None, network: Networ
         started.relay = attaching.Relay(started.socket, attach, bundle=bundle, on_signal=sender(engine, container))
         started.relay.enter()
     network.wait_ready()
-    write_network_files(engine, container, network)
+    write_network_files(engine, container, network, rootfs=rootfs)
     state.phase, state.started_at = "started", time.time()
     # Recorded first: should we die now, everybody sees a process that runs, and the monitor knows its end.
     engine.containers.save_state(container)
@@ -260,7 +260,7 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
         exit_command.append("--rm")
     return MonitorRequest(conmon=conmon_path(engine), runtime=runtime_of(engine, container), cid=cid, args=args,
                           cwd=bundle, exit_command=[*exit_command, cid], inherit=network.monitor_fds(),
-                          preserve_fds=spec.preserve_fds, owned=attach is not None,
+                          preserved=[*range(3, 3 + spec.preserve_fds), *spec.preserve_fd], owned=attach is not None,
                           passthrough=spec.log_driver.startswith("passthrough"))
 
 

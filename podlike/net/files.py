@@ -51,7 +51,7 @@ def hosts(spec: "ContainerSpec", plan: "NetworkPlan", setup: "NetworkSetup", con
     beneath the root file system.
     Raises: NetworkError.
     """
-    source = config.containers.base_hosts_file
+    source = spec.hosts_file or config.containers.base_hosts_file
     if source == "image":
         base = image_hosts
     elif source == "none":
@@ -244,5 +244,5 @@ def _read(path: str, *, must_exist: bool = False) -> str:
         if isinstance(e, FileNotFoundError) and not must_exist:
             return ""
         raise NetworkError(f"read {path}: {e.strerror}",
-                           hint="Correct base_hosts_file in containers.conf." if must_exist else
+                           hint="Correct --hosts-file, or base_hosts_file in containers.conf." if must_exist else
                            "Check the permissions of this file.") from e

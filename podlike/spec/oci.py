@@ -278,6 +278,8 @@ def _linux(
         linux["maskedPaths"] = masked
     if readonly:
         linux["readonlyPaths"] = readonly
+    if spec.personality:
+        linux["personality"] = {"domain": spec.personality}
     needed = propagation(mounts)
     if needed:
         linux["rootfsPropagation"] = needed
@@ -388,6 +390,10 @@ def _rootful_devices(spec: "ContainerSpec", linux: "dict[str, Any]", nodes: "Seq
     rules: "list[dict[str, Any]]" = [{"allow": spec.privileged, "access": "rwm"}]
     if not spec.privileged:
         rules += [node.cgroup_rule() for node in nodes]
+        if spec.device_rules:
+            from podlike.spec.devices import parse_rule
+
+            rules += [parse_rule(text) for text in spec.device_rules]
     linux["resources"]["devices"] = rules
 
 
