@@ -43,7 +43,7 @@ def _gpu(text: str, *, docker: bool) -> "list[str]":
     return [f"nvidia.com/gpu={name}" for name in names if name]
 
 
-def _security_option(text: str, spec: ContainerSpec) -> None:
+def _security_option(text: str, spec: "ContainerSpec") -> None:
     for separator in ("=", ":"):
         key, found, value = text.partition(separator)
         if found and key in _SECURITY:

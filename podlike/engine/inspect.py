@@ -48,7 +48,7 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "AppArmorProfile": "" if spec.apparmor_profile == "unconfined" else spec.apparmor_profile,
         "EffectiveCaps": effective,
         "BoundingCaps": bounding,
-        "ExecIDs": list(c.state.execs),
+        "ExecIDs": _exec_ids(engine, c) if status.running else [],
         "GraphDriver": {"Name": engine.storage.driver, "Data": _graph_data(engine, c)},
     }
     if size:
@@ -70,6 +70,12 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "UseImageHostname": False,
     }
     return doc
+
+
+def _exec_ids(engine: Engine, c: Container) -> list[str]:
+    from podlike.engine.exec import sessions
+
+    return sessions(engine, c)
 
 
 def _state(engine: Engine, c: Container, s: query.Status, error: str) -> "dict[str, Any]":

@@ -21,3 +21,4 @@ class ExecSpec:
     preserve_fds: int = 0
     preserve_fd: "list[int]" = field(default_factory=list)
     detach: bool = False
+    session: bool = True  # whether other commands and the events see it
