@@ -299,7 +299,7 @@ class Command(click.Command):
         if any(f.name == "retry" for f in shown):
             from podlike.cli.retries import show_defaults
 
-            show_defaults(shown)
+            show_defaults(shown, ctx.obj.options.get("module", ()) if ctx.obj else ())
         words = [path, "[options]" if shown else "", self.usage]
         parts = [self.summary, "Description:\n  " + self.description.replace("\n", "\n  ").replace("\n  \n", "\n\n"),
                  "Usage:\n  " + " ".join(w for w in words if w)]

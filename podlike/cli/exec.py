@@ -5,7 +5,7 @@ import os
 from podlike import log
 from podlike.cli.command import Call, Command, Flag
 from podlike.cli.options import DETACH_KEYS, LATEST, latest_container, one_container
-from podlike.cli.run import check_descriptors, check_detach_keys
+from podlike.cli.run import check_descriptors, detach_keys
 from podlike.errors import RuntimeFailure, UsageError
 
 TYPE_CHECKING = False
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def exec_(call: Call) -> int:
     opts = call.opts
-    check_detach_keys(opts.detach_keys)
+    keys = detach_keys(call)
     if opts.no_session and (opts.detach or call.changed("detach-keys")):
         raise UsageError("--no-session cannot be used with --detach or --detach-keys")
     container, args = _target(call)
@@ -34,9 +34,11 @@ def exec_(call: Call) -> int:
         from podlike.spec.environ import environment
 
         env = environment(opts.env, opts.env_file, os.environ)
+    privileged = opts.privileged if call.changed("privileged") else call.engine.config.containers.privileged
     spec = ExecSpec(args=args, env=env, user=opts.user, workdir=opts.workdir, tty=opts.tty,
-                    interactive=opts.interactive and not opts.detach, privileged=opts.privileged,
-                    preserve_fds=opts.preserve_fds, preserve_fd=opts.preserve_fd, detach=opts.detach, session=not opts.no_session)
+                    interactive=opts.interactive and not opts.detach, privileged=privileged,
+                    preserve_fds=opts.preserve_fds, preserve_fd=opts.preserve_fd, detach=opts.detach,
+                    session=not opts.no_session)
     if opts.detach:
         try:
             call.out(str(run_exec(call.engine, container, spec, attach=None)))
@@ -45,7 +47,7 @@ def exec_(call: Call) -> int:
                 e.exit_code = RuntimeFailure.exit_code  # podman keeps 126 and 127 for those that wait for the command
             raise
         return 0
-    attach = Attach(stdin=opts.interactive, tty=opts.tty, sig_proxy=True, detach_keys=opts.detach_keys)
+    attach = Attach(stdin=opts.interactive, tty=opts.tty, sig_proxy=True, detach_keys=keys)
     code = run_exec(call.engine, container, spec, attach=attach)
     assert isinstance(code, int)
     return code

@@ -364,9 +364,10 @@ def platform_of(call: "Call") -> str:
 
 def pull_policy(call: "Call") -> str:
     """Raises: UsageError for an unknown policy."""
-    policy = PULL_POLICIES.get(call.opts.pull.lower())
+    text = str(call.opts.pull if call.changed("pull") else call.engine.config.engine.pull_policy)
+    policy = PULL_POLICIES.get(text.lower())
     if policy is None:
-        raise UsageError(f'unsupported pull policy "{call.opts.pull}"',
+        raise UsageError(f'unsupported pull policy "{text}"',
                          hint="Policies are always, missing, never and newer.")
     return policy
 

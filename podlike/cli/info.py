@@ -8,7 +8,8 @@ def info(call: Call) -> None:
     from podlike.cli.output import format_document, to_yaml
     from podlike.engine.info import describe
 
-    doc = describe(call.engine, runtime=call.session.options["runtime"])
+    doc = describe(call.engine, runtime=call.session.options["runtime"],
+                   debug=call.opts.debug)
     if not call.opts.format:
         call.out(to_yaml(doc), end="")
         return

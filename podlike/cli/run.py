@@ -64,20 +64,22 @@ def make_attach(call: Call, spec: "ContainerSpec") -> "Attach":
                          "invalid argument")
     if streams and spec.log_driver.startswith("passthrough"):
         raise UsageError("cannot specify --attach with --log-driver=passthrough: invalid argument")
-    check_detach_keys(opts.detach_keys)
+    keys = detach_keys(call)
     return Attach(stdin=opts.interactive or "stdin" in streams, stdout=not streams or "stdout" in streams,
                   stderr=not streams or "stderr" in streams, tty=opts.tty, sig_proxy=opts.sig_proxy,
-                  detach_keys=opts.detach_keys)
+                  detach_keys=keys)
 
 
-def check_detach_keys(text: str) -> None:
-    """Raises: UsageError."""
+def detach_keys(call: Call) -> str:
+    """--detach-keys, or what containers.conf says. Raises: UsageError."""
+    text = str(call.opts.detach_keys if call.changed("detach-keys") else call.engine.config.engine.detach_keys)
     from podlike.spec.attach import parse_detach_keys
 
     try:
         parse_detach_keys(text)
     except ValueError as e:
         raise UsageError(str(e), hint="Write letters or ctrl-X, separated by commas: ctrl-p,ctrl-q.") from None
+    return text
 
 
 def check_descriptors(count: int, single: "list[int]") -> None:

@@ -60,6 +60,7 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         ns_paths=_shared_namespaces(engine, spec), init_path=_init_path(engine, spec),
         cgroups_path=container.state.cgroup or None, seccomp_profile=_seccomp_profile(spec, table.seccomp_profile),
         default_capabilities=table.default_capabilities, default_pids_limit=table.pids_limit,
+        default_apparmor=table.apparmor_profile,
         default_sysctls=_default_sysctls(table.default_sysctls), warnings=warnings)
     container.state.limits = [(r["type"], r["soft"], r["hard"]) for r in config["process"]["rlimits"]]
     if spec.notify_socket and spec.sdnotify in ("", "container"):

@@ -44,6 +44,7 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
             image, found_here = _look_up_or_pull(engine, spec.image, pull_policy=pull_policy, progress=progress)
             spec.image_id, spec.layers = image.id, list(image.layers)
             spec.image_name = _shown_name(image, spec.image)
+            _choose_runtime(engine, spec, image)
         if spec.name:
             check_name(spec.name)
             if replace:
@@ -60,6 +61,8 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
         _add(engine, container, generated=not spec.name)
     try:
         _make_volumes(engine, container)
+        if engine.config.containers.prepare_volume_on_create:
+            _fill_volumes(engine, container)
     except BaseException:
         engine.containers.delete(container.id)
         raise
@@ -117,6 +120,14 @@ def check_name(name: str) -> None:
                          f'"{name}": invalid argument')
 
 
+def _choose_runtime(engine: Engine, spec: ContainerSpec, image: "Image") -> None:
+    """platform_to_oci_runtime of containers.conf, where --runtime says nothing."""
+    table = engine.config.engine.platform_to_oci_runtime
+    if table and not spec.runtime:
+        names = [str(image.config[key]) for key in ("os", "architecture", "variant") if image.config.get(key)]
+        spec.runtime = table.get("/".join(names), "") or table.get("/".join(names[:2]), "")
+
+
 def _replace(engine: Engine, name: str) -> None:
     from podlike.engine.remove import remove
 
@@ -137,9 +148,16 @@ def resolve_spec(engine: Engine, spec: ContainerSpec, image: "Image | None", cid
     resolved = resolve(spec, image.config if image else None, defaults_for(engine.config),
                        name=spec.name or random_name(), cid=cid, host_env=os.environ)
     resolved.workdir_given = bool(spec.workdir)
+    if engine.config.containers.container_name_as_hostname and not resolved.hostname and resolved.uts_ns in ("", "private"):
+        resolved.hostname = "" if resolved.network == "host" else hostname_of(resolved.name)
     if resolved.uidmap or resolved.gidmap or resolved.user_ns not in ("", "host"):
         _plan_user_namespace(engine, resolved, asked_user=spec.user)
     return resolved
+
+
+def hostname_of(name: str) -> str:
+    """A container's name as a host name: without what hostname(7) does not allow."""
+    return "".join(c for c in name if c.isascii() and (c.isalnum() or c in "-.")).strip("-.")[:64]
 
 
 def _plan_user_namespace(engine: Engine, spec: ContainerSpec, *, asked_user: str) -> None:
@@ -252,6 +270,27 @@ def _make_volumes(engine: Engine, container: Container) -> None:
     for mount in container.spec.mounts:
         if mount.type == "volume":
             ensure_volume(engine, mount.source, anonymous="anonymous" in mount.options)
+
+
+def _fill_volumes(engine: Engine, container: Container) -> None:
+    """What a start does for new volumes: they get what the image has at their place."""
+    volumes = [m for m in container.spec.mounts if m.type == "volume" and "nocopy" not in m.options]
+    if not volumes:
+        return
+    from podlike.engine.copyup import copy_up
+    from podlike.engine.rootfs import mount_rootfs
+    from podlike.engine.volumes import volume_path
+    from podlike.runtime import spawn
+
+    engine.enter_session()
+    rootfs = mount_rootfs(engine, container)
+    root_fd = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for mount in volumes:
+            copy_up(root_fd, mount.target, volume_path(engine, mount.source))
+    finally:
+        os.close(root_fd)
+        spawn.umount(f"{engine.roots.container(container.id)}/merged")
 
 
 def _add(engine: Engine, container: Container, *, generated: bool) -> None:

@@ -105,7 +105,7 @@ def _write_process(engine: Engine, container: Container, spec: "ExecSpec", bundl
 
 
 def _request(engine: Engine, container: Container, spec: "ExecSpec", bundle: str, session: str) -> MonitorRequest:
-    from podlike.engine.start import conmon_path
+    from podlike.engine.start import conmon_path, monitor_env
     from podlike.engine.tending import is_ours
 
     args = ["-b", bundle, "-p", f"{bundle}/pidfile", "--exit-dir", bundle, "--persist-dir", bundle, "-l", "none",
@@ -117,7 +117,7 @@ def _request(engine: Engine, container: Container, spec: "ExecSpec", bundle: str
     if spec.session and is_ours(conmon_path(engine)):
         eventorders.write(engine, container, bundle, exec_id=session)
     return MonitorRequest(conmon=conmon_path(engine), runtime=runtime_of(engine, container), cid=container.id,
-                          uid=session, args=args, cwd=bundle, exec_session=True,
+                          uid=session, args=args, cwd=bundle, exec_session=True, env=monitor_env(engine),
                           preserved=[*range(3, 3 + spec.preserve_fds), *spec.preserve_fd])
 
 

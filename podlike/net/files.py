@@ -35,10 +35,6 @@ def hostname(spec: "ContainerSpec", plan: "NetworkPlan", config: "Config", cid: 
         return spec.hostname
     if plan.kind == "host" or (spec.uts_ns or config.containers.utsns) == "host":
         return os.uname().nodename
-    if config.containers.container_name_as_hostname:
-        name = "".join(c for c in spec.name if c.isascii() and (c.isalnum() or c in "-.")).strip("-.")
-        if name:
-            return name[:64]
     return cid[:12]
 
 

@@ -14,7 +14,7 @@ from podlike.runtime.oci import OciRuntime, failure_from_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any, Final
 
 _HIGH: "Final" = 200  # our ends live here while posix_spawn puts copies at their final numbers
@@ -24,12 +24,13 @@ _SYNC_LIMIT: "Final" = 65536  # bytes of one message; conmon sends at most 8 KiB
 class MonitorRequest:
     """What one monitor is to do. Paths are absolute; args are conmon options beyond the common ones."""
 
-    __slots__ = ("args", "cid", "conmon", "cwd", "exec_session", "exit_command", "inherit", "owned",
+    __slots__ = ("args", "cid", "conmon", "cwd", "env", "exec_session", "exit_command", "inherit", "owned",
                  "passthrough", "preserved", "runtime", "uid")
 
     def __init__(self, *, conmon: str, runtime: OciRuntime, cid: str, args: "Sequence[str]", cwd: str,
                  exit_command: "Sequence[str]" = (), inherit: "Sequence[int]" = (), preserved: "Sequence[int]" = (),
-                 owned: bool = False, exec_session: bool = False, uid: str = "", passthrough: bool = False) -> None:
+                 owned: bool = False, exec_session: bool = False, uid: str = "", passthrough: bool = False,
+                 env: "Mapping[str, str] | None" = None) -> None:
         self.conmon = conmon
         self.runtime = runtime
         self.cid = cid
@@ -41,6 +42,7 @@ class MonitorRequest:
         self.preserved = sorted(set(preserved))  # fds from 3 on that go on to the container under the same number
         self.owned = owned  # hand over an owner pipe
         self.exec_session = exec_session
+        self.env = env or {}  # on top of ours
         self.passthrough = passthrough
 
 
@@ -163,6 +165,7 @@ class _Inheritance:
 def launch(request: MonitorRequest, *, pidfile: str) -> Monitor:
     """Start the monitor; it waits for proceed(). pidfile: where the monitor writes its own pid."""
     given = _Inheritance(3)
+    given.env.update(request.env)
     for fd in request.preserved:
         given.leave_free_until(fd)
         given.add(fd)
