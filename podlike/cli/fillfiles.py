@@ -2,7 +2,6 @@
 
 import os
 
-from podlike.cli.refused import refuse
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False
@@ -28,6 +27,8 @@ def fill_files(call: "Call", spec: "ContainerSpec") -> None:
         if not path.startswith("/"):
             raise UsageError(f"--chrootdirs {path}: the directory is not absolute", hint="Write its path in the container.")
     if opts.volume_driver not in ("", "local"):
+        from podlike.cli.refused import refuse
+
         refuse("volume-driver")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from podlike import config as config_module
 from podlike.config import load_config
+from podlike.config_tables import ContainersTable
 from podlike.errors import ConfigError
 from podlike.toml_plain import plain_toml
 
@@ -106,7 +107,7 @@ def test_arrays_replace_unless_append(home: Path) -> None:
 def test_append_holds_for_later_files_until_it_is_unset(home: Path) -> None:
     write(home, "usr/containers.conf", '[containers]\nenv = ["A=1", {append=true}]\n')
     write(home, "etc/containers.conf", '[containers]\nenv = ["B=2"]\n')
-    default = config_module.ContainersTable.env
+    default = ContainersTable.env
     assert load_config().containers.env == (*default, "A=1", "B=2")
     write(home, "xdg/containers/containers.conf", '[containers]\nenv = ["C=3", {append=false}]\n')
     assert load_config().containers.env == ("C=3",)
