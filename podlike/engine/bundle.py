@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 from podlike import __version__
 from podlike.engine import query
@@ -53,11 +54,12 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
     is_rootless, table = rootless(), engine.config.containers
     nodes = [d for d in spec.devices if not is_qualified(d)]
     warnings: list[str] = []
+    ns_paths, as_joined = _shared_namespaces(engine, spec)
     config = oci.build(
-        spec, cid=container.id, rootfs=rootfs, user=user, host=_host_facts(container), rootless=is_rootless,
+        as_joined, cid=container.id, rootfs=rootfs, user=user, host=_host_facts(container), rootless=is_rootless,
         binds=binds, volumes=volumes, device_nodes=look_up_devices(nodes),
         host_devices=list(hostfacts.all_devices()) if spec.privileged else (), netns_path=network.netns or None,
-        ns_paths=_shared_namespaces(engine, spec), init_path=_init_path(engine, spec),
+        ns_paths=ns_paths, init_path=_init_path(engine, spec),
         cgroups_path=container.state.cgroup or None, seccomp_profile=_seccomp_profile(spec, table.seccomp_profile),
         default_capabilities=table.default_capabilities, default_pids_limit=table.pids_limit,
         default_apparmor=table.apparmor_profile,
@@ -259,14 +261,17 @@ def _localtime(zone: str, directory: str) -> dict[str, str]:
     return {"/etc/localtime": f"{directory}/localtime"}
 
 
-def _shared_namespaces(engine: Engine, spec: ContainerSpec) -> dict[str, str]:
-    """Namespace files of the other containers that this one joins."""
-    out = {}
-    for kind, text in (("pid", spec.pid_ns), ("ipc", spec.ipc_ns), ("uts", spec.uts_ns), ("cgroup", spec.cgroup_ns)):
-        mode, value = resolve.namespace(text)
+def _shared_namespaces(engine: Engine, spec: ContainerSpec) -> "tuple[dict[str, str], ContainerSpec]":
+    """Namespace files of the other containers that this one joins, and the spec that says host where these are the host's."""
+    out: dict[str, str] = {}
+    as_joined = replace(spec)
+    for kind, field in (("pid", "pid_ns"), ("ipc", "ipc_ns"), ("uts", "uts_ns"), ("cgroup", "cgroup_ns"), ("net", "network")):
+        mode, value = resolve.namespace(getattr(spec, field))
         if mode == "container":
             out[kind] = query.namespace_path(engine, value, kind)
-    return out
+            if query.is_ours(out[kind], kind):  # the kernel lets nobody join it who is in it and is not its root
+                setattr(as_joined, field, "host")
+    return out, as_joined
 
 
 def _seccomp_profile(spec: ContainerSpec, configured: str) -> "Any":

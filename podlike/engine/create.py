@@ -51,6 +51,7 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
                 _replace(engine, spec.name)
         resolved = resolve_spec(engine, spec, image, cid)
         _take_volumes(engine, resolved)
+        _name_joined(engine, resolved)
         resolved.requires = [engine.containers.find(name).id for name in resolved.requires]
         refuse_bad_requests(engine, resolved)
         container = Container(id=cid, name=resolved.name, image=image.id if image else None, created=time.time(),
@@ -120,6 +121,22 @@ def check_name(name: str) -> None:
                          f'"{name}": invalid argument')
 
 
+def _name_joined(engine: Engine, spec: ContainerSpec) -> None:
+    """container:NAME becomes container:ID, which stays right when it is renamed. Raises: NotFoundError, UsageError."""
+    for kind, field in (("pid", "pid_ns"), ("ipc", "ipc_ns"), ("uts", "uts_ns"), ("cgroup", "cgroup_ns"), ("network", "network")):
+        mode, _, name = str(getattr(spec, field)).partition(":")
+        if mode != "container":
+            continue
+        try:
+            other = engine.containers.find(name)
+        except NotFoundError as e:
+            raise NotFoundError(f"looking up container to share {kind} namespace with: {e.message}", hint=e.hint) from None
+        if field == "ipc_ns" and other.spec.ipc_ns in ("private", "none"):
+            raise UsageError(f"joining the IPC namespace of container {other.id} is not allowed: non-shareable IPC "
+                             "(hint: use IpcMode:shareable for the donor container)")
+        setattr(spec, field, f"container:{other.id}")
+
+
 def _choose_runtime(engine: Engine, spec: ContainerSpec, image: "Image") -> None:
     """platform_to_oci_runtime of containers.conf, where --runtime says nothing."""
     table = engine.config.engine.platform_to_oci_runtime
@@ -172,6 +189,9 @@ def _plan_user_namespace(engine: Engine, spec: ContainerSpec, *, asked_user: str
     engine.enter_session()
     found = plan(spec.user_ns, spec.uidmap, spec.gidmap, caller())
     if found is None:
+        if spec.user_ns not in ("private", "host"):
+            raise UsageError(f"--userns={spec.user_ns} is not supported by this version of podlike",
+                             hint="Modes are host, private and keep-id; --uidmap and --gidmap map ids one by one.")
         return
     if spec.rootfs:
         raise UsageError("use --rootfs with a user namespace of its own: the ids of its files cannot be shifted",

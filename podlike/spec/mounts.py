@@ -237,7 +237,7 @@ class _MountOptions:
         if self.kind == "glob":
             return self._globbed(cwd, glob)
         if not self.target:
-            _fail("must set volume destination", "Add dst=/path/in/the/container.")
+            _fail("must set volume destination")
         source = self.source
         if self.kind == "bind":
             source = os.path.normpath(os.path.join(cwd, source or self.target))
@@ -310,5 +310,5 @@ def check_duplicates(mounts: list[Mount], tmpfs: "dict[str, str]") -> list[Mount
         if old is None and mount.target not in tmpfs:
             seen[mount.target] = mount
         elif old is None or (old.type, old.source, old.options) != (mount.type, mount.source, mount.options):
-            _fail(f"{mount.target}: duplicate mount destination", "Give every mount a place of its own.")
+            _fail(f"{mount.target}: duplicate mount destination")
     return list(seen.values())
