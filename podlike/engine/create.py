@@ -294,22 +294,24 @@ def _make_volumes(engine: Engine, container: Container) -> None:
 
 def _fill_volumes(engine: Engine, container: Container) -> None:
     """What a start does for new volumes: they get what the image has at their place."""
-    volumes = [m for m in container.spec.mounts if m.type == "volume" and "nocopy" not in m.options]
+    volumes = [m for m in container.spec.mounts if m.type == "volume"]
     if not volumes:
         return
-    from podlike.engine.copyup import copy_up
+    from podlike.engine import volumemount
+    from podlike.engine.mountsources import Sources
     from podlike.engine.rootfs import mount_rootfs
-    from podlike.engine.volumes import volume_path
+    from podlike.engine.users import identify
     from podlike.runtime import spawn
 
     engine.enter_session()
-    rootfs = mount_rootfs(engine, container)
-    root_fd = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    root_fd = os.open(mount_rootfs(engine, container), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        sources = Sources(engine, container, root_fd, identify(root_fd, container.spec)[0])
         for mount in volumes:
-            copy_up(root_fd, mount.target, volume_path(engine, mount.source))
+            sources.volume(mount)
     finally:
         os.close(root_fd)
+        volumemount.release(engine, container)
         spawn.umount(f"{engine.roots.container(container.id)}/merged")
 
 

@@ -32,6 +32,7 @@ class Sources:
         """root_fd: the mounted root file system. user: whom the container runs as, for `U`."""
         self._engine = engine
         self._spec: ContainerSpec = container.spec
+        self._cid = container.id
         self._base = _directory(engine, container.id)
         self._root = root_fd
         self._user = user
@@ -57,13 +58,20 @@ class Sources:
         return [bound] if plain else [self._treated(mount, bound, place)]
 
     def _volume(self, mount: Mount) -> BoundPath:
-        from podlike.engine.copyup import copy_up
-        from podlike.engine.volumes import ensure_volume
+        path, flags = self.volume(mount)
+        options = _passed_on(mount)
+        if flags & os.ST_RDONLY and "rw" not in options and "ro" not in options:
+            options.append("ro")  # a bind mount of its own would forget it
+        return BoundPath(path, mount.target, options, NAMED_VOLUME_FLAGS | flags)
 
-        path = ensure_volume(self._engine, mount.source)
-        if "nocopy" not in mount.options and not _value(mount, "subpath"):
-            copy_up(self._root, mount.target, path)
-        return BoundPath(path, mount.target, _passed_on(mount), NAMED_VOLUME_FLAGS)
+    def volume(self, mount: Mount) -> tuple[str, int]:
+        """A volume's directory, filled and given to the container's user; and f_flag of statvfs(3)."""
+        from podlike.engine.volumemount import prepare
+
+        if _value(mount, "subpath"):  # what the image has at the mount point is not for the volume's top
+            mount = Mount(type=mount.type, source=mount.source, target=mount.target, options=[*mount.options, "nocopy"])
+        uid, gid = self._owner(needed="U" in mount.options)
+        return prepare(self._engine, self._cid, mount, root_fd=self._root, uid=uid, gid=gid)
 
     def _treated(self, mount: Mount, bound: BoundPath, place: str) -> BoundPath:
         """subpath, then O, then U."""
@@ -73,17 +81,21 @@ class Sources:
         if "O" in mount.options:
             upper, work = _value(mount, "upperdir"), _value(mount, "workdir")
             bound = bound._replace(source=_overlay([bound.source], place, upper=upper, work=work, what=mount.source), flags=0)
-        if "U" in mount.options:
-            _give(bound.source, *self._owner())
+        if "U" in mount.options and (mount.type == "bind" or "O" in mount.options):
+            from podlike.engine.volumemount import chown_source
+
+            chown_source(bound.source, *self._owner(needed=True))
         return bound
 
-    def _owner(self) -> tuple[int, int]:
-        """The container's user in the session's terms."""
+    def _owner(self, *, needed: bool) -> tuple[int, int]:
+        """The container's user in the session's terms. Raises: UsageError, if that is needed and not to be had."""
         from podlike.spec.userns import outside
 
         if not self._spec.uid_map:
             return self._user.uid, self._user.gid
         uid, gid = outside(self._spec.uid_map, self._user.uid), outside(self._spec.gid_map, self._user.gid)
+        if not needed:
+            return uid or 0, gid or 0
         if uid is None or gid is None:
             raise UsageError(f"use mount option U: user {self._user.uid}:{self._user.gid} is not in the container's user "
                              "namespace", hint="Map it, or leave U out.")
@@ -251,18 +263,3 @@ def _part(tree: str, subpath: str, place: str, *, what: str) -> str:
     finally:
         os.close(fd)
     return target
-
-
-def _give(path: str, uid: int, gid: int) -> None:
-    """Change the owner of everything beneath path, links themselves and not what they lead to. Raises: UsageError."""
-    try:
-        if not os.path.isdir(path):
-            os.chown(path, uid, gid, follow_symlinks=False)
-            return
-        for _, directories, files, fd in os.fwalk(path, follow_symlinks=False):
-            os.fchown(fd, uid, gid)
-            for name in (*files, *(d for d in directories if stat.S_ISLNK(os.lstat(d, dir_fd=fd).st_mode))):
-                os.chown(name, uid, gid, dir_fd=fd, follow_symlinks=False)
-    except OSError as e:
-        raise UsageError(f"use mount option U: change the owner of {e.filename or path}: {(e.strerror or '').lower()}",
-                         hint="Only what belongs to you or to your subordinate ids can be given away.") from e

@@ -30,9 +30,9 @@ def mount_rootfs(engine: Engine, container: Container) -> str:
 
         for part in ("upper", "work"):
             remove_tree(f"{base}/{part}")  # of an earlier run: what it changed went with it
-        return _stack(engine, [spec.rootfs], base, name=container.name, volatile=True)
+        return stack(engine, [spec.rootfs], base, name=container.name, volatile=True)
     lower = mount_lower(engine, spec, base)
-    return _stack(engine, lower, base, name=container.name, volatile=spec.remove)
+    return stack(engine, lower, base, name=container.name, volatile=spec.remove)
 
 
 def mount_lower(engine: Engine, spec: "ContainerSpec", base: str) -> list[str]:
@@ -48,11 +48,11 @@ def mount_lower(engine: Engine, spec: "ContainerSpec", base: str) -> list[str]:
     if spec.uid_map:
         from podlike.engine.shifted import shifted_lower
 
-        return [shifted_lower(engine, spec, lambda work: _stack(engine, lower, work, name=spec.image_name, volatile=True))]
+        return [shifted_lower(engine, spec, lambda work: stack(engine, lower, work, name=spec.image_name, volatile=True))]
     return lower
 
 
-def _stack(engine: Engine, lower: list[str], base: str, *, name: str, volatile: bool) -> str:
+def stack(engine: Engine, lower: list[str], base: str, *, name: str, volatile: bool) -> str:
     """The lower directories as one tree, in the way of the store's driver; its path below base.
 
     volatile: what goes with its container needs no sync at its end (overlayfs.rst, "Volatile mount").

@@ -79,7 +79,7 @@ ROWS: dict[str, Row] = {
     "timeout": ("test", [], "timeout"),
     "init": ("in", ["--init"], ("cat /proc/1/comm", "init")),
     "init-path": ("no", ["--init", "--init-path", "/no/such/init", "@RUN"], "container-init binary not found"),
-    "systemd": ("in", ["--systemd", "always"], ("mount | grep -c 'on /run type tmpfs'; echo $container_uuid", "^1\n[0-9a-f]{32}")),
+    "systemd": ("in", ["--systemd", "always"], ("mount | grep -c 'on /run type tmpfs'; env", "^1\n(.*\n)*container_uuid=")),
     "personality": ("in", ["--personality", "LINUX32"], ("uname -m", "^(i686|armv.*)$")),
     "secret": ("no", ["--secret", "s"], "secret"),
     # isolation

@@ -61,7 +61,8 @@ def call(engine: Engine, docker: bool, *args: str, check: bool = True) -> Result
     if not docker:
         return engine(*args, check=check, env=env)
     code = f"from podlike.__main__ import main; main(['docker', *{list(args)!r}])"
-    done = subprocess.run([sys.executable, "-c", code], env=engine.env | env, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], env=engine.env | env, capture_output=True, text=True, timeout=60,
+                          check=False)
     return Result(list(args), done.stdout, done.stderr, done.returncode)
 
 
@@ -215,7 +216,8 @@ def image_volume(engine: Engine, image: str, scratch: Path, args: list[str], det
     archive, name = scratch / "volume.tar", "localhost/flag-volume:latest"
     oci.write_oci_archive(archive, {name: oci.busybox_image(Volumes={"/srv": {}})})
     engine("load", "-i", str(archive))
-    seen = [engine("run", "--rm", "--network", "none", "--image-volume", mode, name, "sh", "-c", "mount | grep ' /srv '; true").stdout
+    script = ["sh", "-c", "mount | grep ' /srv '; true"]
+    seen = [engine("run", "--rm", "--network", "none", "--image-volume", mode, name, *script).stdout
             for mode in ("bind", "tmpfs", "ignore")]
     assert "tmpfs" not in seen[0] and " /srv " in seen[0]
     assert "type tmpfs" in seen[1] and seen[2] == ""
@@ -236,7 +238,8 @@ def timeout(engine: Engine, image: str, scratch: Path, args: list[str], detail: 
 def seccomp_policy(engine: Engine, image: str, scratch: Path, args: list[str], detail: str) -> None:
     bad = engine("create", "--seccomp-policy", "bogus", image, check=False)
     assert bad.code == 125 and 'invalid seccomp policy "bogus"' in bad.stderr
-    profile = '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO","errnoRet":95}]}'
+    profile = ('{"defaultAction":"SCMP_ACT_ALLOW",'
+               '"syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO","errnoRet":95}]}')
     label = ["--label", f"io.containers.seccomp.profile={profile}"]
     script = ["sh", "-c", "mkdir /made 2>&1; true"]
     by_image = engine("run", "--rm", "--network", "none", "--seccomp-policy", "image", *label, image, *script)
@@ -254,7 +257,8 @@ def mounts(engine: Engine, image: str, scratch: Path, args: list[str], detail: s
 
 def volumes_from(engine: Engine, image: str, scratch: Path, args: list[str], detail: str) -> None:
     engine("create", "--name", "flag-donor", "-v", f"{scratch}:/donated", image)
-    assert engine("run", "--rm", "--network", "none", "--volumes-from", "flag-donor", image, "cat", "/donated/env").line == "FROM=file"
+    done = engine("run", "--rm", "--network", "none", "--volumes-from", "flag-donor", image, "cat", "/donated/env")
+    assert done.line == "FROM=file"
 
 
 def kernel_memory(engine: Engine, image: str, scratch: Path, args: list[str], detail: str) -> None:
@@ -275,8 +279,8 @@ def rmi(engine: Engine, image: str, scratch: Path, args: list[str], detail: str)
 
 
 def pidfiles(engine: Engine, image: str, scratch: Path, args: list[str], detail: str) -> None:
-    engine("run", "-d", "--replace", "--name", "flag-pids", "--network", "none", "--pidfile", str(scratch / "pid"), "--conmon-pidfile",
-           str(scratch / "conmon"), image, "sleep", "100")
+    engine("run", "-d", "--replace", "--name", "flag-pids", "--network", "none", "--pidfile", str(scratch / "pid"),
+           "--conmon-pidfile", str(scratch / "conmon"), image, "sleep", "100")
     shown = engine("inspect", "--format", "{{.State.Pid}} {{.State.ConmonPid}}", "flag-pids").line
     assert shown == f"{(scratch / 'pid').read_text()} {(scratch / 'conmon').read_text()}"
     engine("rm", "-f", "-t", "0", "flag-pids")
@@ -296,10 +300,13 @@ def detach(engine: Engine, image: str, scratch: Path, args: list[str], detail: s
 def sig_proxy(engine: Engine, image: str, scratch: Path, args: list[str], detail: str) -> None:
     with engine.popen("run", "--name", "flag-sig", "--network", "none", "--sig-proxy=false", image, "sh", "-c",
                       "trap 'exit 3' TERM; while :; do sleep 0.1; done") as p:
-        wait_for(lambda: engine("inspect", "--format", "{{.State.Running}}", "flag-sig", check=False).line == "true", "the container")
+        def running() -> bool:
+            return engine("inspect", "--format", "{{.State.Running}}", "flag-sig", check=False).line == "true"
+
+        wait_for(running, "the container")
         p.terminate()
         p.wait(30)
-        assert engine("inspect", "--format", "{{.State.Running}}", "flag-sig").line == "true"
+        assert running()
     engine("rm", "-f", "-t", "0", "flag-sig")
 
 
@@ -314,5 +321,5 @@ def descriptor(engine: Engine, image: str, scratch: Path, args: list[str], detai
 
 
 EFFECTS = {f.__name__: f for f in (
-    attach, certificates, cidfile, creds, descriptor, detach, image_volume, interactive, kernel_memory, mounts, pidfiles, platform,
-    pull, quiet, replace, retries, rm, rmi, rootfs, seccomp_policy, sig_proxy, signature_policy, timeout, volumes_from)}
+    attach, certificates, cidfile, creds, descriptor, detach, image_volume, interactive, kernel_memory, mounts, pidfiles,
+    platform, pull, quiet, replace, retries, rm, rmi, rootfs, seccomp_policy, sig_proxy, signature_policy, timeout, volumes_from)}
