@@ -167,7 +167,8 @@ def _mount(engine: Engine, m: Mount) -> "dict[str, Any]":
     out |= {"Destination": m.target, "Driver": driver,
             "Mode": "", "Options": options, "RW": "ro" not in m.options and (m.type != "image" or "rw" in m.options),
             "Propagation": propagation}
-    return out
+    subpath = next((o[len("subpath="):] for o in m.options if o.startswith("subpath=")), "")
+    return out | {"SubPath": subpath} if subpath else out
 
 
 def _dependencies(spec: ContainerSpec) -> list[str]:

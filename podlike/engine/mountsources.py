@@ -133,6 +133,8 @@ class Sources:
             names = ([f"{name}-{n}" if len(files) > 1 else name for n in range(len(files))] if name
                      else [file_name for file_name, _ in files])
             targets = [f"{mount.target.rstrip('/')}/{n}" for n in names]
+        for _, path in files:
+            _let_read(path)
         # Never writable: the blob is the store's.
         return [BoundPath(path, target, ["ro", "bind"], 0) for target, (_, path) in zip(targets, files, strict=True)]
 
@@ -146,6 +148,16 @@ class Sources:
             return "directory" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file"
         finally:
             os.close(fd)
+
+
+def _let_read(path: str) -> None:
+    """Users of the container other than root, too. Others on this machine do not get through to the store."""
+    mode = os.stat(path).st_mode
+    if mode & 0o444 != 0o444:
+        try:
+            os.chmod(path, stat.S_IMODE(mode) | 0o444)
+        except OSError:
+            pass  # a store that belongs to others
 
 
 def check(engine: Engine, mount: Mount) -> None:
