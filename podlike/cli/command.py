@@ -296,7 +296,7 @@ class Command(click.Command):
         path = self.path(ctx)
         prog = path.split(" ", 1)[0]
         shown = [f for f in self.flags if not f.hidden]
-        if any(f.name == "retry" for f in shown):
+        if any(f.name in ("retry", "detach-keys", "add-compression") for f in shown):
             from podlike.cli.retries import show_defaults
 
             show_defaults(shown, ctx.obj.options.get("module", ()) if ctx.obj else ())

@@ -33,6 +33,7 @@ def exec_(call: Call) -> int:
     if opts.env or opts.env_file:
         from podlike.spec.environ import environment
 
+        _ = call.engine.config  # whose table [engine] may set variables that are passed on
         env = environment(opts.env, opts.env_file, os.environ)
     privileged = opts.privileged if call.changed("privileged") else call.engine.config.containers.privileged
     spec = ExecSpec(args=args, env=env, user=opts.user, workdir=opts.workdir, tty=opts.tty,

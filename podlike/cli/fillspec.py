@@ -141,6 +141,7 @@ def _process(call: "Call", spec: ContainerSpec) -> None:
     if opts.env or opts.env_file:
         from podlike.spec.environ import environment
 
+        _ = call.engine.config  # whose table [engine] may set variables that are passed on
         spec.env = environment(opts.env, opts.env_file, os.environ)
     for text in opts.env_merge:
         if not text.partition("=")[0]:

@@ -28,7 +28,7 @@ def lock_of(engine: Engine, cid: str) -> Lock:
 def runtime_of(engine: Engine, container: Container) -> OciRuntime:
     spec, table = container.spec, engine.config.engine
     name = spec.runtime or table.runtime
-    flags = [f"--{flag}" for flag in (*table.runtimes_flags.get(name, ()), *spec.runtime_flags)]
+    flags = [f"--{flag}" for flag in (*table.runtimes_flags.get(name or "podlike-spawn", ()), *spec.runtime_flags)]
     return find_runtime(name, roots=engine.roots, runtimes=table.runtimes, extra=flags,
                         cgroup_manager=cgroup.manager_of(container.state.cgroup))
 

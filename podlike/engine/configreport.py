@@ -11,12 +11,14 @@ _SERVICE: "Final" = "there is no REST service"
 _BUILD: "Final" = "images are not built"
 # Every key of podman 5.8's containers.conf(5) that no command obeys, and why.
 NO_MEANING: "Final[dict[str, str]]" = {
+    "containers.cgroup_conf": "files of the cgroup are not written to by name",
     "containers.interface_name": _NETWORKS,
     "containers.label": "containers get no SELinux label",
     "containers.label_users": "containers get no SELinux label",
     "containers.userns_size": "--userns=auto is not there",
     "engine.active_service": "podlike runs containers on this host only",
     "engine.cgroup_check": "it is podman's note to itself",
+    "engine.chown_copied_files": "cp has --archive",
     "engine.compat_api_enforce_docker_hub": _SERVICE,
     "engine.compose_providers": "there is no compose command",
     "engine.compose_warning_logs": "there is no compose command",
@@ -35,6 +37,7 @@ NO_MEANING: "Final[dict[str, str]]" = {
     "engine.namespace": "all containers are in one namespace",
     "engine.num_locks": "locks are files, as many as are needed",
     "engine.podmansh_timeout": "there is no podmansh",
+    "engine.pod_exit_policy": "there are no pods",
     "engine.remote_identity": "podlike runs containers on this host only",
     "engine.remote_uri": "podlike runs containers on this host only",
     "engine.runtime_path": "runtimes are found by the table [engine.runtimes] and on PATH",
@@ -54,6 +57,7 @@ NO_MEANING: "Final[dict[str, str]]" = {
     "network.firewall_driver": _NETWORKS,
     "network.netavark_plugin_dirs": _NETWORKS,
     "network.network_backend": _NETWORKS,
+    "network.network_config_dir": _NETWORKS,
 }
 # Tables that are other programs' business.
 OTHER_TABLES: "Final[dict[str, str]]" = {

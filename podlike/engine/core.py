@@ -2,6 +2,7 @@
 
 import os
 
+from podlike.errors import ConfigError
 from podlike.paths import Roots, default_roots, ensure_private_dir
 
 TYPE_CHECKING = False
@@ -57,8 +58,12 @@ class Engine:
 
     @property
     def cgroup_manager(self) -> str:
-        """systemd, cgroupfs, or "": what suits the caller's cgroup."""
-        return self._cgroups or self.config.engine.cgroup_manager
+        """systemd, cgroupfs, or "": what suits the caller's cgroup. Raises: ConfigError."""
+        manager = self._cgroups or self.config.engine.cgroup_manager
+        if manager not in ("", "systemd", "cgroupfs"):
+            raise ConfigError(f'use cgroup_manager = "{manager}" of containers.conf: there is none of that name',
+                              hint="Write systemd or cgroupfs.")
+        return manager
 
     @property
     def storage(self) -> "StoreOptions":

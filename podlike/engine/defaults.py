@@ -34,6 +34,9 @@ def apply_config(spec: ContainerSpec, config: Config) -> None:
     if not spec.ipc_ns and table.ipcns != "shareable":  # here private is not the default, but says who may join
         spec.ipc_ns = table.ipcns
     spec.image_volume_mode = spec.image_volume_mode or config.engine.image_volume_mode
+    if spec.image_volume_mode not in ("", "anonymous", "bind", "tmpfs", "ignore"):
+        raise UsageError(f'use image_volume_mode = "{spec.image_volume_mode}" of containers.conf: there is none of that name',
+                         hint="Write anonymous, tmpfs or ignore.")
     if _silent(spec, "shm_size") and table.shm_size != "65536k":
         spec.shm_size = parse_size(table.shm_size)
     if _silent(spec, "stop_timeout"):

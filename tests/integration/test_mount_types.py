@@ -65,7 +65,8 @@ def test_image(podlike: Engine, inside: "Callable[..., str]", image: str) -> Non
     assert inside("--mount", f"{mount},rw=true", script="touch /i/x && ls -d /i/x") == "/i/x"
     assert inside("--mount", f"{mount},rw=true", script="ls -d /i/x") == "ls: /i/x: No such file or directory"
     assert "os-release" in inside("--mount", f"{mount},subpath=/etc", script="ls /i")
-    assert inside("--userns", "keep-id", "--user", "0", "--mount", f"{mount},subpath=/home/user", script="stat -c %u /i/mine") == "1000"
+    assert inside("--userns", "keep-id", "--user", "0", "--mount", f"{mount},subpath=/home/user",
+                  script="stat -c %u /i/mine") == "1000"
     assert "no such file or directory" in refused(podlike, image, "--mount", f"{mount},subpath=/nope")
     assert "image not known" in refused(podlike, image, "--mount", "type=image,src=localhost/no/such,dst=/i")
     assert "must set source and destination" in refused(podlike, image, "--mount", "type=image,dst=/i")
