@@ -195,12 +195,22 @@ class Call:
             try:
                 result = action(item)
             except PodlikeError as e:
-                print_error(e)
-                code = e.exit_code
+                code = self.complain(e)
             else:
                 if result is not None:
                     self.out(str(result))
         return code
+
+    def complain(self, error: PodlikeError) -> int:
+        """Print an error, in docker's words when called so; returns the exit code that goes with it."""
+        if not self.docker:
+            print_error(error)
+            return error.exit_code
+        from podlike.cli.dockerwords import code_of, text_of
+
+        sys.stdout.flush()
+        sys.stderr.write(text_of(error, self.path) + "\n")
+        return code_of(error, self.path.rpartition(" ")[2])
 
 
 def print_error(error: PodlikeError) -> None:
