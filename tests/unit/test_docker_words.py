@@ -24,7 +24,7 @@ def test_words_of_the_daemon(message: str, words: str) -> None:
 
 
 def test_a_name_in_use() -> None:
-    said = daemon_words('creating container storage: the container name "web" is already in use by abc. You')
+    said = daemon_words('creating container storage: the container name "web" is already in use by abc. Yo')
     assert said.startswith('Error response from daemon: Conflict. The container name "/web" is already in use by container "abc".')
 
 
