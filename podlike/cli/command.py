@@ -174,6 +174,11 @@ class Call:
         return not names.isdisjoint(self._given)
 
     @property
+    def given(self) -> "frozenset[str]":
+        """Long names of the flags that the user gave."""
+        return frozenset(self._given)
+
+    @property
     def engine(self) -> "Engine":
         return self.session.engine
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from podlike.engine.fetch import Progress
     from podlike.spec.container import ContainerSpec
     from podlike.store.containers import Container
+    from podlike.store.pods import Pod
 
 
 class LazyProgress:
@@ -38,7 +39,7 @@ def create_container(call: "Call", spec: "ContainerSpec", *, for_run: bool = Fal
 
     policy = pull_policy(call)
     progress: "Any" = LazyProgress(quiet=call.opts.quiet)
-    startup = None
+    startup = new_pod = None
     try:
         if spec.restart_policy not in ("", "no"):
             from podlike.cli.startup import set_up_once
@@ -47,9 +48,13 @@ def create_container(call: "Call", spec: "ContainerSpec", *, for_run: bool = Fal
         if spec.image and policy != "never" and _pulls_in_its_own_way(call):
             _pull(call, spec.image, policy, progress)
             policy = "missing"
+        if spec.pod.startswith("new:"):
+            new_pod = _new_pod(call, spec)
         container = create(call.engine, spec, pull_policy=policy, replace=call.opts.replace, for_run=for_run,
                            progress=progress)
     except BaseException:
+        if new_pod is not None:
+            _discard_pod(call, new_pod)
         if startup is not None:
             startup.forget()
         raise
@@ -58,6 +63,20 @@ def create_container(call: "Call", spec: "ContainerSpec", *, for_run: bool = Fal
     if spec.cidfile:
         write_cidfile(call, spec.cidfile, container)
     return container
+
+
+def _new_pod(call: "Call", spec: "ContainerSpec") -> "Pod":
+    from podlike.engine.pods.create import for_container
+
+    pod = for_container(call.engine, spec, spec.pod.removeprefix("new:"))
+    spec.pod = pod.id
+    return pod
+
+
+def _discard_pod(call: "Call", pod: "Pod") -> None:
+    from podlike.engine.pods.remove import discard
+
+    discard(call.engine, pod)
 
 
 def _pulls_in_its_own_way(call: "Call") -> bool:

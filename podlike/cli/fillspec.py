@@ -108,6 +108,9 @@ def _identity(call: "Call", spec: ContainerSpec) -> None:
         from podlike.spec.environ import key_values
 
         spec.labels = key_values(opts.label, opts.label_file)
+    unit = os.environ.get("PODMAN_SYSTEMD_UNIT")  # set by the units of `generate systemd` and Quadlet
+    if unit is not None:
+        spec.labels["PODMAN_SYSTEMD_UNIT"] = unit
     if opts.annotation:
         from podlike.spec.environ import strict_key_values
 
@@ -117,6 +120,28 @@ def _identity(call: "Call", spec: ContainerSpec) -> None:
     else:
         spec.image = call.args[0]
     spec.command = call.args[1:]
+    if opts.pod or opts.pod_id_file or call.changed("init-ctr"):
+        _pod(call, spec)
+
+
+def _pod(call: "Call", spec: ContainerSpec) -> None:
+    opts = call.opts
+    if opts.pod and opts.pod_id_file:
+        raise UsageError("cannot specify both --pod and --pod-id-file")
+    if call.changed("init-ctr"):
+        from podlike.spec.pod import INIT_KINDS
+
+        if not opts.pod:
+            raise UsageError("must specify pod value with init-ctr", hint="Give --pod too.")
+        if opts.init_ctr not in INIT_KINDS:
+            raise UsageError("init-ctr value must be 'always' or 'once'")
+        spec.init_ctr = opts.init_ctr
+    if opts.pod_id_file:
+        from podlike.cli.pod import read_id_file
+
+        spec.pod = read_id_file(opts.pod_id_file)
+    else:
+        spec.pod = opts.pod
 
 
 def rootfs_argument(text: str) -> "tuple[str, bool]":
@@ -208,7 +233,7 @@ def _isolation(call: "Call", spec: ContainerSpec) -> None:
         spec.personality = opts.personality
     spec.pid_ns, spec.ipc_ns, spec.uts_ns = opts.pid, opts.ipc, opts.uts
     spec.cgroup_ns = opts.cgroupns
-    spec.user_ns = opts.userns or os.environ.get("PODMAN_USERNS", "")
+    spec.user_ns = opts.userns or ("" if opts.pod or opts.pod_id_file else os.environ.get("PODMAN_USERNS", ""))
 
 
 def _network(call: "Call", spec: ContainerSpec) -> None:

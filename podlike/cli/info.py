@@ -8,8 +8,9 @@ def info(call: Call) -> None:
     from podlike.cli.output import format_document, to_yaml
     from podlike.engine.info import describe
 
-    doc = describe(call.engine, runtime=call.session.options["runtime"],
-                   debug=call.opts.debug)
+    if call.changed("format") and not call.opts.format:
+        return  # an empty template
+    doc = describe(call.engine, runtime=call.session.options["runtime"], debug=call.opts.debug)
     if call.docker:
         from podlike.cli import dockershape
 

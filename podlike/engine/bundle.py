@@ -49,6 +49,7 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         _check_workdir(root_fd, container, volumes)
         binds = _own_files(engine, container, root_fd, entries, network)
         _add_copied_mounts(spec, binds, bundle)
+        _add_shared_memory(engine, container, binds)
     finally:
         os.close(root_fd)
     is_rootless, table = rootless(), engine.config.containers
@@ -63,7 +64,7 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         cgroups_path=container.state.cgroup or None, seccomp_profile=_seccomp_profile(spec, table.seccomp_profile),
         default_capabilities=table.default_capabilities, default_pids_limit=table.pids_limit,
         default_apparmor=table.apparmor_profile,
-        default_sysctls=_default_sysctls(table.default_sysctls), warnings=warnings)
+        default_sysctls=default_sysctls(table.default_sysctls), extra_env=_listening(engine, spec), warnings=warnings)
     container.state.limits = [(r["type"], r["soft"], r["hard"]) for r in config["process"]["rlimits"]]
     if spec.notify_socket and spec.sdnotify in ("", "container"):
         _add_notify_socket(config, bundle)
@@ -84,6 +85,14 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
     write_text(f"{bundle}/config.json", json.dumps(config), mode=0o600)
 
 
+def _listening(engine: Engine, spec: ContainerSpec) -> dict[str, str]:
+    if "LISTEN_FDS" not in os.environ:
+        return {}
+    from podlike.engine.listening import environment
+
+    return environment(spec, ours=not (spec.runtime or engine.config.engine.runtime))
+
+
 def _add_notify_socket(config: "dict[str, Any]", bundle: str) -> None:
     """The container may tell the service manager that it is ready: the monitor passes that on. Source: sd_notify(3)."""
     os.makedirs(f"{bundle}/notify", mode=0o755, exist_ok=True)
@@ -97,6 +106,21 @@ def _add_copied_mounts(spec: ContainerSpec, binds: dict[str, str], bundle: str) 
     for target, path in copied_mounts(spec, bundle).items():
         if target not in taken:
             binds.setdefault(target, path)
+
+
+def _add_shared_memory(engine: Engine, container: Container, binds: dict[str, str]) -> None:
+    """/dev/shm of those who share an IPC namespace: semaphores and the like live there."""
+    spec = container.spec
+    kind, value = resolve.namespace(spec.ipc_ns)
+    if kind == "container":
+        path = f"{engine.roots.bundle(query.find(engine, value).id)}/shm"
+        if os.path.ismount(path):
+            binds.setdefault("/dev/shm", path)
+    elif spec.infra or kind == "shareable":
+        from podlike.engine.pods.pause import share_memory
+
+        share_memory(engine, container)
+        binds.setdefault("/dev/shm", f"{engine.roots.bundle(container.id)}/shm")
 
 
 def _init_path(engine: Engine, spec: ContainerSpec) -> str:
@@ -115,7 +139,7 @@ def _host_facts(container: Container) -> oci.HostFacts:
     return hostfacts.gather(controllers=cgroup.available(container.state.cgroup))
 
 
-def _default_sysctls(configured: "Sequence[str]") -> dict[str, str]:
+def default_sysctls(configured: "Sequence[str]") -> dict[str, str]:
     """What containers get where it applies; containers.conf replaces the built-in list."""
     if not configured:
         return sysctls.DEFAULT
@@ -205,18 +229,26 @@ def _files_of_joined(engine: Engine, network: Network) -> dict[str, str]:
             if os.path.exists(f"{directory}/{name}")}
 
 
-def write_network_files(engine: Engine, container: Container, network: Network, *, rootfs: str) -> None:
+def write_network_files(engine: Engine, container: Container, network: Network) -> None:
     """Fill hosts and resolv.conf in place: they are bound into the container already. Raises: NetworkError."""
     spec, config, directory = container.spec, engine.config, f"{engine.roots.bundle(container.id)}/etc"
     if os.path.exists(f"{directory}/hosts"):
         name = files.hostname(spec, network.plan, config, container.id)
         image_hosts = ""
         if (spec.hosts_file or config.containers.base_hosts_file) == "image":
-            image_hosts = read_file(rootfs, "/etc/hosts")
+            image_hosts = read_file(_rootfs_of(engine, container), "/etc/hosts")
         write_text(f"{directory}/hosts", files.hosts(spec, network.plan, network.setup, config, name=name,
                                                      image_hosts=image_hosts))
     if os.path.exists(f"{directory}/resolv.conf"):
         write_text(f"{directory}/resolv.conf", files.resolv_conf(spec, network.plan, network.setup, config) or "")
+
+
+def _rootfs_of(engine: Engine, container: Container) -> str:
+    """Where the root file system of a container that is being started is."""
+    spec, base = container.spec, engine.roots.container(container.id)
+    if spec.rootfs and not spec.rootfs_overlay:
+        return spec.rootfs
+    return f"{base}/root" if engine.storage.driver == "vfs" else f"{base}/merged"
 
 
 def _containerenv(container: Container) -> str:
@@ -265,7 +297,8 @@ def _shared_namespaces(engine: Engine, spec: ContainerSpec) -> "tuple[dict[str, 
     """Namespace files of the other containers that this one joins, and the spec that says host where these are the host's."""
     out: dict[str, str] = {}
     as_joined = replace(spec)
-    for kind, field in (("pid", "pid_ns"), ("ipc", "ipc_ns"), ("uts", "uts_ns"), ("cgroup", "cgroup_ns"), ("net", "network")):
+    for kind, field in (("pid", "pid_ns"), ("ipc", "ipc_ns"), ("uts", "uts_ns"), ("cgroup", "cgroup_ns"), ("net", "network"),
+                        ("user", "user_ns")):
         mode, value = resolve.namespace(getattr(spec, field))
         if mode == "container":
             out[kind] = query.namespace_path(engine, value, kind)

@@ -37,7 +37,6 @@ NO_MEANING: "Final[dict[str, str]]" = {
     "engine.namespace": "all containers are in one namespace",
     "engine.num_locks": "locks are files, as many as are needed",
     "engine.podmansh_timeout": "there is no podmansh",
-    "engine.pod_exit_policy": "there are no pods",
     "engine.remote_identity": "podlike runs containers on this host only",
     "engine.remote_uri": "podlike runs containers on this host only",
     "engine.runtime_path": "runtimes are found by the table [engine.runtimes] and on PATH",

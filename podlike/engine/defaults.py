@@ -27,12 +27,7 @@ def apply_config(spec: ContainerSpec, config: Config) -> None:
     for name in _SAME:
         if _silent(spec, name):
             setattr(spec, name, getattr(table, name))
-    for key, name in _NAMESPACES:
-        if not getattr(spec, name):
-            value = getattr(table, key)
-            setattr(spec, name, "" if value == "private" else value)
-    if not spec.ipc_ns and table.ipcns != "shareable":  # here private is not the default, but says who may join
-        spec.ipc_ns = table.ipcns
+    apply_namespaces(spec, config)
     spec.image_volume_mode = spec.image_volume_mode or config.engine.image_volume_mode
     if spec.image_volume_mode not in ("", "anonymous", "bind", "tmpfs", "ignore"):
         raise UsageError(f'use image_volume_mode = "{spec.image_volume_mode}" of containers.conf: there is none of that name',
@@ -68,6 +63,16 @@ def _mounts(texts: "Sequence[str]") -> "list[Mount]":
         return [m for text in texts for m in parse_mount(text, rootless=rootless(), glob=matches)]
     except UsageError as e:
         raise UsageError(f"parsing containers.conf mounts: {e.message}", hint=e.hint) from None
+
+
+def apply_namespaces(spec: ContainerSpec, config: Config) -> None:
+    """Which namespaces it gets where nothing was said."""
+    for key, name in _NAMESPACES:
+        if not getattr(spec, name):
+            value = getattr(config.containers, key)
+            setattr(spec, name, "" if value == "private" else value)
+    if not spec.ipc_ns and config.containers.ipcns != "shareable":  # here private is not the default, but says who may join
+        spec.ipc_ns = config.containers.ipcns
 
 
 def _silent(spec: ContainerSpec, name: str) -> bool:

@@ -90,6 +90,7 @@ REFUSED = {
     "engine.network_cmd_options": ('["bogus=1"]', ["create", "--network", "slirp4netns", "@IMAGE"], "bogus"),
     "network.pasta_options": ('["--bogus-pasta"]', ["run", "--rm", "--network", "pasta", "@IMAGE"], "pasta"),
     "engine.network_cmd_path": ('"/no/such/slirp"', ["run", "--rm", "--network", "slirp4netns", "@IMAGE"], "/no/such/slirp"),
+    "engine.pod_exit_policy": ('"bogus"', ["pod", "create"], "bogus"),
     "engine.events_logger": ('"bogus"', ["create", "@IMAGE"], "bogus"),
 }
 # Their effects have tests of their own, in files that name them.

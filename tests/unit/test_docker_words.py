@@ -25,7 +25,8 @@ def test_words_of_the_daemon(message: str, words: str) -> None:
 
 def test_a_name_in_use() -> None:
     said = daemon_words('creating container storage: the container name "web" is already in use by abc. Yo')
-    assert said.startswith('Error response from daemon: Conflict. The container name "/web" is already in use by container "abc".')
+    assert said.startswith(
+        'Error response from daemon: Conflict. The container name "/web" is already in use by container "abc".')
 
 
 @pytest.mark.parametrize(("error", "command", "code"), [
