@@ -31,7 +31,7 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "ImageDigest": _image_digest(engine, c),
         "ImageName": spec.image_name,
         "Rootfs": spec.rootfs,
-        "Pod": "",
+        "Pod": spec.pod,
         "ResolvConfPath": f"{bundle}/etc/resolv.conf",
         "HostnamePath": f"{bundle}/etc/hostname",
         "HostsPath": f"{bundle}/etc/hosts",
@@ -48,7 +48,7 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "AppArmorProfile": "" if spec.apparmor_profile == "unconfined" else spec.apparmor_profile,
         "EffectiveCaps": effective,
         "BoundingCaps": bounding,
-        "ExecIDs": list(c.state.execs),
+        "ExecIDs": _exec_ids(engine, c) if status.running else [],
         "GraphDriver": {"Name": engine.storage.driver, "Data": _graph_data(engine, c)},
     }
     if size:
@@ -56,11 +56,11 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
 
         doc["SizeRw"], doc["SizeRootFs"] = container_size(engine, c)
     doc |= {
-        "Mounts": [_mount(engine, m) for m in spec.mounts if m.type in ("bind", "volume", "image")],
+        "Mounts": mounts_of(engine, spec),
         "Dependencies": _dependencies(spec),
         "NetworkSettings": _network(c, status.running),
         "Namespace": "",
-        "IsInfra": False,
+        "IsInfra": spec.infra,
         "IsService": False,
         "KubeExitCodePropagation": "invalid",
         "lockNumber": 0,
@@ -70,6 +70,12 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "UseImageHostname": False,
     }
     return doc
+
+
+def _exec_ids(engine: Engine, c: Container) -> list[str]:
+    from podlike.engine.exec import sessions
+
+    return sessions(engine, c)
 
 
 def _state(engine: Engine, c: Container, s: query.Status, error: str) -> "dict[str, Any]":
@@ -86,7 +92,8 @@ def _state(engine: Engine, c: Container, s: query.Status, error: str) -> "dict[s
         out["Health"] = {"Status": s.health, "FailingStreak": s.streak, "Log": read_log(engine, c)}
     if getattr(c.state, "cgroup", ""):
         out["CgroupPath"] = cgroup.path_of(c.state.cgroup)
-    return out | {"CheckpointedAt": rfc3339(0.0), "RestoredAt": rfc3339(0.0), "StoppedByUser": c.state.stopped_by_user}
+    return out | {"CheckpointedAt": rfc3339(c.state.checkpointed_at), "RestoredAt": rfc3339(c.state.restored_at),
+                  "StoppedByUser": c.state.stopped_by_user}
 
 
 def _end_words(c: Container, s: query.Status) -> str:
@@ -144,6 +151,10 @@ def _graph_data(engine: Engine, c: Container) -> "dict[str, str]":
     return dict(sorted(out.items()))
 
 
+def mounts_of(engine: Engine, spec: ContainerSpec) -> "list[dict[str, Any]]":
+    return [_mount(engine, m) for m in spec.mounts if m.type in ("bind", "volume", "image")]
+
+
 def _mount(engine: Engine, m: Mount) -> "dict[str, Any]":
     propagation = next((o for o in m.options if o.lstrip("r") in ("shared", "slave", "private")), "rprivate")
     options = [o for o in m.options if o not in ("ro", "rw", propagation, "anonymous")]
@@ -161,7 +172,8 @@ def _mount(engine: Engine, m: Mount) -> "dict[str, Any]":
     out |= {"Destination": m.target, "Driver": driver,
             "Mode": "", "Options": options, "RW": "ro" not in m.options and (m.type != "image" or "rw" in m.options),
             "Propagation": propagation}
-    return out
+    subpath = next((o[len("subpath="):] for o in m.options if o.startswith("subpath=")), "")
+    return out | {"SubPath": subpath} if subpath else out
 
 
 def _dependencies(spec: ContainerSpec) -> list[str]:
@@ -282,7 +294,7 @@ def _host_config(engine: Engine, c: Container) -> "dict[str, Any]":
         "GroupAdd": spec.groups, "IpcMode": spec.ipc_ns or "shareable", "Cgroup": "",
         "Cgroups": "default" if spec.cgroups == "enabled" else spec.cgroups, "Links": None,
         "OomScoreAdj": spec.oom_score_adj or 0, "PidMode": spec.pid_ns or "private", "Privileged": spec.privileged,
-        "PublishAllPorts": spec.publish_all, "ReadonlyRootfs": spec.read_only, "SecurityOpt": _security(spec),
+        "PublishAllPorts": spec.publish_all, "ReadonlyRootfs": spec.read_only, "SecurityOpt": security_of(spec),
         "Tmpfs": spec.tmpfs, "UTSMode": spec.uts_ns or "private", "UsernsMode": spec.user_ns, **_id_mappings(spec),
         "ShmSize": spec.shm_size, "Runtime": "oci", "ConsoleSize": [0, 0], "Isolation": "", **_resources(c),
         "CgroupConf": None,
@@ -310,7 +322,7 @@ def _bind_text(m: Mount) -> str:
     return f"{m.source}:{m.target}:{','.join([*access, *m.options, 'rprivate', 'rbind'])}"
 
 
-def _security(spec: ContainerSpec) -> list[str]:
+def security_of(spec: ContainerSpec) -> list[str]:
     out = ["no-new-privileges"] if spec.no_new_privileges else []
     if spec.seccomp_profile:
         out.append(f"seccomp={spec.seccomp_profile}")
@@ -334,11 +346,15 @@ def _resources(c: Container) -> "dict[str, Any]":
         "CgroupParent": spec.cgroup_parent, "BlkioWeight": 0, "BlkioWeightDevice": None, "BlkioDeviceReadBps": None,
         "BlkioDeviceWriteBps": None, "BlkioDeviceReadIOps": None, "BlkioDeviceWriteIOps": None, "CpuPeriod": period,
         "CpuQuota": quota, "CpuRealtimePeriod": 0, "CpuRealtimeRuntime": 0, "CpusetCpus": spec.cpuset_cpus,
-        "CpusetMems": spec.cpuset_mems, "Devices": [_device(d) for d in spec.devices], "DiskQuota": 0,
+        "CpusetMems": spec.cpuset_mems, "Devices": devices_of(spec), "DiskQuota": 0,
         "KernelMemory": 0, "MemoryReservation": spec.memory_reservation, "MemorySwap": spec.memory_swap,
         "MemorySwappiness": -1, "OomKillDisable": False, "Init": spec.init,
         "PidsLimit": 0 if spec.pids_limit is None else spec.pids_limit, "Ulimits": _ulimits(c),
         "CpuCount": 0, "CpuPercent": 0, "IOMaximumIOps": 0, "IOMaximumBandwidth": 0}
+
+
+def devices_of(spec: ContainerSpec) -> "list[dict[str, str]]":
+    return [_device(d) for d in spec.devices]
 
 
 def _device(text: str) -> "dict[str, str]":

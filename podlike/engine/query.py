@@ -163,6 +163,8 @@ def status(engine: Engine, container: Container) -> Status:
         return Status("stopping", conmon_pid=s.conmon_pid, started_at=s.started_at)
     if s.phase in ("starting", "initialized"):
         return Status("created", error=s.error)
+    if s.unwatched:
+        return Status("exited", started_at=s.started_at, end="unknown")
     if told and told.phase in ("waiting", "creating", "created", "ended"):
         return _ended(s, told)
     return Status("exited", exit_code=UNWATCHED_EXIT, started_at=s.started_at, finished_at=s.started_at,
@@ -207,6 +209,14 @@ def _frozen(pid: int) -> bool:
         return False
 
 
+def pid_namespace(pid: int) -> str:
+    """What tells the pid namespace of a process from others; "" when it is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return ""
+
+
 def namespace_path(engine: Engine, name: str, kind: str) -> str:
     """/proc/PID/ns/KIND of another container that must be running. Raises: NotFoundError, ConflictError."""
     other = find(engine, name)
@@ -215,3 +225,12 @@ def namespace_path(engine: Engine, name: str, kind: str) -> str:
         raise ConflictError(f"join the {kind} namespace of container {name}: it is not running: "
                             "container state improper", hint=f"Start it first: `podlike start {name}`.")
     return f"/proc/{pid}/ns/{kind}"
+
+
+def is_ours(path: str, kind: str) -> bool:
+    """Whether a namespace file is that of a namespace that we are in: of a container with the host's, for example."""
+    try:
+        there, here = os.stat(path), os.stat(f"/proc/self/ns/{kind}")
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)

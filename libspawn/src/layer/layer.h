@@ -22,10 +22,10 @@
 /* stream.c: stdin, decompressed and hashed by a thread of its own, so that inflate and file creation overlap.
  * The thread is never joined when unpacking failed: the program ends. */
 struct layer_stream;
-int layer_stream_open(int fd, uint64_t max_size, struct layer_stream **ret, spawn_error *reterr);
+int layer_stream_open(int fd, uint64_t max_size, bool hash, struct layer_stream **ret, spawn_error *reterr);
 /* The next piece of the uncompressed stream; valid until the next call. 0 at its end. */
 ssize_t layer_stream_next(struct layer_stream *s, const void **ret, spawn_error *reterr);
-/* Read what is left, then give the sha256 of everything as 64 hex digits. */
+/* Read what is left, then give the sha256 of everything as 64 hex digits; "" without hash. */
 int layer_stream_finish(struct layer_stream *s, char ret_hex[65], spawn_error *reterr);
 
 /* layer-inflate.c: one gzip member, by ISA-L where its library is to be had (three times as fast), else by zlib. */

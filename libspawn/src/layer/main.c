@@ -133,7 +133,7 @@ static int unpack(const struct options *o, struct layer_result *result, char ret
 
         if (root < 0)
                 return spawn_err(reterr, errno, "open directory", "%s: %s", o->dest, strerror(errno));
-        r = layer_stream_open(STDIN_FILENO, o->max_size, &stream, reterr);
+        r = layer_stream_open(STDIN_FILENO, o->max_size, !o->plain, &stream, reterr);
         if (r < 0)
                 return r;
         r = layer_extract(stream, root, &how, result, reterr);
@@ -308,10 +308,10 @@ static int run_unpack(const struct options *o)
         (void) fcntl(STDIN_FILENO, F_SETPIPE_SZ, 1 << 20); /* fewer wake-ups; refused for files, which is fine */
         if (unpack(o, &result, hex, &error) < 0)
                 _exit(report_error(stdout, &error)); /* the reading thread may still be at work */
-        (void) printf(
-                "{\"diff_id\":\"sha256:%s\",\"size\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"skipped_devices\":%" PRIu64
-                ",\"skipped_owners\":%" PRIu64 ",\"skipped_xattrs\":%" PRIu64 "}\n",
-                hex, result.size, result.entries, result.skipped_devices, result.skipped_owners, result.skipped_xattrs);
+        (void) printf("{\"diff_id\":\"%s%s\",\"size\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"skipped_devices\":%" PRIu64
+                      ",\"skipped_owners\":%" PRIu64 ",\"skipped_xattrs\":%" PRIu64 "}\n",
+                      hex[0] ? "sha256:" : "", hex, result.size, result.entries, result.skipped_devices,
+                      result.skipped_owners, result.skipped_xattrs);
         return fflush(stdout) == 0 ? 0 : 1;
 }
 
@@ -341,9 +341,10 @@ static int run_pack(const struct options *o)
         if (r < 0)
                 return report_error(stderr, &error);
         (void) fprintf(stderr,
-                       "{\"diff_id\":\"sha256:%s\",\"size\":%" PRIu64 ",\"entries\":%" PRIu64
-                       ",\"skipped_sockets\":%" PRIu64 ",\"skipped_unreadable\":%" PRIu64 "}\n",
-                       hex, result.size, result.entries, result.skipped_sockets, result.skipped_unreadable);
+                       "{\"diff_id\":\"%s%s\",\"size\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"skipped_sockets\":%" PRIu64
+                       ",\"skipped_unreadable\":%" PRIu64 "}\n",
+                       hex[0] ? "sha256:" : "", hex, result.size, result.entries, result.skipped_sockets,
+                       result.skipped_unreadable);
         return 0;
 }
 

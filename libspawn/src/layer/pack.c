@@ -329,7 +329,7 @@ int layer_pack(int root_fd, int out_fd, const struct pack_how *how, struct pack_
                 p->len = strlen(how->prefix);
                 memcpy(p->path, how->prefix, p->len + 1);
         }
-        r = tar_open(out_fd, &p->tar, reterr);
+        r = tar_open(out_fd, !how->plain, &p->tar, reterr);
         if (r == 0)
                 r = pack_source(p, root_fd);
         if (r == 0)

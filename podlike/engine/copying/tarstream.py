@@ -1,5 +1,6 @@
 """`cp` from standard input and to standard output: a directory of a container as a tar, by podlike-layer."""
 
+import errno
 import json
 import os
 import signal
@@ -68,20 +69,7 @@ def read(source: "BinaryIO", fd: int, *, shown: str, owner: tuple[int, int] | No
     """
     import subprocess
 
-    from podlike.transports.codec import HEAD, decompress, detect
-
-    pieces = _pieces(source.fileno())
-    head = b""
-    for piece in pieces:
-        head += piece
-        if len(head) >= max(HEAD, _BLOCK):
-            break
-    how = detect(head)
-    stream = _chain(head, pieces)
-    if how not in ("", "gzip", "zstd"):
-        stream, how = decompress(stream, how, "standard input"), ""
-    if not how:
-        stream = _tar_only(stream)
+    head, stream = _opened(source.fileno())
     args = ["--plain", *([] if overwrite else ["--keep-kinds"])]
     if owner:
         args += ["--owner", f"{owner[0]}:{owner[1]}"]
@@ -91,8 +79,12 @@ def read(source: "BinaryIO", fd: int, *, shown: str, owner: tuple[int, int] | No
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as child:
         assert child.stdin is not None and child.stdout is not None
         try:
-            for piece in stream:
-                _write_all(child.stdin.fileno(), piece)
+            _write_all(child.stdin.fileno(), head)
+            if stream is None:
+                _pass_on(source.fileno(), child.stdin.fileno())
+            else:
+                for piece in stream:
+                    _write_all(child.stdin.fileno(), piece)
         except BrokenPipeError:
             pass  # it says why
         except BaseException:
@@ -100,6 +92,60 @@ def read(source: "BinaryIO", fd: int, *, shown: str, owner: tuple[int, int] | No
             raise
         child.stdin.close()
         _check_unpacked(child.stdout.read(), child.wait(), shown)
+
+
+def _opened(fd: int) -> "tuple[bytes, Iterator[bytes] | None]":
+    """The beginning of a tar, and what comes next; None: what is left in fd, which podlike-layer takes as it is.
+
+    Raises: UsageError for what is no tar.
+    """
+    from podlike.transports.codec import HEAD, decompress, detect
+
+    pieces = _pieces(fd)
+    head = _first(pieces, max(HEAD, _BLOCK))
+    how = detect(head)
+    if how in ("gzip", "zstd"):
+        return head, None
+    if not how:
+        _refuse_other_than_tar(head)
+        return head, None
+    plain = iter(decompress(_chain(head, pieces), how, "standard input"))
+    head = _first(plain, _BLOCK)
+    _refuse_other_than_tar(head)
+    return head, plain
+
+
+def _first(pieces: "Iterator[bytes]", size: int) -> bytes:
+    """At least so many bytes, if there are."""
+    head = b""
+    while len(head) < size and (piece := next(pieces, b"")):
+        head += piece
+    return head
+
+
+def _refuse_other_than_tar(head: bytes) -> None:
+    """Before anything is unpacked. Raises: UsageError."""
+    import tarfile
+
+    try:
+        if len(head) < _BLOCK:
+            raise tarfile.HeaderError("shorter than a block")
+        if head[:_BLOCK].strip(b"\0"):  # one without members is zeros
+            tarfile.TarInfo.frombuf(head[:_BLOCK], "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        raise UsageError("source must be a (compressed) tar archive when copying from stdin") from None
+
+
+def _pass_on(fd: int, pipe: int) -> None:
+    """All that is left in fd, without its way through our memory where the kernel can do that."""
+    try:
+        while os.splice(fd, pipe, _PIECE):
+            pass
+    except OSError as e:
+        if e.errno != errno.EINVAL:
+            raise
+        while piece := os.read(fd, _PIECE):
+            _write_all(pipe, piece)
 
 
 def _check_unpacked(text: bytes, status: int, shown: str) -> None:
@@ -131,26 +177,6 @@ def _pieces(fd: int) -> "Iterator[bytes]":
 def _chain(head: bytes, rest: "Iterator[bytes]") -> "Iterator[bytes]":
     yield head
     yield from rest
-
-
-def _tar_only(stream: "Iterator[bytes]") -> "Iterator[bytes]":
-    """Raises: UsageError before anything is unpacked, when it does not begin as a tar does."""
-    import tarfile
-
-    head = b""
-    for piece in stream:
-        head += piece
-        if len(head) >= _BLOCK:
-            break
-    try:
-        if head[:_BLOCK].strip(b"\0"):  # one without members is zeros
-            tarfile.TarInfo.frombuf(head[:_BLOCK], "utf-8", "surrogateescape")
-        elif len(head) < _BLOCK:
-            raise tarfile.HeaderError("empty")
-    except tarfile.HeaderError:
-        raise UsageError("source must be a (compressed) tar archive when copying from stdin") from None
-    yield head
-    yield from stream
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from podlike import procs
 from podlike.engine import query
 from podlike.engine.core import Engine
-from podlike.errors import ConflictError, NotFoundError, StoreError
+from podlike.errors import ConflictError, NotFoundError, PodlikeError, StoreError
 from podlike.runtime import spawn
 from podlike.store.containers import Container
 
@@ -75,6 +75,7 @@ class View:
         self._fds: "list[int]" = []
         self._lock: "Lock | None" = None
         self._unmount = False
+        self._volumes = False
 
     def __enter__(self) -> "Self":
         try:
@@ -90,6 +91,10 @@ class View:
             os.close(self._fds.pop())
         if self._lock is not None:
             try:
+                if self._volumes:
+                    from podlike.engine.volumemount import release
+
+                    release(self.engine, self.container)
                 if self._unmount:
                     from podlike.engine.containermount import forget
 
@@ -150,17 +155,37 @@ class View:
 
     def _find_mounts(self) -> None:
         """Where the mounts of a container that does not run will be; volumes get what the image has there, as at a start."""
-        from podlike.engine.copyup import copy_up
-        from podlike.engine.volumes import ensure_volume
+        from podlike.engine import volumemount
 
+        self._volumes = True
         for mount in self.container.spec.mounts:
             source = mount.source
             if mount.type == "volume":
-                source = ensure_volume(self.engine, mount.source)
-                if "nocopy" not in mount.options:
-                    copy_up(self.root, mount.target, source)
+                uid, gid = self._owner()
+                source, _ = volumemount.prepare(self.engine, self.container.id, mount, root_fd=self.root, uid=uid, gid=gid)
+                source = self._subpath(source, mount.options)
             if mount.type in ("bind", "volume"):
                 self._mounts[os.path.normpath(mount.target)] = source
+
+    def _subpath(self, volume: str, options: "list[str]") -> str:
+        """Its part that is mounted, found within the volume."""
+        subpath = next((o.partition("=")[2] for o in options if o.startswith("subpath=")), "")
+        if not subpath:
+            return volume
+        base = self._own(os.open(volume, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        try:
+            return f"/proc/self/fd/{self._own(spawn.open_in_root(base, subpath, os.O_PATH))}"
+        except spawn.SpawnError as e:
+            raise StoreError(f"look into container {self.container.name}: the volume's subpath {subpath}: "
+                             f"{os.strerror(e.errno).lower()}") from e
+
+    def _owner(self) -> tuple[int, int]:
+        """The container's user in the session's ids; root if there is no such user."""
+        try:
+            user = self.user()
+        except PodlikeError:
+            return self.outside(0, 0)
+        return self.outside(user.uid, user.gid)
 
     def _own(self, fd: int) -> int:
         self._fds.append(fd)
