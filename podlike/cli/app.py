@@ -36,11 +36,11 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     "": {
         "artifact": ("", "Manage OCI artifacts"),
         "attach": ("attach", "Attach to a running container"),
+        "auto-update": ("autoupdate", "Auto update containers according to their auto-update policy"),
+        "completion": ("completion", "Generate shell completion scripts"),
         "build": ("build", "Build an image using instructions from Containerfiles"),
         "builder": ("", "Manage builds"),
         "buildx": ("", "Build images"),
-        "auto-update": ("autoupdate", "Auto update containers according to their auto-update policy"),
-        "completion": ("completion", "Generate shell completion scripts"),
         "container": ("", "Manage containers"),
         "commit": ("commit", "Create new image based on the changed container"),
         "cp": ("cp", "Copy files/folders between a container and the local filesystem"),
@@ -331,21 +331,12 @@ GLOBAL_FLAGS = (
     Flag("volumepath", "", "string", "Path to the volume directory in which volume data is stored"),
 )
 
-# What a global option would need and this version has not; said instead of being ignored.
-_REFUSED = {
-    "connection": "podlike runs containers on this host only",
-    "host": "podlike runs containers on this host only",
-    "url": "podlike runs containers on this host only",
-    "remote": "podlike runs containers on this host only",
-    "syslog": "messages go to standard error only",
-}
-_GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts", "builder": "Manage builds",
-                "buildx": "Build images", "container": "Manage containers",
 # Shown in docker's help instead.
 _DOCKERS = ("context", "debug", "host", "tls", "tlscacert", "tlscert", "tlskey", "tlsverify")
 _DOCKER_KEEPS = ("config", "log-level", "version")
 
-_GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts", "container": "Manage containers",
+_GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts", "builder": "Manage builds",
+                "buildx": "Build images", "container": "Manage containers",
                 "generate": "Generate structured data based on containers, pods or volumes",
                 "healthcheck": "Manage health checks on containers", "image": "Manage images",
                 "image trust": "Manage container image trust policy",

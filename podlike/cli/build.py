@@ -11,15 +11,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from podlike.engine.build.mounts import Secret
-    from podlike.engine.build.options import Options as BuildOptions
+    from podlike.build.mounts import Secret
+    from podlike.build.options import Options as BuildOptions
     from podlike.spec.container import ContainerSpec
     from podlike.store.images import Image
 
 
 def build(call: Call) -> None:
+    from podlike.build.stages import build as run
     from podlike.cli.signals import unwinding
-    from podlike.engine.build.build import build as run
 
     _refuse(call)
     out = _Output(call)
@@ -84,9 +84,9 @@ def _refuse(call: Call) -> None:
 
 
 def _options(call: Call, out: _Output) -> "BuildOptions":
+    from podlike.build.options import Options as BuildOptions
+    from podlike.build.stages import agents
     from podlike.cli.progress import make_progress
-    from podlike.engine.build.build import agents
-    from podlike.engine.build.options import Options as BuildOptions
     from podlike.spec.buildargs import read_build_args
     from podlike.spec.environ import key_values
 
@@ -113,7 +113,7 @@ def _options(call: Call, out: _Output) -> "BuildOptions":
 
 def _place(call: Call) -> "tuple[list[str], str]":
     """(files, context): what is given, else what podman makes of it."""
-    from podlike.engine.build.context import is_remote
+    from podlike.build.context import is_remote
 
     _check_platform(call)
     context = call.args[0] if call.args else ""
@@ -202,7 +202,7 @@ def _seconds(text: str) -> int:
 
 
 def _secret(text: str) -> "Secret":
-    from podlike.engine.build.mounts import Secret
+    from podlike.build.mounts import Secret
 
     values = dict(_pair("secret", word) for word in text.split(","))
     name, kind = values.get("id", ""), values.get("type", "")
@@ -266,7 +266,7 @@ def _write(call: Call, image: "Image") -> None:
             raise UsageError(f"failed to write to {path}: {(e.strerror or '').lower()}",
                              hint="The image was built; give a path that can be written.") from e
     for word in o.output:
-        from podlike.engine.build.output import write_output
+        from podlike.build.output import write_output
 
         found = _local_output(word)
         assert found is not None

@@ -2,7 +2,6 @@
 
 from podlike import __version__
 from podlike.cli.command import Call, Command, Flag, no_args
-from podlike.cli.options import FILTER
 
 
 def version(call: Call) -> None:
@@ -10,9 +9,9 @@ def version(call: Call) -> None:
 
 
 def prune(call: Call) -> None:
+    from podlike.build import cachedirs
     from podlike.cli.prune import confirmed
     from podlike.engine import images
-    from podlike.engine.build import cachedirs
     from podlike.spec.sizes import human_size
 
     if not call.opts.force and not confirmed("WARNING! This will remove all dangling build cache. Are you sure you want to "
@@ -32,6 +31,7 @@ prune_command = Command(
     "prune", prune, args=no_args, summary="Remove build cache",
     description="Removes steps of earlier builds that no image needs, and the directories of RUN --mount=type=cache that no "
                 "build uses.",
-    flags=(Flag("all", "a", "bool", "Taken for docker's sake: what has a name goes with image prune -a", hidden=True), FILTER,
+    flags=(Flag("all", "a", "bool", "Taken for docker's sake: what has a name goes with image prune -a", hidden=True),
+           Flag("filter", "", "array", "Provide filter values"),
            Flag("force", "f", "bool", "Do not prompt for confirmation")),
     examples=("builder prune", "builder prune -f"))

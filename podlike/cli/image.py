@@ -25,7 +25,7 @@ def image_prune(call: Call) -> None:
         return
     removed, freed = prune(call.engine, every=opts.all, filters=opts.filter)
     if opts.build_cache:
-        from podlike.engine.build import cachedirs
+        from podlike.build import cachedirs
 
         call.engine.enter_session()
         freed += cachedirs.prune(call.engine)

@@ -47,7 +47,7 @@ def system(engine: Engine, *, every: bool = False, volumes: bool = False, anonym
         names, more, errors = prune_volumes(engine, anonymous_only=anonymous_only, filters=filters)
         freed, failed = freed + more, failed + errors
     if every:
-        from podlike.engine.build import cachedirs
+        from podlike.build import cachedirs
 
         freed += cachedirs.prune(engine)
     sweep(engine)

@@ -5,8 +5,8 @@ import os
 import subprocess
 from contextlib import ExitStack
 
-from podlike.engine.build.sourcetree import SourceTree
-from podlike.engine.build.tarlayer import looks_like_tar
+from podlike.build.sourcetree import SourceTree
+from podlike.build.tarlayer import looks_like_tar
 from podlike.engine.core import Engine
 from podlike.errors import NotFoundError, PodlikeError, StoreError, UsageError
 from podlike.spec.ignorefile import Ignored

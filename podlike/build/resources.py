@@ -5,18 +5,18 @@ import os
 import stat
 from contextlib import ExitStack
 
-from podlike.engine.build.context import Context, is_remote
-from podlike.engine.build.mounts import Sources
-from podlike.engine.build.rootview import RootView
-from podlike.engine.build.sourcetree import SourceTree
+from podlike.build.context import Context, is_remote
+from podlike.build.mounts import Sources
+from podlike.build.rootview import RootView
+from podlike.build.sourcetree import SourceTree
 from podlike.errors import NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from podlike.engine.build.mounts import MountRequest
-    from podlike.engine.build.options import Options
+    from podlike.build.mounts import MountRequest
+    from podlike.build.options import Options
     from podlike.engine.core import Engine
     from podlike.store.images import Image
 
@@ -71,7 +71,7 @@ class Resources:
         if not given or given.startswith(_IMAGE):
             return None
         if origin not in self._contexts:
-            from podlike.engine.build.context import open_context
+            from podlike.build.context import open_context
 
             if not is_remote(given) and not os.path.isdir(given):
                 raise NotFoundError(f"build context {origin}: {given}: no such directory")

@@ -5,8 +5,8 @@ import stat
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from podlike.engine.build.mounts import MountRequest, prepare
-from podlike.engine.build.rootview import RootView
+from podlike.build.mounts import MountRequest, prepare
+from podlike.build.rootview import RootView
 from podlike.engine.core import Engine
 from podlike.engine.newimage import NewLayer
 from podlike.errors import PodlikeError, RuntimeFailure
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Final
 
-    from podlike.engine.build.mounts import Sources
+    from podlike.build.mounts import Sources
     from podlike.store.containers import Container
 
 
 class Running(NamedTuple):
     """One RUN. image: id; layers: its diff IDs. argv: the command. env: all of it. mounts: of --mount. network: of
-    --network, "" for the build's. insecure: --security=insecure. script: text of a here-document that is a program, to be found at SCRIPT."""
+    --network, "" for the build's. insecure: --security=insecure. script: text of a here-document that is a program, to be
+    found at SCRIPT."""
 
     image: str
     layers: "list[str]"
@@ -71,6 +72,7 @@ def run(engine: Engine, running: Running, template: ContainerSpec, sources: "Sou
         spec.env, spec.user, spec.workdir = env, running.user or "0", running.workdir
         spec.mounts = [*spec.mounts, *mounts]
         spec.no_health, spec.log_driver, spec.stop_timeout = True, "none", 0
+        spec.image_volume_mode = "ignore"  # what is written to a VOLUME is part of the image, as podman has it
         spec.network = running.network or spec.network
         points = _mount_points(engine, running.layers, [m.target for m in mounts])
         if running.insecure:

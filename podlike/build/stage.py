@@ -6,7 +6,7 @@ import os
 import time
 from contextlib import ExitStack
 
-from podlike.engine.build.options import Options
+from podlike.build.options import Options
 from podlike.engine.newimage import NewLayer, NoLayer, put_together
 from podlike.errors import PodlikeError, UsageError
 from podlike.spec import image as spec
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, Final
 
-    from podlike.engine.build.copystep import Copying
-    from podlike.engine.build.resources import Resources
-    from podlike.engine.build.rootview import RootView
+    from podlike.build.copystep import Copying
+    from podlike.build.resources import Resources
+    from podlike.build.rootview import RootView
     from podlike.engine.core import Engine
     from podlike.store.images import Image
 
@@ -129,8 +129,8 @@ class StageBuild:
 
     def _make_workdir(self, said: str, *, final: bool) -> "Image | None":
         """A working directory that is not there yet is a layer of its own."""
-        from podlike.engine.build.rootview import RootView
-        from podlike.engine.build.tarlayer import TarLayer
+        from podlike.build.rootview import RootView
+        from podlike.build.tarlayer import TarLayer
 
         with RootView(self._engine, self._layers, name="build") as view:
             path, st = view.resolve(self._config.workdir)
@@ -152,7 +152,7 @@ class StageBuild:
     # --- RUN ---
 
     def _run(self, one: Instruction, *, final: bool) -> "Image | None":
-        from podlike.engine.build import mounts, runstep
+        from podlike.build import mounts, runstep
 
         more, shown = self._args.of_run(self._config.env)
         argv, script, text = self._command(one)
@@ -183,7 +183,7 @@ class StageBuild:
 
     def _command(self, one: Instruction) -> "tuple[list[str], str, str]":
         """(argv, text of a program for SCRIPT, what the history shows)."""
-        from podlike.engine.build.runstep import SCRIPT
+        from podlike.build.runstep import SCRIPT
 
         if one.words is not None:
             return list(one.words), "", json.dumps(list(one.words), ensure_ascii=False)
@@ -201,9 +201,9 @@ class StageBuild:
     # --- COPY, ADD ---
 
     def _copy(self, one: Instruction, *, final: bool) -> "Image | None":
-        from podlike.engine.build.copystep import CopyStep
-        from podlike.engine.build.rootview import RootView
-        from podlike.engine.build.tarlayer import TarLayer
+        from podlike.build.copystep import CopyStep
+        from podlike.build.rootview import RootView
+        from podlike.build.tarlayer import TarLayer
 
         words = self._words(one)
         if not one.heredocs and len(words) < 2:
@@ -229,7 +229,7 @@ class StageBuild:
 
     def _copying(self, stack: ExitStack, one: Instruction, words: "Sequence[str]", view: "RootView", *,
                  from_elsewhere: bool) -> "Copying":
-        from podlike.engine.build.copystep import Copying
+        from podlike.build.copystep import Copying
         from podlike.spec.ignorefile import Ignored
 
         *sources, target = words
@@ -404,7 +404,7 @@ class StageBuild:
 
     def _squash(self) -> "Image":
         """All that is above the base as one layer, or with --squash-all everything."""
-        from podlike.engine.build.squash import squashed
+        from podlike.build.squash import squashed
 
         whole = self._options.squash == "all" and self._last
         below = [] if whole or self._base is None else list(self._base.layers)

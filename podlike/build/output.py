@@ -2,7 +2,7 @@
 
 import os
 
-from podlike.engine.build.rootview import RootView
+from podlike.build.rootview import RootView
 from podlike.engine.core import Engine
 from podlike.errors import StoreError
 

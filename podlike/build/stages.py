@@ -4,10 +4,10 @@ import os
 import re
 from contextlib import ExitStack
 
-from podlike.engine.build.context import find_dockerfiles, open_context
-from podlike.engine.build.options import Options
-from podlike.engine.build.resources import Resources
-from podlike.engine.build.stage import StageBuild
+from podlike.build.context import find_dockerfiles, open_context
+from podlike.build.options import Options
+from podlike.build.resources import Resources
+from podlike.build.stage import StageBuild
 from podlike.errors import NotFoundError, PodlikeError, UsageError
 from podlike.spec import image as spec
 from podlike.spec import shellwords
@@ -28,8 +28,8 @@ def build(engine: "Engine", options: Options, *, stdin: "BinaryIO | None" = None
     Raises: UsageError with the Dockerfile's place, and whatever a step raises. What earlier steps made stays for the next
     build, and goes with `image prune`.
     """
+    from podlike.build.rootview import sweep
     from podlike.engine import events
-    from podlike.engine.build.rootview import sweep
     from podlike.engine.images import local_name
     from podlike.runtime.oci import find_runtime
 

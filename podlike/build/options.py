@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from podlike.engine.build.mounts import Secret
+    from podlike.build.mounts import Secret
     from podlike.spec.image import Platform
 
 

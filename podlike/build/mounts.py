@@ -8,7 +8,7 @@ import os
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from podlike.engine.build import cachedirs
+from podlike.build import cachedirs
 from podlike.errors import NotFoundError, UsageError
 from podlike.spec.container import Mount
 

@@ -9,8 +9,8 @@ import tarfile
 from contextlib import closing
 from typing import NamedTuple
 
-from podlike.engine.build.sourcetree import apply_chmod, parse_chmod
-from podlike.engine.build.tarlayer import TarLayer, looks_like_tar
+from podlike.build.sourcetree import apply_chmod, parse_chmod
+from podlike.build.tarlayer import TarLayer, looks_like_tar
 from podlike.errors import StoreError, UsageError
 
 TYPE_CHECKING = False
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any, Final
 
-    from podlike.engine.build.rootview import RootView
-    from podlike.engine.build.sourcetree import Member, SourceTree
+    from podlike.build.rootview import RootView
+    from podlike.build.sourcetree import Member, SourceTree
     from podlike.spec.ignorefile import Ignored
 
 _NO_XATTR: "Final" = ("user.overlay.", "trusted.", "user.fuseoverlayfs.", "user.containers.", "security.selinux", "security.ima",

@@ -1,1 +1,0 @@
-"""`build`: an image from a Dockerfile. docs/ARCHITECTURE.md, "Builds"."""
