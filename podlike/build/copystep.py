@@ -76,12 +76,12 @@ class CopyStep:
         for word, path in found:
             self._source(word, path, target, directory=kinds[path], into=into)
         for name, content in how.files:
-            place = f"{target}/{name}" if into else target
+            place = _below(target, name) if into else target
             self._above(place)
             self._layer.data(place, content, mode=self._mode(0o644, directory=False), uid=self._uid, gid=self._gid, mtime=0)
             self._layer.kinds.add("file")
         for name, fd, mtime in how.downloads:
-            place = f"{target}/{name}" if into else target
+            place = _below(target, name) if into else target
             self._above(place)
             self._layer.file(place, fd, os.fstat(fd).st_size, mode=self._mode(0o600, directory=False), uid=self._uid,
                              gid=self._gid, mtime=self._time(mtime))
@@ -105,21 +105,21 @@ class CopyStep:
         elif self._how.unpack and self._unpacked(path, target):
             return
         else:
-            self._copy(path, f"{target}/{path.rsplit('/', 1)[-1]}" if into else target)
+            self._copy(path, _below(target, path.rsplit("/", 1)[-1]) if into else target)
 
     def _with_parents(self, word: str, path: str, target: str) -> str:
         """--parents: the path as it was written, from the pivot "/./" on."""
         skipped = word.partition("/./")[0].strip("/") if "/./" in word else ""
         kept = path.removeprefix(skipped).lstrip("/") if skipped and path.startswith(skipped) else path
-        return os.path.normpath(f"{target}/{kept}")
+        return _below(target, kept)
 
     def _copy(self, path: str, target: str) -> None:
         for member in self._tree.walk(path, self._how.excluded):
-            place = f"{target.rstrip('/')}/{member.path}" if member.path else target
+            place = _below(target, member.path) if member.path else target
             if member.path == "":
                 self._layer.kinds.add("dir" if stat.S_ISDIR(member.st.st_mode) else "file")
                 if stat.S_ISDIR(member.st.st_mode):
-                    self._above(f"{target}/x")  # what a directory is copied to has the mode of a new one
+                    self._above(_below(target, "x"))  # what a directory is copied to has the mode of a new one
                     continue
             self._member(member, place)
 
@@ -217,7 +217,7 @@ class CopyStep:
             name = os.path.normpath("/" + info.name)
             if name == "/":
                 continue
-            place = os.path.normpath(f"{target}/{name}")
+            place = _below(target, name)
             uid, gid = self._how.owner or (info.uid, info.gid)
             mtime = self._time(int(info.mtime))
             mode = apply_chmod(self._chmod, info.mode & 0o7777, directory=info.isdir()) if self._chmod is not None \
@@ -229,7 +229,7 @@ class CopyStep:
             elif info.issym():
                 self._layer.link(place, info.linkname, uid=uid, gid=gid, mtime=mtime)
             elif info.islnk():
-                first = os.path.normpath(f"{target}/{os.path.normpath('/' + info.linkname)}")
+                first = _below(target, os.path.normpath("/" + info.linkname))
                 self._layer.link(place, first, uid=uid, gid=gid, mtime=mtime, hard=True)
             elif info.isreg():
                 info.mode, info.mtime = mode, mtime
@@ -265,6 +265,11 @@ class _Reader:
             self._rest += piece
         out, self._rest = self._rest[:size], self._rest[size:]
         return out
+
+
+def _below(directory: str, path: str) -> str:
+    """One absolute path of two, with one slash where they meet."""
+    return os.path.normpath(f"{directory.rstrip('/')}/{path.strip('/')}")
 
 
 def _xattrs(fd: int) -> "dict[str, bytes]":
