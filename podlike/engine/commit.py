@@ -19,14 +19,15 @@ from podlike.spec.commitconfig import Request, build
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Iterator, Sequence
+    from typing import Any, Final, Self
 
     from podlike.engine.fetch import Progress
     from podlike.store.containers import Container
     from podlike.store.images import Image
-    from podlike.transports.archive import Member
     from podlike.transports.found import Found, Layer
+
+_PIECE: "Final" = 1 << 20  # bytes read at once
 
 
 class Options(NamedTuple):
@@ -101,21 +102,20 @@ def _volumes(container: "Container", options: Options) -> list[str]:
 
 def _pack_paused(engine: Engine, container: "Container", kept: int, options: Options) -> tuple[str, int]:
     """(diff ID, bytes) of the layer, packed into `kept` while the container stands still, if that was asked for."""
+    if not options.pause or query.status(engine, container).state != "running":
+        return _pack(engine, container, kept, squash=options.squash)
     from podlike.engine.stop import pause, unpause
 
-    paused = options.pause and query.status(engine, container).state == "running"
-    if paused:
-        pause(engine, container)
+    pause(engine, container)
     try:
         return _pack(engine, container, kept, squash=options.squash)
     finally:
-        if paused:
-            try:
-                unpause(engine, container)
-            except PodlikeError as e:
-                from podlike import log
+        try:
+            unpause(engine, container)
+        except PodlikeError as e:
+            from podlike import log
 
-                log.warning(f"Unpausing container {container.id}: {e.message}")
+            log.warning(f"Unpausing container {container.id}: {e.message}")
 
 
 def _pack(engine: Engine, container: "Container", kept: int, *, squash: bool) -> tuple[str, int]:
@@ -177,13 +177,37 @@ class _NewLayer:
         self.size = size
         self._shown = shown
 
-    def open_layer(self, layer: "Layer") -> "Member":
-        from podlike.transports.archive import Member
-
+    def open_layer(self, layer: "Layer") -> "_Kept":
         if layer.descriptor.digest != self.digest:
             raise StoreError(f"read layer {layer.descriptor.digest}: it is no longer in the store",
                              hint="See `podlike system check --repair`, or pull the container's image again.")
-        return Member(os.dup(self._kept), 0, self.size, self._shown, digest=self.digest, whole=True)
+        return _Kept(self._kept, self.digest, self.size, self._shown)
+
+
+class _Kept:
+    """Its bytes (transports/found.py Bytes). The fd stays the layer's."""
+
+    def __init__(self, fd: int, digest: str, size: int, shown: str) -> None:
+        self.file, self.digest, self.size = fd, digest, size
+        self._shown = shown
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+    def pieces(self) -> "Iterator[bytes]":
+        at = 0
+        while at < self.size:
+            try:
+                piece = os.pread(self.file, _PIECE, at)
+            except OSError as e:
+                raise StoreError(f"read {self._shown}: {e.strerror}") from e
+            if not piece:
+                raise StoreError(f"read {self._shown}: it ends after {at} of {self.size} bytes")
+            at += len(piece)
+            yield piece
 
 
 # the image
