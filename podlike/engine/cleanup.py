@@ -28,7 +28,7 @@ def lock_of(engine: Engine, cid: str) -> Lock:
 def runtime_of(engine: Engine, container: Container) -> OciRuntime:
     spec, table = container.spec, engine.config.engine
     name = spec.runtime or table.runtime
-    flags = [f"--{flag}" for flag in (*table.runtimes_flags.get(name, ()), *spec.runtime_flags)]
+    flags = [f"--{flag}" for flag in (*table.runtimes_flags.get(name or "podlike-spawn", ()), *spec.runtime_flags)]
     return find_runtime(name, roots=engine.roots, runtimes=table.runtimes, extra=flags,
                         cgroup_manager=cgroup.manager_of(container.state.cgroup))
 
@@ -198,11 +198,13 @@ def remove_leftovers(engine: Engine, cid: str, cgroup_path: str = "", *, keep_ex
 
     keep_exit: the exit file stays, for its code is not in the database yet.
     """
+    from podlike.engine.mountsources import forget as forget_sources
     from podlike.runtime import spawn
 
     roots = engine.roots
     bundle = roots.bundle(cid)
     collect([lambda: spawn.umount(f"{roots.container(cid)}/merged"),
+             lambda: forget_sources(engine, cid),
              lambda: spawn.umount(f"{bundle}/shm"),
              lambda: spawn.netns_unpin(f"{roots.netns}/{cid}"),
              lambda: None if keep_exit else forget_end(engine, cid),

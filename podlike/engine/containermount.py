@@ -33,7 +33,8 @@ def mount(engine: Engine, container: Container) -> str:
 def mounted(engine: Engine, container: Container) -> str:
     """Where it is mounted now, or ""."""
     if query.status(engine, container).state in _LIVE:
-        return container.spec.rootfs or f"{engine.roots.container(container.id)}/merged"
+        merged = f"{engine.roots.container(container.id)}/merged"
+        return merged if container.spec.rootfs_overlay else container.spec.rootfs or merged
     path = _asked(engine, container.id)
     # Directories of --rootfs and of drivers that copy are there without a mount.
     return path if path and (is_mounted(path) or not path.endswith("/merged")) else ""

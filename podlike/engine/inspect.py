@@ -48,7 +48,7 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "AppArmorProfile": "" if spec.apparmor_profile == "unconfined" else spec.apparmor_profile,
         "EffectiveCaps": effective,
         "BoundingCaps": bounding,
-        "ExecIDs": list(c.state.execs),
+        "ExecIDs": _exec_ids(engine, c) if status.running else [],
         "GraphDriver": {"Name": engine.storage.driver, "Data": _graph_data(engine, c)},
     }
     if size:
@@ -70,6 +70,12 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "UseImageHostname": False,
     }
     return doc
+
+
+def _exec_ids(engine: Engine, c: Container) -> list[str]:
+    from podlike.engine.exec import sessions
+
+    return sessions(engine, c)
 
 
 def _state(engine: Engine, c: Container, s: query.Status, error: str) -> "dict[str, Any]":
@@ -166,7 +172,8 @@ def _mount(engine: Engine, m: Mount) -> "dict[str, Any]":
     out |= {"Destination": m.target, "Driver": driver,
             "Mode": "", "Options": options, "RW": "ro" not in m.options and (m.type != "image" or "rw" in m.options),
             "Propagation": propagation}
-    return out
+    subpath = next((o[len("subpath="):] for o in m.options if o.startswith("subpath=")), "")
+    return out | {"SubPath": subpath} if subpath else out
 
 
 def _dependencies(spec: ContainerSpec) -> list[str]:

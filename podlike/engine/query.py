@@ -225,3 +225,12 @@ def namespace_path(engine: Engine, name: str, kind: str) -> str:
         raise ConflictError(f"join the {kind} namespace of container {name}: it is not running: "
                             "container state improper", hint=f"Start it first: `podlike start {name}`.")
     return f"/proc/{pid}/ns/{kind}"
+
+
+def is_ours(path: str, kind: str) -> bool:
+    """Whether a namespace file is that of a namespace that we are in: of a container with the host's, for example."""
+    try:
+        there, here = os.stat(path), os.stat(f"/proc/self/ns/{kind}")
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)

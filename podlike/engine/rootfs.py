@@ -11,6 +11,10 @@ from podlike.runtime.session import rootless
 from podlike.store.containers import Container
 from podlike.store.layers import NO_ROOT_ENTRY
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from podlike.spec.container import ContainerSpec
+
 
 def mount_rootfs(engine: Engine, container: Container) -> str:
     """Mount it and return its path; --rootfs directories are used as they are.
@@ -20,9 +24,16 @@ def mount_rootfs(engine: Engine, container: Container) -> str:
     spec = container.spec
     base = engine.roots.container(container.id)
     os.makedirs(base, mode=0o700, exist_ok=True)  # the log lies here too
-    if spec.rootfs:
+    if spec.rootfs and not spec.rootfs_overlay:
         return spec.rootfs
-    return stack(engine, _lower_of(engine, container, base), base, name=container.name, volatile=spec.remove)
+    if spec.rootfs_overlay:
+        from podlike.store.trees import remove_tree
+
+        for part in ("upper", "work"):
+            remove_tree(f"{base}/{part}")  # of an earlier run: what it changed went with it
+        return stack(engine, [spec.rootfs], base, name=container.name, volatile=True)
+    lower = mount_lower(engine, spec, base)
+    return stack(engine, lower, base, name=container.name, volatile=spec.remove)
 
 
 def open_rootfs(engine: Engine, container: Container) -> int:
@@ -36,7 +47,7 @@ def open_rootfs(engine: Engine, container: Container) -> int:
     if engine.storage.mount_program:
         return -1
     os.makedirs(base, mode=0o700, exist_ok=True)
-    lower = _lower_of(engine, container, base)
+    lower = mount_lower(engine, container.spec, base)
     _make_parts(lower, base)
     try:
         # Never volatile: such a layer could not be mounted again for the start.
@@ -48,9 +59,11 @@ def open_rootfs(engine: Engine, container: Container) -> int:
         raise StoreError(f"mount root file system of {container.name}: {e.message}", hint=_hint(lower, e.errno)) from e
 
 
-def _lower_of(engine: Engine, container: Container, base: str) -> list[str]:
-    """The directories below the container's own, topmost first, with the owners that its user namespace wants."""
-    spec = container.spec
+def mount_lower(engine: Engine, spec: "ContainerSpec", base: str) -> list[str]:
+    """The directories of spec's image, topmost first, with owners as spec's user namespace wants them.
+
+    base: where to make one for an image that has no layers.
+    """
     # Builders repeat the empty layer; overlayfs takes a directory once (ELOOP), and the topmost counts.
     lower = [engine.layers.path(diff_id) for diff_id in dict.fromkeys(reversed(spec.layers))]
     if not lower:

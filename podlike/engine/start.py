@@ -320,6 +320,10 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
             "-n", container.name, "--full-attach", *monitor_args(engine, container)]
     if spec.terminal:
         args.append("-t")
+    if not engine.config.containers.keyring:
+        args.append("--no-new-keyring")
+    if engine.config.engine.no_pivot_root:
+        args.append("--no-pivot")
     if spec.stdin_open:
         args.append("-i")
     if is_ours(conmon_path(engine)):
@@ -335,12 +339,19 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
     exit_command = [sys.executable, "-m", "podlike", "--root", roots.data, "--runroot", roots.run, "container", "cleanup"]
     if engine.events:
         exit_command[-2:-2] = ["--events-backend", engine.events]
+    for path in engine.config.modules:
+        exit_command[-2:-2] = ["--module", path]
     if spec.remove:
         exit_command.append("--rm")
     return MonitorRequest(conmon=conmon_path(engine), runtime=runtime_of(engine, container), cid=cid, args=args,
-                          cwd=bundle, exit_command=[*exit_command, cid], inherit=network.monitor_fds(),
-                          preserve_fds=spec.preserve_fds or _listening(spec), owned=attach is not None,
-                          passthrough=spec.log_driver.startswith("passthrough"))
+                          cwd=bundle, env=monitor_env(engine), exit_command=[*exit_command, cid], inherit=network.monitor_fds(),
+                          preserved=[*range(3, 3 + (spec.preserve_fds or _listening(spec))), *spec.preserve_fd],
+                          owned=attach is not None, passthrough=spec.log_driver.startswith("passthrough"))
+
+
+def monitor_env(engine: Engine) -> dict[str, str]:
+    """conmon_env_vars of containers.conf."""
+    return {name: value for name, equals, value in (t.partition("=") for t in engine.config.engine.conmon_env_vars) if equals}
 
 
 def _listening(spec: "ContainerSpec") -> int:
