@@ -99,21 +99,20 @@ def _volumes(container: "Container", options: Options) -> list[str]:
 
 def _pack_paused(engine: Engine, container: "Container", kept: int, options: Options) -> str:
     """Diff ID of the layer, packed into `kept` while the container stands still, if that was asked for."""
+    if not options.pause or query.status(engine, container).state != "running":
+        return pack_changes(engine, container, kept, squash=options.squash)
     from podlike.engine.stop import pause, unpause
 
-    paused = options.pause and query.status(engine, container).state == "running"
-    if paused:
-        pause(engine, container)
+    pause(engine, container)
     try:
         return pack_changes(engine, container, kept, squash=options.squash)
     finally:
-        if paused:
-            try:
-                unpause(engine, container)
-            except PodlikeError as e:
-                from podlike import log
+        try:
+            unpause(engine, container)
+        except PodlikeError as e:
+            from podlike import log
 
-                log.warning(f"Unpausing container {container.id}: {e.message}")
+            log.warning(f"Unpausing container {container.id}: {e.message}")
 
 
 def pack_changes(engine: Engine, container: "Container", kept: int, *, squash: bool = False) -> str:

@@ -9,13 +9,15 @@ from podlike.spec import image as spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Iterator, Sequence
+    from typing import Any, Final, Self
 
     from podlike.engine.core import Engine
     from podlike.store.images import Image
-    from podlike.transports.archive import Member
     from podlike.transports.found import Found, Layer
+
+
+_PIECE: "Final" = 1 << 20  # bytes read at once
 
 
 class NewLayer:
@@ -30,18 +32,42 @@ class NewLayer:
         self.size = os.fstat(fd).st_size
         self._shown = shown
 
-    def open_layer(self, layer: "Layer") -> "Member":
-        from podlike.transports.archive import Member
-
+    def open_layer(self, layer: "Layer") -> "_Kept":
         if layer.descriptor.digest != self.digest:
             raise _lost(layer.descriptor.digest)
-        return Member(os.dup(self.fd), 0, self.size, self._shown, digest=self.digest, whole=True)
+        return _Kept(self.fd, self.digest, self.size, self._shown)
+
+
+class _Kept:
+    """Its bytes (transports/found.py Bytes). The fd stays the layer's."""
+
+    def __init__(self, fd: int, digest: str, size: int, shown: str) -> None:
+        self.file, self.digest, self.size = fd, digest, size
+        self._shown = shown
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+    def pieces(self) -> "Iterator[bytes]":
+        at = 0
+        while at < self.size:
+            try:
+                piece = os.pread(self.file, _PIECE, at)
+            except OSError as e:
+                raise StoreError(f"read {self._shown}: {e.strerror}") from e
+            if not piece:
+                raise StoreError(f"read {self._shown}: it ends after {at} of {self.size} bytes")
+            at += len(piece)
+            yield piece
 
 
 class NoLayer:
     """The LayerSource of an image that adds none."""
 
-    def open_layer(self, layer: "Layer") -> "Member":
+    def open_layer(self, layer: "Layer") -> "_Kept":
         raise _lost(layer.descriptor.digest)
 
 
