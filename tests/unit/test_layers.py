@@ -26,8 +26,8 @@ MAY_USE = {
     "config": {"ground"},
     "ground": {"ground"},
 }
-GROUND = {"errors", "paths", "log", "files", "locks", "procs", "__init__"}
-CONFIG = {"config", "registries_conf", "storage_conf", "policy", "toml_places"}
+GROUND = {"errors", "paths", "log", "files", "locks", "procs", "sockets", "__init__"}
+CONFIG = {"config", "config_tables", "toml_plain", "registries_conf", "storage_conf", "policy", "toml_places"}
 # module -> where alone it may be imported; "inside": only in functions
 HOMES = {
     "click": ("cli/", False),
