@@ -188,6 +188,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "rm": ("manifest:rm_command", "Remove manifest list or image index from local storage"),
     },
     "pod": {
+        "clone": ("pod_clone", "Clone an existing pod"),
         "create": ("pod_create", "Create a new empty pod"),
         "exists": ("pod:exists_command", "Check if a pod exists in local storage"),
         "inspect": ("pod_inspect", "Display a pod configuration"),

@@ -192,8 +192,11 @@ def _own_files(engine: Engine, container: Container, root_fd: int, entries: dict
     if not spec.no_hostname:
         texts["/etc/hostname"] = name + "\n"
     shared = _files_of_joined(engine, network)
-    if not spec.no_hosts and "/etc/hosts" not in shared:
-        texts["/etc/hosts"] = ""
+    if not spec.no_hosts:
+        if "/etc/hosts" in shared:
+            _add_to_hosts(shared["/etc/hosts"], container)
+        else:
+            texts["/etc/hosts"] = ""
     if "none" not in spec.dns and "/etc/resolv.conf" not in shared:
         texts["/etc/resolv.conf"] = ""
     out = dict(shared)
@@ -229,6 +232,12 @@ def _files_of_joined(engine: Engine, network: Network) -> dict[str, str]:
             if os.path.exists(f"{directory}/{name}")}
 
 
+def _add_to_hosts(path: str, container: Container) -> None:
+    from podlike.engine import joinedhosts
+
+    joinedhosts.add(path, container.name)
+
+
 def write_network_files(engine: Engine, container: Container, network: Network) -> None:
     """Fill hosts and resolv.conf in place: they are bound into the container already. Raises: NetworkError."""
     spec, config, directory = container.spec, engine.config, f"{engine.roots.bundle(container.id)}/etc"
@@ -246,6 +255,8 @@ def write_network_files(engine: Engine, container: Container, network: Network) 
 def _rootfs_of(engine: Engine, container: Container) -> str:
     """Where the root file system of a container that is being started is."""
     spec, base = container.spec, engine.roots.container(container.id)
+    if spec.infra and not spec.image and not spec.rootfs:
+        return f"{engine.roots.bundle(container.id)}/rootfs"
     if spec.rootfs and not spec.rootfs_overlay:
         return spec.rootfs
     return f"{base}/root" if engine.storage.driver == "vfs" else f"{base}/merged"

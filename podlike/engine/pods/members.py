@@ -97,6 +97,7 @@ def _inherit(spec: ContainerSpec, template: ContainerSpec) -> None:
     spec.mounts = [*spec.mounts, *(m for m in template.mounts if m.target not in taken)]
     spec.volumes_from = [*spec.volumes_from, *(v for v in template.volumes_from if v not in spec.volumes_from)]
     spec.devices = [*(d for d in template.devices if d not in spec.devices), *spec.devices]
+    spec.no_hostname = spec.no_hostname or template.no_hostname
     for name in _SECURITY:
         if name not in spec.given and getattr(spec, name) == getattr(_UNSET, name):
             setattr(spec, name, getattr(template, name))
