@@ -156,9 +156,10 @@ def _ready_to_start(engine: Engine, container: Container) -> Container | None:
 
 
 def _is_unwatched(container: Container) -> bool:
+    """Not in a systemd unit, which needs a process of its own to watch."""
     from podlike.engine.pods.pause import is_unwatched
 
-    return is_unwatched(container.spec)
+    return is_unwatched(container.spec) and not os.environ.get("PODMAN_SYSTEMD_UNIT")
 
 
 def _bring_up_unwatched(engine: Engine, container: Container) -> None:
