@@ -20,7 +20,7 @@ def count(spec: "ContainerSpec") -> int:
 
 def environment(spec: "ContainerSpec", *, ours: bool) -> dict[str, str]:
     """What the program finds, where it got sockets. ours: the runtime is podlike-spawn."""
-    if not sockets.given:
+    if not sockets.given or 0 < spec.preserve_fds < sockets.given:
         return {}
     # In a pid namespace of its own the program is the first process; podlike-init sees to it where that one is it. In
     # another's the pid is known to the runtime only: podlike-spawn puts it in place of 0.

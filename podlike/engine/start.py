@@ -305,7 +305,7 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
         exit_command.append("--rm")
     return MonitorRequest(conmon=conmon_path(engine), runtime=runtime_of(engine, container), cid=cid, args=args,
                           cwd=bundle, exit_command=[*exit_command, cid], inherit=network.monitor_fds(),
-                          preserve_fds=spec.preserve_fds or _listening(spec), owned=attach is not None,
+                          preserve_fds=_listening(spec) or spec.preserve_fds, owned=attach is not None,
                           passthrough=spec.log_driver.startswith("passthrough"))
 
 
