@@ -31,8 +31,10 @@ class Unit:
         self.directory = "/run/systemd/system" if host.root else f"{os.environ['XDG_RUNTIME_DIR']}/systemd/user"
         os.makedirs(self.directory, exist_ok=True)
 
-    def generate(self, *flags: str) -> None:
-        self.engine("generate", "systemd", "--files", "--name", *flags, self.name, cwd=self.directory)
+    def generate(self, *flags: str, stop: int = 0) -> None:
+        """stop: seconds that the container has to end by itself."""
+        self.engine("generate", "systemd", "--files", "--name", "--new", f"--stop-timeout={stop}", *flags, self.name,
+                    cwd=self.directory)
 
     def write(self, suffix: str, text: str) -> None:
         Path(f"{self.directory}/container-{self.name}.{suffix}").write_text(text)
@@ -73,7 +75,7 @@ def kill(pid: str | int) -> None:
 
 def test_a_unit_that_makes_its_container(unit: Unit, podlike: Engine, host: Host, image: str, name: str) -> None:
     podlike("create", "--name", name, "-e", "WORDS=100% of $HOME, \"as they are\"", *QUIET, image, "sh", "-c", FOREVER)
-    unit.generate("--new")
+    unit.generate(stop=60)
     podlike("rm", name)
     flags = [] if host.root else ["--user"]
     assert subprocess.run(["systemd-analyze", *flags, "verify", f"{unit.directory}/{unit.service}"],
@@ -113,7 +115,7 @@ while True:
 
 def test_socket_activation(unit: Unit, podlike: Engine, host: Host, image: str, name: str) -> None:
     podlike("create", "--name", name, *QUIET, *PROGRAMS, image, "/usr/bin/python3", "-c", SERVER)
-    unit.generate("--new")
+    unit.generate()
     podlike("rm", name)
     path = f"{podlike.dir}/activated"
     unit.write("socket", f"[Socket]\nListenStream={path}\nFileDescriptorName=web\n")
@@ -146,7 +148,7 @@ def test_the_start_waits_until_it_is_ready(unit: Unit, podlike: Engine, host: Ho
     flags, program = READY[mode]
     podlike("create", "--name", name, *QUIET, *PROGRAMS, "-v", f"{tmp_path}:/go", f"--sdnotify={mode}", *flags, image, "sh", "-c",
             program)
-    unit.generate("--new")
+    unit.generate()
     podlike("rm", name)
     unit.load()
     host.systemctl("start", "--no-block", unit.service)
@@ -168,7 +170,7 @@ def test_auto_update(unit: Unit, podlike: Engine, host: Host, name: str) -> None
     podlike("load", "-i", archive)
     podlike("tag", f"localhost/{name}:one", now)
     podlike("create", "--name", name, *QUIET, "--label", "io.containers.autoupdate=local", now, "sh", "-c", FOREVER)
-    unit.generate("--new")
+    unit.generate()
     podlike("rm", name)
     unit.load()
     host.systemctl("start", unit.service)
