@@ -23,11 +23,12 @@ PROGRAMS = ("-v", "/usr:/usr:ro", "-v", "/usr/lib:/lib:ro", "-v", "/usr/lib64:/l
 
 
 class Unit:
-    """The unit of one container, in the directory of units that are gone after a reboot."""
+    """The unit of one container or pod, in the directory of units that are gone after a reboot."""
 
-    def __init__(self, engine: Engine, host: Host, name: str) -> None:
+    def __init__(self, engine: Engine, host: Host, name: str, prefix: str = "container") -> None:
         self.engine, self.host, self.name = engine, host, name
-        self.service = f"container-{name}.service"
+        self.full = f"{prefix}-{name}"
+        self.service = f"{self.full}.service"
         self.directory = "/run/systemd/system" if host.root else f"{os.environ['XDG_RUNTIME_DIR']}/systemd/user"
         os.makedirs(self.directory, exist_ok=True)
 
@@ -37,7 +38,7 @@ class Unit:
                     cwd=self.directory)
 
     def write(self, suffix: str, text: str) -> None:
-        Path(f"{self.directory}/container-{self.name}.{suffix}").write_text(text)
+        Path(f"{self.directory}/{self.full}.{suffix}").write_text(text)
 
     def load(self) -> None:
         self.host.systemctl("daemon-reload")
@@ -55,10 +56,10 @@ class Unit:
 
     def destroy(self) -> None:
         for suffix in ("socket", "service"):
-            self.host.systemctl("stop", f"container-{self.name}.{suffix}", check=False)
+            self.host.systemctl("stop", f"{self.full}.{suffix}", check=False)
         self.host.systemctl("reset-failed", self.service, check=False)
         for suffix in ("socket", "service"):
-            Path(f"{self.directory}/container-{self.name}.{suffix}").unlink(missing_ok=True)
+            Path(f"{self.directory}/{self.full}.{suffix}").unlink(missing_ok=True)
         self.load()
 
 
@@ -159,6 +160,30 @@ def test_the_start_waits_until_it_is_ready(unit: Unit, podlike: Engine, host: Ho
     assert unit.state()["ActiveState"] == "activating"
     (tmp_path / "go").touch()
     wait_for(lambda: unit.state()["ActiveState"] == "active", "its readiness", timeout=SECONDS)
+
+
+def test_a_pod(podlike: Engine, host: Host, image: str, name: str) -> None:
+    """The pod's unit starts and stops those of its containers."""
+    pod, one = Unit(podlike, host, name, prefix="pod"), Unit(podlike, host, f"{name}-1")
+    podlike("pod", "create", "--name", name, "--network", "none")
+    podlike("create", "--pod", name, "--name", one.name, image, "sh", "-c", FOREVER)
+    pod.generate()
+    podlike("pod", "rm", "-f", name)
+    try:
+        pod.load()
+        host.systemctl("start", pod.service)
+        wait_for(lambda: one.state()["ActiveState"] == "active", "its container", timeout=SECONDS)
+        first = pod.state()
+        assert first["ActiveState"] == "active"
+        assert Path(f"/proc/{first['MainPID']}/comm").read_text() == "podlike-conmon\n"
+        assert podlike("ps", "--format", "{{.Names}} {{.PodName}}").line == f"{one.name} {name}"
+        host.systemctl("stop", pod.service)
+        assert [unit.state()["ActiveState"] for unit in (pod, one)] == ["inactive", "inactive"]
+        assert podlike("pod", "exists", name, check=False).code == 1
+    finally:
+        one.destroy()
+        pod.destroy()
+        podlike("pod", "rm", "-f", "--ignore", name)
 
 
 def test_auto_update(unit: Unit, podlike: Engine, host: Host, name: str) -> None:
