@@ -166,9 +166,10 @@ def ready_to_start(engine: Engine, container: Container) -> Container | None:
 
 
 def _is_unwatched(container: Container) -> bool:
+    """Not in a systemd unit, which needs a process of its own to watch."""
     from podlike.engine.pods.pause import is_unwatched
 
-    return is_unwatched(container.spec)
+    return is_unwatched(container.spec) and not os.environ.get("PODMAN_SYSTEMD_UNIT")
 
 
 def _bring_up_unwatched(engine: Engine, container: Container) -> None:
@@ -345,7 +346,7 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
         exit_command.append("--rm")
     return MonitorRequest(conmon=conmon_path(engine), runtime=runtime_of(engine, container), cid=cid, args=args,
                           cwd=bundle, env=monitor_env(engine), exit_command=[*exit_command, cid], inherit=network.monitor_fds(),
-                          preserved=[*range(3, 3 + (spec.preserve_fds or _listening(spec))), *spec.preserve_fd],
+                          preserved=[*range(3, 3 + (_listening(spec) or spec.preserve_fds)), *spec.preserve_fd],
                           owned=attach is not None, passthrough=spec.log_driver.startswith("passthrough"))
 
 
