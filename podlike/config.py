@@ -165,6 +165,12 @@ class EngineTable:
     volume_plugins: "dict[str, str]" = {}
 
 
+class PodlikeTable:
+    """[podlike]: what only podlike knows; podman leaves the table alone."""
+
+    limits: str = "strict"  # best-effort: limits that cannot be had are left out, with a warning
+
+
 class StorageConfig:
     """What storage.conf says that has a meaning here.
 
@@ -186,12 +192,13 @@ class StorageConfig:
 class Config:
     """One user's configuration. files: those that were read, in order. unknown: "FILE: dotted.key"."""
 
-    __slots__ = ("_appending", "_storage", "containers", "engine", "files", "network", "unknown")
+    __slots__ = ("_appending", "_storage", "containers", "engine", "files", "network", "podlike", "unknown")
 
     def __init__(self) -> None:
         self.containers = ContainersTable()
         self.network = NetworkTable()
         self.engine = EngineTable()
+        self.podlike = PodlikeTable()
         self.files: list[str] = []
         self.unknown: list[str] = []
         self._appending: set[str] = set()  # arrays for which {append=true} holds, also in later files
@@ -209,7 +216,7 @@ class Config:
         for name, values in doc.items():
             if name in _OTHER_TABLES:
                 continue
-            table = getattr(self, name, None) if name in ("containers", "network", "engine") else None
+            table = getattr(self, name, None) if name in ("containers", "network", "engine", "podlike") else None
             if table is None:
                 self.unknown.append(f"{source}: {name}")
                 continue
@@ -238,6 +245,8 @@ class Config:
             value = str(value)
         else:
             value = _typed(value, str, source, dotted, "a string")
+        if dotted == "podlike.limits" and value not in ("strict", "best-effort"):
+            raise _wrong(source, dotted, "strict or best-effort", value)
         if dotted == "containers.default_capabilities":
             value = tuple(c.upper() if c.upper().startswith("CAP_") else "CAP_" + c.upper() for c in value)
         setattr(table, key, value)

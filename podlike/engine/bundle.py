@@ -4,7 +4,7 @@ import json
 import os
 
 from podlike import __version__
-from podlike.engine import query
+from podlike.engine import limits, query
 from podlike.engine.copyup import copy_up
 from podlike.engine.core import Engine
 from podlike.engine.devices import look_up_devices
@@ -18,7 +18,7 @@ from podlike.errors import CannotExecuteError, UsageError
 from podlike.files import read_text, write_text
 from podlike.net import files
 from podlike.paths import libexec
-from podlike.runtime import cgroup, hostfacts, spawn
+from podlike.runtime import hostfacts, spawn
 from podlike.runtime.session import rootless
 from podlike.spec import oci, resolve, sysctls
 from podlike.spec.container import ContainerSpec, Mount
@@ -51,9 +51,11 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         os.close(root_fd)
     is_rootless, table = rootless(), engine.config.containers
     warnings: list[str] = []
+    can = limits.obtainable(container)
     config = oci.build(
-        spec, cid=container.id, rootfs=rootfs, user=user, host=_host_facts(container), rootless=is_rootless,
+        can, cid=container.id, rootfs=rootfs, user=user, host=_host_facts(container), rootless=is_rootless,
         binds=binds, volumes=volumes, device_nodes=look_up_devices(spec.devices),
+        block_devices=limits.block_devices(can),
         host_devices=list(hostfacts.all_devices()) if spec.privileged else (), netns_path=network.netns or None,
         ns_paths=_shared_namespaces(engine, spec), init_path=_init_path(engine, spec),
         cgroups_path=container.state.cgroup or None, seccomp_profile=_seccomp_profile(spec, table.seccomp_profile),
@@ -103,7 +105,7 @@ def _init_path(engine: Engine, spec: ContainerSpec) -> str:
 
 
 def _host_facts(container: Container) -> oci.HostFacts:
-    return hostfacts.gather(controllers=cgroup.available(container.state.cgroup))
+    return hostfacts.gather(controllers=limits.controllers(container.spec, container.state.cgroup))
 
 
 def _default_sysctls(configured: "Sequence[str]") -> dict[str, str]:

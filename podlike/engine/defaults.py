@@ -24,6 +24,10 @@ def apply_config(spec: ContainerSpec, config: Config) -> None:
         if not getattr(spec, name):
             value = getattr(table, key)
             setattr(spec, name, "" if value == "private" else value)
+    if not spec.limits and config.podlike.limits != "strict":
+        spec.limits = config.podlike.limits
+    if _silent(spec, "cgroup_conf") and table.cgroup_conf:
+        spec.cgroup_conf = {key: value for key, _, value in (text.partition("=") for text in table.cgroup_conf)}
     if _silent(spec, "shm_size") and table.shm_size != "65536k":
         spec.shm_size = parse_size(table.shm_size)
     if _silent(spec, "stop_timeout"):

@@ -9,7 +9,7 @@ import sys
 import time
 
 from podlike import log, procs
-from podlike.engine import eventorders, events, query
+from podlike.engine import eventorders, events, limits, query
 from podlike.engine.bundle import write_bundle, write_network_files
 from podlike.engine.cleanup import (
     await_exit_file,
@@ -33,7 +33,6 @@ from podlike.errors import ConflictError, NotFoundError
 from podlike.locks import Lock
 from podlike.paths import ensure_private_dir, libexec
 from podlike.runtime import attach as attaching
-from podlike.runtime import cgroup
 from podlike.runtime.monitor import Monitor, MonitorRequest, launch
 from podlike.runtime.oci import failure_from_words
 from podlike.runtime.statefile import path_of
@@ -183,9 +182,7 @@ def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> St
 
 
 def _fresh_state(engine: Engine, container: Container) -> RunState:
-    where, spec = "", container.spec
-    if spec.cgroups != "disabled":
-        where = cgroup.place(container.id, manager=engine.cgroup_manager, parent=spec.cgroup_parent)
+    where = limits.enter(engine, container)
     conmon = conmon_path(engine)
     refuse_without_our_monitor(container.spec, conmon)
     tended = is_ours(conmon) and needs_tending(container.spec)
@@ -193,6 +190,7 @@ def _fresh_state(engine: Engine, container: Container) -> RunState:
                     restarts=0 if tended else container.state.restarts,
                     started_at=container.state.started_at, finished_at=container.state.finished_at,
                     exit_code=container.state.exit_code, cgroup=where,
+                    warnings=container.state.warnings,
                     starter=container.state.starter)  # so that what a killed `run` had begun to start goes, too
 
 

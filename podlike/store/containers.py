@@ -50,6 +50,7 @@ class RunState:
     end: str = ""  # why the last run ended, in runtime/statefile.py's words
     health: str = ""
     health_streak: int = 0
+    warnings: "list[str]" = field(default_factory=list)  # limits that it goes without, with --limits=best-effort
 
 
 @record(slots=True, kw_only=True)
@@ -97,6 +98,11 @@ class ContainerStore:
     def set_tended(self, cid: str) -> None:
         """Only this field: others, as that it is being stopped, may change at the same time."""
         self._db.execute("UPDATE containers SET state=json_set(state, '$.tended', json('true')) WHERE id=?", (cid,))
+
+    def save_warnings(self, container: Container) -> None:
+        """Only this field, as above."""
+        self._db.execute("UPDATE containers SET state=json_set(state, '$.warnings', json(?)) WHERE id=?",
+                         (json.dumps(container.state.warnings), container.id))
 
     def get(self, cid: str) -> Container | None:
         """By full id."""
