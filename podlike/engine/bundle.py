@@ -18,7 +18,7 @@ from podlike.errors import CannotExecuteError, UsageError
 from podlike.files import read_text, write_text
 from podlike.net import files
 from podlike.paths import libexec
-from podlike.runtime import hostfacts, spawn
+from podlike.runtime import hostfacts, monitorscope, spawn
 from podlike.runtime.session import rootless
 from podlike.spec import oci, resolve, sysctls
 from podlike.spec.container import ContainerSpec, Mount
@@ -66,6 +66,8 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         _add_notify_socket(config, bundle)
     if container.state.tended:
         write_orders(engine, container, config)
+    if monitorscope.wanted(container.state.cgroup, spec.cgroups):
+        config["annotations"][monitorscope.ANNOTATION] = monitorscope.annotation(container.id, network.helper_pids())
     hooks = hooks_of(engine, spec)
     if hooks:
         config["hooks"] = hooks
