@@ -23,7 +23,8 @@ def check(engine: Engine, spec: ContainerSpec) -> list[str]:
     Raises: UsageError, without --limits=best-effort; for devices that are none; for a --cgroup-parent that cannot be.
     """
     if spec.cgroups == "disabled":
-        return []  # spec/limits.py refuses them all
+        limits.refuse_without_cgroup(spec)
+        return []
     if spec.cgroups == "split":
         from podlike.runtime.cgroupsplit import is_delegated
 
@@ -115,9 +116,10 @@ def _block_device(path: str) -> "tuple[int, int]":
 def update(container: Container, changed: "list[str]") -> "tuple[ContainerSpec, list[str]]":
     """Of a container that runs: (the spec without what cannot be had, the fields in changed that can be set now).
 
-    Raises: UsageError, ConflictError, without --limits=best-effort.
+    Raises: UsageError for devices that are none; without --limits=best-effort also UsageError, ConflictError.
     """
     spec = container.spec
+    block_devices(spec)
     if not container.state.cgroup and spec.limits != limits.BEST_EFFORT:
         from podlike.runtime.cgrouplack import explain
 

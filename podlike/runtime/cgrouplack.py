@@ -45,7 +45,10 @@ def _kernel(controller: str) -> str:
 
 def _handed_down(giver: str, taker: str, controller: str) -> str:
     """How the cgroup `giver` is made to hand a controller down to `taker`."""
-    wanted = _ALL if controller in _ALL.split() else f"{_ALL} {controller}"
+    wanted = _ALL
+    if controller not in wanted.split():  # systemd neither hands these down nor takes them away
+        way = " ".join(part.rstrip("/") + "/cgroup.subtree_control" for part in _way(os.path.dirname(taker)))
+        return f"As root, run `cd {cgroup.ROOT} && for f in {way}; do echo +{controller} > .$f; done`"
     if os.path.isdir("/run/systemd/system"):
         if host_uid() and "/user@" in taker and giver.count("/") <= 3:
             return _DROP_IN.format(wanted)

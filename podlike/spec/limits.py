@@ -75,6 +75,14 @@ def without(spec: "ContainerSpec", limits: "list[Lacking]", default: "ContainerS
     return replace(spec, **changes)
 
 
+def refuse_without_cgroup(spec: "ContainerSpec") -> None:
+    """Raises: UsageError for a limit together with --cgroups=disabled."""
+    asked = lacking(spec, frozenset())
+    if asked:
+        raise UsageError(f"cannot specify resource limits when cgroups are disabled: {asked[0][0]}",
+                         hint="Leave --cgroups=disabled or the limit away.")
+
+
 def resources(spec: "ContainerSpec", *, controllers: "frozenset[str] | None", swap: bool, default_pids_limit: int,
               devices: "Mapping[str, tuple[int, int]]", warnings: "list[str]") -> "dict[str, Any]":
     """linux.resources without its device rules.
@@ -83,10 +91,7 @@ def resources(spec: "ContainerSpec", *, controllers: "frozenset[str] | None", sw
     Raises: UsageError for a limit that cannot be had.
     """
     if spec.cgroups == "disabled":
-        asked = lacking(spec, frozenset())
-        if asked:
-            raise UsageError(f"cannot specify resource limits when cgroups are disabled: {asked[0][0]}",
-                             hint="Leave --cgroups=disabled or the limit away.")
+        refuse_without_cgroup(spec)
         return {}
     if controllers is not None:
         missing = lacking(spec, controllers)
