@@ -162,6 +162,11 @@ def _plan_user_namespace(engine: Engine, spec: ContainerSpec, *, asked_user: str
         spec.user = found.user
 
 
+def refuse_bad_limits(engine: Engine, spec: ContainerSpec) -> list[str]:
+    """What it goes without, in words. Raises: UsageError for a limit or a --cgroup-parent that is not to be had here."""
+    return limits.check(engine, spec)
+
+
 def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> list[str]:
     """What can be known to fail is refused before anything exists: network, ports, limits, runtime, volumes.
 
@@ -171,7 +176,7 @@ def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> list[str]:
     from podlike.runtime.oci import find_runtime
 
     prepare(spec, engine.config)
-    warnings = limits.check(engine, spec)
+    warnings = refuse_bad_limits(engine, spec)
     table = engine.config.engine
     find_runtime(spec.runtime or table.runtime, roots=engine.roots, runtimes=table.runtimes)
     for mount in spec.mounts:

@@ -35,16 +35,20 @@ def check(engine: Engine, spec: ContainerSpec) -> list[str]:
     return _tell(spec, _lacking(spec, where), where, known=[])
 
 
-def place(engine: Engine, spec: ContainerSpec, cid: str) -> str:
-    """Where its cgroup goes, in the words of runtime/cgroup.py. Raises: UsageError."""
+def place(engine: Engine, spec: ContainerSpec, cid: str, *, manager: str = "", parent: str = "") -> str:
+    """Where its cgroup goes, in the words of runtime/cgroup.py. manager, parent: instead of what was asked for.
+
+    Raises: UsageError.
+    """
     if spec.cgroups == "disabled":
         return ""
-    return cgroup.place(cid, manager=engine.cgroup_manager, parent=spec.cgroup_parent, split=spec.cgroups == "split")
+    return cgroup.place(cid, manager=manager or engine.cgroup_manager, parent=parent or spec.cgroup_parent,
+                        split=spec.cgroups == "split" and not parent)
 
 
-def enter(engine: Engine, container: Container) -> str:
+def enter(engine: Engine, container: Container, *, manager: str = "", parent: str = "") -> str:
     """At a start: place(), and we have left the cgroup that is to be split. Raises: UsageError, ConflictError."""
-    where = place(engine, container.spec, container.id)
+    where = place(engine, container.spec, container.id, manager=manager, parent=parent)
     if container.spec.cgroups == "split":
         from podlike.runtime.cgroupsplit import move_aside
 

@@ -9,6 +9,7 @@ from podlike.engine.defaults import apply_config
 from podlike.errors import ConfigError, UsageError
 from podlike.spec import limits
 from podlike.spec.container import ContainerSpec
+from podlike.spec.groupio import io_lines, io_properties
 from podlike.spec.iolimits import parse_devices, parse_weight
 
 EVERYTHING = frozenset(("cpu", "cpuset", "io", "memory", "pids", "hugetlb"))
@@ -109,3 +110,12 @@ def test_configuration() -> None:
 def test_a_spec_survives_the_database() -> None:
     spec = ContainerSpec(device_read_bps={"/dev/sda": 5}, cgroup_conf={"a.b": "c"}, limits="best-effort", memory_swappiness=3)
     assert ContainerSpec.from_dict(spec.to_dict()) == spec
+
+
+def test_io_of_a_group() -> None:
+    spec = ContainerSpec(blkio_weight=100, blkio_weight_device={"/dev/sda": 1000}, device_read_bps={"/dev/sda": 5, "/dev/sdb": 0},
+                         device_write_iops={"/dev/sda": 7})
+    assert io_lines(spec, {"/dev/sda": (8, 0), "/dev/sdb": (8, 16)}) == [
+        ("io.weight", "default 910"), ("io.weight", "8:0 10000"), ("io.max", "8:0 rbps=5 wiops=7"), ("io.max", "8:16 rbps=max")]
+    assert io_properties(spec) == ["IOWeight=910", "IODeviceWeight=/dev/sda 10000", "IOReadBandwidthMax=/dev/sda 5",
+                                   "IOReadBandwidthMax=/dev/sdb infinity", "IOWriteIOPSMax=/dev/sda 7"]

@@ -53,7 +53,7 @@ static int append(struct systemd_call *c, const char *slice, const char *name, c
                 r = lib->message_append(c->m, "(sv)(sv)(sv)(sv)", "Description", "s", "podlike monitor",
                                         "DefaultDependencies", "b", 0, "CollectMode", "s", "inactive-or-failed",
                                         "Delegate", "b", 1);
-        if (r >= 0 && slice[0] != '\0')
+        if (r >= 0)
                 r = lib->message_append(c->m, "(sv)", "Slice", "s", slice);
         if (r >= 0)
                 r = lib->message_open_container(c->m, 'r', "sv");
@@ -89,8 +89,9 @@ void cgroup_systemd_keep_monitor(const struct runtime *rt, const struct cgroup_s
                 return;
         r = systemd_call_new(s->bus, &c, "StartTransientUnit", NULL);
         if (r >= 0)
-                r = append(&c, s->slice, name, pids, n);
-        /* The container does not wait for it: who logs out within these milliseconds loses the monitor. */
+                r = append(&c, rt->rootless ? "user.slice" : "machine.slice", name, pids, n);
+        /* Not the container's slice, which may be that of a pod: its limits are for what runs in it.
+         * The container does not wait for it: who logs out within these milliseconds loses the monitor. */
         if (r >= 0)
                 r = s->lib->send(s->bus, c.m, NULL);
         if (r < 0)
