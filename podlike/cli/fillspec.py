@@ -339,8 +339,6 @@ def _resources(call: "Call", spec: ContainerSpec) -> None:
         raise UsageError(f'invalid cgroup mode "{opts.cgroups}"',
                          hint="Modes are enabled, disabled, no-conmon and split.")
     spec.cgroups = opts.cgroups
-    if spec.cgroups == "split" and opts.cgroup_parent:
-        raise UsageError("cannot specify --cgroup-mode=split with a cgroup-parent: invalid argument")
     if any(call.changed(name) for name in LIMIT_FLAGS):
         from podlike.cli.limitflags import limit_fields
 
