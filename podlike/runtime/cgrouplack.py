@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 _ALL: "Final" = "cpu cpuset io memory pids"  # what systemd hands on when it is asked to delegate
-_DROP_IN: "Final" = ("As root, write `[Service]\\nDelegate={}` to /etc/systemd/system/user@.service.d/delegate.conf, run "
+_DROP_IN: "Final" = (f"As root, write `[Service]\\nDelegate={_ALL}` to /etc/systemd/system/user@.service.d/delegate.conf, run "
                      "`systemctl daemon-reload`, and log in again")
 
 
@@ -24,7 +24,10 @@ def explain(where: str, controller: str) -> "tuple[str, str]":
     previous = "/"
     for path in _way(top):
         if controller not in cgroup.controllers(path):
-            return f"cgroup {path}", _handed_down(previous, path, controller) if path != "/" else _kernel(controller)
+            if path == "/":
+                return "cgroup /", _kernel(controller)
+            known = controller in _ALL.split()
+            return f"cgroup {path}", _handed_down(previous, path, controller) if known else _by_hand(top, controller)
         previous = path
     # It has the controller and cannot hand it on.
     if not os.access(f"{cgroup.ROOT}{top}/cgroup.subtree_control", os.W_OK):
@@ -45,19 +48,21 @@ def _kernel(controller: str) -> str:
 
 def _handed_down(giver: str, taker: str, controller: str) -> str:
     """How the cgroup `giver` is made to hand a controller down to `taker`."""
-    wanted = _ALL
-    if controller not in wanted.split():  # systemd neither hands these down nor takes them away
-        way = " ".join(part.rstrip("/") + "/cgroup.subtree_control" for part in _way(os.path.dirname(taker)))
-        return f"As root, run `cd {cgroup.ROOT} && for f in {way}; do echo +{controller} > .$f; done`"
     if os.path.isdir("/run/systemd/system"):
         if host_uid() and "/user@" in taker and giver.count("/") <= 3:
-            return _DROP_IN.format(wanted)
+            return _DROP_IN
         unit = next((part for part in reversed(taker.split("/")) if part.endswith((".service", ".scope"))), "")
         if unit:
-            return f"Give the unit {unit} `Delegate={wanted}`"
+            return f"Give the unit {unit} `Delegate={_ALL}`"
         if host_uid():
-            return _DROP_IN.format(wanted)
+            return _DROP_IN
     return f"As root, run `echo +{controller} > {cgroup.ROOT}{giver.rstrip('/')}/cgroup.subtree_control`"
+
+
+def _by_hand(top: str, controller: str) -> str:
+    """For a controller that systemd neither hands down nor takes away: all cgroups on the way to top."""
+    files = " ".join(f".{path.rstrip('/')}/cgroup.subtree_control" for path in _way(os.path.dirname(top)))
+    return f"As root, run `cd {cgroup.ROOT} && for f in {files}; do echo +{controller} > $f; done`"
 
 
 def _no_delegation() -> str:
