@@ -31,6 +31,10 @@ def main(argv: list[str] | None = None) -> "NoReturn":
         if getattr(sys, name) is None:  # closed by the caller: `podlike ps >&-`
             os.open("/dev/null", os.O_RDWR)  # becomes fd: the lowest that is free, and those below it are open by now
             setattr(sys, name, open(fd, "w" if fd else "r", closefd=False))
+    if "LISTEN_FDS" in os.environ:
+        from podlike import sockets
+
+        sockets.take()
     code = run(argv[1:], program_name(argv[0]))
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -42,6 +46,8 @@ def main(argv: list[str] | None = None) -> "NoReturn":
 
 def run(args: list[str], prog: str) -> int:
     """Run one command line; all errors end here, as text on standard error and a code."""
+    if args and args[0] in ("__complete", "__completeNoDesc"):
+        return _complete(args, prog)
     if args and args[0] in ("--version", "-v") and len(args) == 1:
         return _version(prog)
     from podlike.cli.session import Session
@@ -70,6 +76,14 @@ def run(args: list[str], prog: str) -> int:
         return _unknown(e, session)
 
 
+def _complete(args: list[str], prog: str) -> int:
+    """A shell asks what could come next."""
+    from podlike.cli.complete import main as complete
+    from podlike.cli.session import Session
+
+    return complete(Session(prog), args)
+
+
 def _version(prog: str) -> int:
     from podlike import __version__
 
@@ -80,20 +94,18 @@ def _version(prog: str) -> int:
 
 def _known(error: "PodlikeError", session: "Session") -> int:
     bare = type(error).__name__ == "StartupError"
-    hint = f"\nHint: {error.hint}" if error.hint else ""
-    _report(f"{'' if bare else 'Error: '}{error.message}{hint}\n")
+    if session.docker and not bare:
+        from podlike.cli.dockerwords import code_of, text_of
+
+        _report(text_of(error, session.command_path) + "\n")
+        code = code_of(error, session.command_path.rpartition(" ")[2])
+    else:
+        hint = f"\nHint: {error.hint}" if error.hint else ""
+        _report(f"{'' if bare else 'Error: '}{error.message}{hint}\n")
+        code = error.exit_code
     if os.environ.get("PODLIKE_DEBUG"):
         _trace()
-    return _docker_code(error, session) if session.docker else error.exit_code
-
-
-def _docker_code(error: "PodlikeError", session: "Session") -> int:
-    """docker keeps 125 for `run`, `create` and bad flags; other failures are 1."""
-    flags = ("unknown flag", "unknown shorthand flag", "flag needs an argument", "invalid argument")
-    command = session.command_path.rpartition(" ")[2]
-    if error.exit_code in (2, 125) and not error.message.startswith(flags) and command not in ("run", "create"):
-        return 1
-    return error.exit_code
+    return code
 
 
 def _unknown(error: Exception, session: "Session") -> int:

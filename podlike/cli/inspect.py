@@ -1,6 +1,6 @@
 """podlike inspect: everything about containers, images and volumes."""
 
-from podlike.cli.command import Call, Command, Flag, at_least, print_error
+from podlike.cli.command import Call, Command, Flag, at_least
 from podlike.cli.options import LATEST, latest_container, one_container
 from podlike.errors import NotFoundError, PodlikeError, UsageError
 
@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-TYPES = ("all", "container", "image", "volume")
+TYPES = ("all", "container", "image", "pod", "volume")
 # Keys whose objects are maps, with names that users chose; every other object has fixed fields.
 _MAPS = frozenset(("Annotations", "Config.Volumes", "Data", "Driver_opts", "ExposedPorts", "Labels", "Networks",
                    "PortBindings", "Ports", "Tmpfs", "Volumes"))
@@ -56,14 +56,13 @@ def _run(call: Call, kind: str) -> int:
         except PodlikeError as e:
             errors.append(e)
     _print(call, docs)
-    for error in errors:
-        print_error(error)
-    if call.docker and errors:
-        return 1
-    return errors[-1].exit_code if errors else 0
+    codes = [call.complain(error) for error in errors]
+    return codes[-1] if codes else 0
 
 
 def _document(call: Call, name: str | None, kind: str) -> "Any":
+    if kind == "pod":
+        return _pod(call, name)
     if name is None:
         return _container(call, None)
     if kind in ("all", "container"):
@@ -91,8 +90,17 @@ def _document(call: Call, name: str | None, kind: str) -> "Any":
             return _volume(call, name)
         except NotFoundError:
             pass
-        raise NotFoundError(f"No such object: {name}" if call.docker else f'no such object: "{name}"') from None
+        try:
+            return _pod(call, name)
+        except NotFoundError:
+            raise NotFoundError(f"No such object: {name}" if call.docker else f'no such object: "{name}"') from None
     return ImageDocument(doc)
+
+
+def _pod(call: Call, name: str | None) -> "Any":
+    from podlike.cli.pod_inspect import document
+
+    return PodDocument(document(call, name))
 
 
 class VolumeDocument(dict):  # type: ignore[type-arg]
@@ -114,11 +122,20 @@ class ImageDocument(dict):  # type: ignore[type-arg]
     """Tells an image's document from a container's."""
 
 
+class PodDocument(dict):  # type: ignore[type-arg]
+    """Tells a pod's document from the others."""
+
+
 def _container(call: Call, name: str | None) -> "Any":
     from podlike.engine.inspect import inspect_container
 
     container = latest_container(call) if name is None else one_container(call, name)
-    return inspect_container(call.engine, container, size=getattr(call.opts, "size", False))
+    doc = inspect_container(call.engine, container, size=getattr(call.opts, "size", False))
+    if not call.docker:
+        return doc
+    from podlike.cli.dockershape import container as in_docker_shape
+
+    return in_docker_shape(doc)
 
 
 def _print(call: Call, docs: "list[Any]") -> None:
@@ -126,9 +143,14 @@ def _print(call: Call, docs: "list[Any]") -> None:
 
     text = call.opts.format
     if is_json(text):
-        print_json(docs, indent=5)
+        print_json(docs, indent=4 if call.docker else 5)
         return
     for doc in docs:
+        if isinstance(doc, PodDocument):
+            from podlike.cli.pod_inspect import go_struct
+
+            format_document(call, go_struct(doc), text)
+            continue
         if isinstance(doc, VolumeDocument):
             from podlike.cli.volume_ls import as_struct
 

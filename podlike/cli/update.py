@@ -3,7 +3,8 @@
 import os
 
 from podlike.cli.command import Call, Command
-from podlike.cli.fillspec import health_action, health_log, memory_size, restart_policy
+from podlike.cli.fillhealth import health_action, health_log
+from podlike.cli.fillspec import memory_size, restart_policy
 from podlike.cli.limitflags import limit_fields
 from podlike.cli.options import CREATE_TABLE, LATEST, LIMIT_FLAGS, container_name, create_flags, take_container
 from podlike.errors import UsageError
@@ -37,9 +38,9 @@ def update(call: Call) -> int:
     else:
         if opts.latest and call.args:
             raise UsageError("--latest and containers cannot be used together")
-        container, rest = take_container(call)
-        if rest:
+        if len(call.args) > 1:
             raise UsageError(f"accepts at most 1 arg(s), received {len(call.args)}")
+        container, _ = take_container(call)
         named = [(container.id, container)]
     if "restart_policy" in changes.fields:
         from podlike.cli.startup import set_up_once

@@ -2,11 +2,12 @@
 
 import os
 
+from podlike.errors import ConfigError
 from podlike.paths import Roots, default_roots, ensure_private_dir
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from podlike.config import Config
     from podlike.store.artifacts import ArtifactStore
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from podlike.store.images import ImageStore
     from podlike.store.layers import LayerStore
     from podlike.store.options import StoreOptions
+    from podlike.store.pods import PodStore
     from podlike.store.volumes import VolumeStore
 
 
@@ -23,37 +25,47 @@ class Engine:
     """One user's podlike. Cheap to make: nothing is opened or created before it is needed."""
 
     def __init__(self, *, roots: Roots | None = None, config: "Config | None" = None, conmon: str = "",
-                 events: str = "", cgroups: str = "", storage_driver: str = "",
-                 storage_opts: "Sequence[str]" = (), volumes_root: str = "") -> None:
+                 events: str = "", cgroups: str = "", storage_driver: str = "", storage_opts: "Sequence[str]" = (),
+                 volumes_root: str = "", modules: "Sequence[str]" = (), settings: "Mapping[str, str] | None" = None) -> None:
         """conmon: path of a monitor to be used instead of ours and of the configured one. events: file, journald or none,
         instead of the configured events_logger. cgroups: cgroupfs or systemd, instead of the configured cgroup_manager.
         storage_driver, storage_opts: as typed; over what storage.conf says. volumes_root: where new volumes are made,
-        instead of the configured place.
+        instead of the configured place. modules: of containers.conf, to be loaded too. settings: over what containers.conf
+        says, by dotted key.
         """
         self.roots = roots or default_roots()
         self.conmon = conmon
         self.events = events
         self._cgroups = cgroups
         self._config = config
+        self._modules, self._settings = modules, settings or {}
         self._db: "Database | None" = None
         self._storage_driver, self._storage_opts = storage_driver, storage_opts
         self._storage: "StoreOptions | None" = None
         self._volumes_root = volumes_root
         self._additional: "list[ImageStore] | None" = None
         self._session_joined = False
+        self.held_pod = ""  # id of the pod whose lock this process holds
 
     @property
     def config(self) -> "Config":
         if self._config is None:
             from podlike.config import load_config
 
-            self._config = load_config()
+            self._config = load_config(self._modules)
+            for dotted, value in self._settings.items():
+                table, _, key = dotted.partition(".")
+                setattr(getattr(self._config, table), key, value)
         return self._config
 
     @property
     def cgroup_manager(self) -> str:
-        """systemd, cgroupfs, or "": what suits the caller's cgroup."""
-        return self._cgroups or self.config.engine.cgroup_manager
+        """systemd, cgroupfs, or "": what suits the caller's cgroup. Raises: ConfigError."""
+        manager = self._cgroups or self.config.engine.cgroup_manager
+        if manager not in ("", "systemd", "cgroupfs"):
+            raise ConfigError(f'use cgroup_manager = "{manager}" of containers.conf: there is none of that name',
+                              hint="Write systemd or cgroupfs.")
+        return manager
 
     @property
     def storage(self) -> "StoreOptions":
@@ -84,6 +96,12 @@ class Engine:
         from podlike.store.containers import ContainerStore
 
         return ContainerStore(self.db)
+
+    @property
+    def pods(self) -> "PodStore":
+        from podlike.store.pods import PodStore
+
+        return PodStore(self.db)
 
     @property
     def blobs(self) -> "BlobStore":
@@ -142,6 +160,12 @@ class Engine:
 
             join_session(self.roots)
             self._session_joined = True
+
+    def close(self) -> None:
+        """Let go of the database; it is opened again when it is needed."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
 
 
 def as_made(roots: Roots) -> Engine:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from podlike.store.images import Image
+    from podlike.store.pods import Pod
 
 # Names that begin so are places (spec/transport.py), which are never looked up here.
 _ELSEWHERE: "Final" = frozenset(("docker-archive", "oci-archive", "oci", "dir", "containers-storage"))
@@ -34,7 +35,9 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
     Raises: NotFoundError, ConflictError, UsageError and what a pull raises; nothing is left behind then.
     """
     sweep(engine)
+    refuse_unfit_for_updates(spec)
     asked = spec.image
+    pod = _join_pod(engine, spec)
     cid = os.urandom(32).hex()
     # The image must not be deleted between finding it and recording its use.
     with StoreLock(engine.roots.tmp):
@@ -43,22 +46,29 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
             image, found_here = _look_up_or_pull(engine, spec.image, pull_policy=pull_policy, progress=progress)
             spec.image_id, spec.layers = image.id, list(image.layers)
             spec.image_name = _shown_name(image, spec.image)
+            _choose_runtime(engine, spec, image)
         if spec.name:
             check_name(spec.name)
             if replace:
                 _replace(engine, spec.name)
         resolved = resolve_spec(engine, spec, image, cid)
-        _take_volumes(engine, resolved)
+        if pod is not None:
+            _check_init_container(resolved)
+            _take_hostname(engine, pod, resolved)
+        take_volumes(engine, resolved)
+        _name_joined(engine, resolved)
         resolved.requires = [engine.containers.find(name).id for name in resolved.requires]
         warnings = refuse_bad_requests(engine, resolved)
         container = Container(id=cid, name=resolved.name, image=image.id if image else None, created=time.time(),
                               spec=resolved, state=RunState(starter=_ourselves() if for_run else [], warnings=warnings))
-        _name_volumes(container)
+        name_volumes(container)
         refuse_bad_log(engine, container)
         # The record comes first: whatever a crash leaves behind afterwards belongs to it and goes with it.
         _add(engine, container, generated=not spec.name)
     try:
-        _make_volumes(engine, container)
+        make_volumes(engine, container)
+        if engine.config.containers.prepare_volume_on_create:
+            _fill_volumes(engine, container)
     except BaseException:
         engine.containers.delete(container.id)
         raise
@@ -66,6 +76,29 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
     pulled = [Event("image", "pull", id=image.id, name=asked)] if image and found_here else []
     events.emit(engine, *pulled, events.created(engine, container))
     return container
+
+
+def _join_pod(engine: Engine, spec: ContainerSpec) -> "Pod | None":
+    """The pod that it is to be in, whose namespaces it gets. Raises: NotFoundError, UsageError."""
+    if spec.init_ctr and not spec.pod:
+        raise UsageError("init containers must be created in a pod: invalid argument", hint="Give --pod too.")
+    if not spec.pod or spec.infra:
+        return None
+    from podlike.engine.pods.members import join
+
+    return join(engine, spec)
+
+
+def _take_hostname(engine: Engine, pod: "Pod", resolved: ContainerSpec) -> None:
+    from podlike.engine.pods.members import take_hostname
+
+    take_hostname(engine, pod, resolved)
+
+
+def _check_init_container(spec: ContainerSpec) -> None:
+    if spec.init_ctr and spec.health is not None:
+        raise UsageError("use a health check with an init container: it runs to its end before anybody asks",
+                         hint="Use --no-healthcheck.")
 
 
 def _ourselves() -> list[int]:
@@ -116,6 +149,30 @@ def check_name(name: str) -> None:
                          f'"{name}": invalid argument')
 
 
+def _name_joined(engine: Engine, spec: ContainerSpec) -> None:
+    """container:NAME becomes container:ID, which stays right when it is renamed. Raises: NotFoundError, UsageError."""
+    for kind, field in (("pid", "pid_ns"), ("ipc", "ipc_ns"), ("uts", "uts_ns"), ("cgroup", "cgroup_ns"), ("network", "network")):
+        mode, _, name = str(getattr(spec, field)).partition(":")
+        if mode != "container":
+            continue
+        try:
+            other = engine.containers.find(name)
+        except NotFoundError as e:
+            raise NotFoundError(f"looking up container to share {kind} namespace with: {e.message}", hint=e.hint) from None
+        if field == "ipc_ns" and other.spec.ipc_ns in ("private", "none") and not spec.pod:
+            raise UsageError(f"joining the IPC namespace of container {other.id} is not allowed: non-shareable IPC "
+                             "(hint: use IpcMode:shareable for the donor container)")
+        setattr(spec, field, f"container:{other.id}")
+
+
+def _choose_runtime(engine: Engine, spec: ContainerSpec, image: "Image") -> None:
+    """platform_to_oci_runtime of containers.conf, where --runtime says nothing."""
+    table = engine.config.engine.platform_to_oci_runtime
+    if table and not spec.runtime:
+        names = [str(image.config[key]) for key in ("os", "architecture", "variant") if image.config.get(key)]
+        spec.runtime = table.get("/".join(names), "") or table.get("/".join(names[:2]), "")
+
+
 def _replace(engine: Engine, name: str) -> None:
     from podlike.engine.remove import remove
 
@@ -136,12 +193,20 @@ def resolve_spec(engine: Engine, spec: ContainerSpec, image: "Image | None", cid
     resolved = resolve(spec, image.config if image else None, defaults_for(engine.config),
                        name=spec.name or random_name(), cid=cid, host_env=os.environ)
     resolved.workdir_given = bool(spec.workdir)
-    if resolved.uidmap or resolved.gidmap or resolved.user_ns not in ("", "host"):
-        _plan_user_namespace(engine, resolved, asked_user=spec.user)
+    if engine.config.containers.container_name_as_hostname and not resolved.hostname and resolved.uts_ns in ("", "private"):
+        resolved.hostname = "" if resolved.network == "host" else hostname_of(resolved.name)
+    if resolved.uidmap or resolved.gidmap or resolved.user_ns not in ("", "host") \
+            and not (resolved.pod and resolved.user_ns.startswith("container:")):
+        plan_user_namespace(engine, resolved, asked_user=spec.user)
     return resolved
 
 
-def _plan_user_namespace(engine: Engine, spec: ContainerSpec, *, asked_user: str) -> None:
+def hostname_of(name: str) -> str:
+    """A container's name as a host name: without what hostname(7) does not allow."""
+    return "".join(c for c in name if c.isascii() and (c.isalnum() or c in "-.")).strip("-.")[:64]
+
+
+def plan_user_namespace(engine: Engine, spec: ContainerSpec, *, asked_user: str) -> None:
     """Fill in the maps, and the user that keep-id runs as. Raises: UsageError."""
     from podlike.runtime.hostfacts import caller
     from podlike.runtime.session import rootless
@@ -153,6 +218,9 @@ def _plan_user_namespace(engine: Engine, spec: ContainerSpec, *, asked_user: str
     engine.enter_session()
     found = plan(spec.user_ns, spec.uidmap, spec.gidmap, caller())
     if found is None:
+        if spec.user_ns not in ("private", "host"):
+            raise UsageError(f"--userns={spec.user_ns} is not supported by this version of podlike",
+                             hint="Modes are host, private and keep-id; --uidmap and --gidmap map ids one by one.")
         return
     if spec.rootfs:
         raise UsageError("use --rootfs with a user namespace of its own: the ids of its files cannot be shifted",
@@ -172,22 +240,46 @@ def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> list[str]:
 
     Returns what it goes without, in words.
     """
+    from podlike.engine.mountsources import check as check_mount
     from podlike.net.driver import prepare
     from podlike.runtime.oci import find_runtime
+    from podlike.spec.cdi import is_qualified
 
+    refuse_unfit_for_updates(spec)  # now with the image's labels
     prepare(spec, engine.config)
     warnings = refuse_bad_limits(engine, spec)
     table = engine.config.engine
     find_runtime(spec.runtime or table.runtime, roots=engine.roots, runtimes=table.runtimes)
     for mount in spec.mounts:
         if mount.type == "bind":
-            _check_source(mount.source)
+            _check_source(mount.source, link="no-dereference" in mount.options)
+        check_mount(engine, mount)
+    if any(is_qualified(device) for device in spec.devices):
+        from podlike.engine.cdi import check
+
+        check(engine, spec)
     return warnings
 
 
-def _check_source(path: str) -> None:
+def refuse_unfit_for_updates(spec: ContainerSpec) -> None:
+    """Raises: UsageError for auto-updates from a registry with a name that does not say which one."""
+    if spec.labels.get("io.containers.autoupdate") not in ("registry", "image"):
+        return
+    from podlike.spec.reference import is_short
+
+    transport, colon, _ = spec.image.partition(":")
+    if colon and transport in _ELSEWHERE:
+        raise UsageError(f'auto updates require the docker image transport but image is of transport "{transport}"',
+                         hint="Name an image in a registry, or use the label io.containers.autoupdate=local.")
+    if is_short(spec.image.removeprefix("docker://")):
+        # podman's line, and nothing below it, is what scripts compare.
+        raise UsageError(f'short name: auto updates require fully-qualified image reference: "{spec.image}"')
+
+
+def _check_source(path: str, *, link: bool) -> None:
+    """link: what is mounted is a symbolic link itself, which may lead anywhere."""
     try:
-        os.stat(path)
+        os.stat(path, follow_symlinks=not link)
     except FileNotFoundError:
         raise UsageError(f"statfs {path}: no such file or directory",
                          hint=f"Create it first (`mkdir -p {path}`), or use a named volume.") from None
@@ -207,7 +299,7 @@ def _unreadable_part(path: str) -> str:
     return path
 
 
-def _take_volumes(engine: Engine, spec: ContainerSpec) -> None:
+def take_volumes(engine: Engine, spec: ContainerSpec) -> None:
     """--volumes-from: the bind mounts and volumes of other containers, where this one asks for nothing itself."""
     from podlike.engine.query import find
 
@@ -226,7 +318,7 @@ def _take_volumes(engine: Engine, spec: ContainerSpec) -> None:
         spec.image_volumes = [target for target in spec.image_volumes if target not in mounted]
 
 
-def _name_volumes(container: Container) -> None:
+def name_volumes(container: Container) -> None:
     from podlike.engine.volumes import anonymous_name
 
     spec = container.spec
@@ -237,12 +329,35 @@ def _name_volumes(container: Container) -> None:
             mount.options.append("anonymous")
 
 
-def _make_volumes(engine: Engine, container: Container) -> None:
+def make_volumes(engine: Engine, container: Container) -> None:
     from podlike.engine.volumes import ensure_volume
 
     for mount in container.spec.mounts:
         if mount.type == "volume":
             ensure_volume(engine, mount.source, anonymous="anonymous" in mount.options)
+
+
+def _fill_volumes(engine: Engine, container: Container) -> None:
+    """What a start does for new volumes: they get what the image has at their place."""
+    volumes = [m for m in container.spec.mounts if m.type == "volume"]
+    if not volumes:
+        return
+    from podlike.engine import volumemount
+    from podlike.engine.mountsources import Sources
+    from podlike.engine.rootfs import mount_rootfs
+    from podlike.engine.users import identify
+    from podlike.runtime import spawn
+
+    engine.enter_session()
+    root_fd = os.open(mount_rootfs(engine, container), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sources = Sources(engine, container, root_fd, identify(root_fd, container.spec)[0])
+        for mount in volumes:
+            sources.volume(mount)
+    finally:
+        os.close(root_fd)
+        volumemount.release(engine, container)
+        spawn.umount(f"{engine.roots.container(container.id)}/merged")
 
 
 def _add(engine: Engine, container: Container, *, generated: bool) -> None:

@@ -31,7 +31,7 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "ImageDigest": _image_digest(engine, c),
         "ImageName": spec.image_name,
         "Rootfs": spec.rootfs,
-        "Pod": "",
+        "Pod": spec.pod,
         "ResolvConfPath": f"{bundle}/etc/resolv.conf",
         "HostnamePath": f"{bundle}/etc/hostname",
         "HostsPath": f"{bundle}/etc/hosts",
@@ -48,7 +48,7 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "AppArmorProfile": "" if spec.apparmor_profile == "unconfined" else spec.apparmor_profile,
         "EffectiveCaps": effective,
         "BoundingCaps": bounding,
-        "ExecIDs": list(c.state.execs),
+        "ExecIDs": _exec_ids(engine, c) if status.running else [],
         "GraphDriver": {"Name": engine.storage.driver, "Data": _graph_data(engine, c)},
     }
     if size:
@@ -56,11 +56,11 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
 
         doc["SizeRw"], doc["SizeRootFs"] = container_size(engine, c)
     doc |= {
-        "Mounts": [_mount(engine, m) for m in spec.mounts if m.type in ("bind", "volume", "image")],
+        "Mounts": mounts_of(engine, spec),
         "Dependencies": _dependencies(spec),
         "NetworkSettings": _network(c, status.running),
         "Namespace": "",
-        "IsInfra": False,
+        "IsInfra": spec.infra,
         "IsService": False,
         "KubeExitCodePropagation": "invalid",
         "lockNumber": 0,
@@ -70,6 +70,12 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "UseImageHostname": False,
     }
     return doc
+
+
+def _exec_ids(engine: Engine, c: Container) -> list[str]:
+    from podlike.engine.exec import sessions
+
+    return sessions(engine, c)
 
 
 def _state(engine: Engine, c: Container, s: query.Status, error: str) -> "dict[str, Any]":
@@ -88,7 +94,8 @@ def _state(engine: Engine, c: Container, s: query.Status, error: str) -> "dict[s
         out["CgroupPath"] = cgroup.path_of(c.state.cgroup)
     if c.state.warnings:
         out["LimitWarnings"] = c.state.warnings
-    return out | {"CheckpointedAt": rfc3339(0.0), "RestoredAt": rfc3339(0.0), "StoppedByUser": c.state.stopped_by_user}
+    return out | {"CheckpointedAt": rfc3339(c.state.checkpointed_at), "RestoredAt": rfc3339(c.state.restored_at),
+                  "StoppedByUser": c.state.stopped_by_user}
 
 
 def _end_words(c: Container, s: query.Status) -> str:
@@ -141,9 +148,13 @@ def _graph_data(engine: Engine, c: Container) -> "dict[str, str]":
     out = {"UpperDir": f"{data}/upper", "WorkDir": f"{data}/work"}
     if c.spec.layers:
         out["LowerDir"] = ":".join(engine.layers.path(d) for d in reversed(c.spec.layers))
-    if c.state.phase in ("started", "starting"):
+    if c.state.phase in ("started", "starting", "initialized"):
         out["MergedDir"] = f"{data}/merged"
     return dict(sorted(out.items()))
+
+
+def mounts_of(engine: Engine, spec: ContainerSpec) -> "list[dict[str, Any]]":
+    return [_mount(engine, m) for m in spec.mounts if m.type in ("bind", "volume", "image")]
 
 
 def _mount(engine: Engine, m: Mount) -> "dict[str, Any]":
@@ -163,7 +174,8 @@ def _mount(engine: Engine, m: Mount) -> "dict[str, Any]":
     out |= {"Destination": m.target, "Driver": driver,
             "Mode": "", "Options": options, "RW": "ro" not in m.options and (m.type != "image" or "rw" in m.options),
             "Propagation": propagation}
-    return out
+    subpath = next((o[len("subpath="):] for o in m.options if o.startswith("subpath=")), "")
+    return out | {"SubPath": subpath} if subpath else out
 
 
 def _dependencies(spec: ContainerSpec) -> list[str]:
@@ -284,7 +296,7 @@ def _host_config(engine: Engine, c: Container) -> "dict[str, Any]":
         "GroupAdd": spec.groups, "IpcMode": spec.ipc_ns or "shareable", "Cgroup": "",
         "Cgroups": "default" if spec.cgroups == "enabled" else spec.cgroups, "Links": None,
         "OomScoreAdj": spec.oom_score_adj or 0, "PidMode": spec.pid_ns or "private", "Privileged": spec.privileged,
-        "PublishAllPorts": spec.publish_all, "ReadonlyRootfs": spec.read_only, "SecurityOpt": _security(spec),
+        "PublishAllPorts": spec.publish_all, "ReadonlyRootfs": spec.read_only, "SecurityOpt": security_of(spec),
         "Tmpfs": spec.tmpfs, "UTSMode": spec.uts_ns or "private", "UsernsMode": spec.user_ns, **_id_mappings(spec),
         "ShmSize": spec.shm_size, "Runtime": "oci", "ConsoleSize": [0, 0], "Isolation": "", **_resources(c),
         "CgroupConf": spec.cgroup_conf or None,
@@ -312,7 +324,7 @@ def _bind_text(m: Mount) -> str:
     return f"{m.source}:{m.target}:{','.join([*access, *m.options, 'rprivate', 'rbind'])}"
 
 
-def _security(spec: ContainerSpec) -> list[str]:
+def security_of(spec: ContainerSpec) -> list[str]:
     out = ["no-new-privileges"] if spec.no_new_privileges else []
     if spec.seccomp_profile:
         out.append(f"seccomp={spec.seccomp_profile}")
@@ -335,7 +347,7 @@ def _resources(c: Container) -> "dict[str, Any]":
         "NanoCpus": round(quota / period * 1e9) if period and quota > 0 else 0,
         "CgroupParent": spec.cgroup_parent, "BlkioWeight": spec.blkio_weight, **_block_io(spec), "CpuPeriod": period,
         "CpuQuota": quota, "CpuRealtimePeriod": 0, "CpuRealtimeRuntime": 0, "CpusetCpus": spec.cpuset_cpus,
-        "CpusetMems": spec.cpuset_mems, "Devices": [_device(d) for d in spec.devices], "DiskQuota": 0,
+        "CpusetMems": spec.cpuset_mems, "Devices": devices_of(spec), "DiskQuota": 0,
         "KernelMemory": 0, "MemoryReservation": spec.memory_reservation, "MemorySwap": spec.memory_swap,
         "MemorySwappiness": spec.memory_swappiness, "OomKillDisable": spec.oom_kill_disable, "Init": spec.init,
         "PidsLimit": 0 if spec.pids_limit is None else spec.pids_limit, "Ulimits": _ulimits(c),
@@ -351,6 +363,10 @@ def _block_io(spec: ContainerSpec) -> "dict[str, Any]":
     """As podman shows them: lists when there is any of them, else null."""
     lists = {key: [{"Path": path, name: number} for path, number in getattr(spec, field).items()] for key, field, name in _BLKIO}
     return lists if spec.blkio_weight or any(lists.values()) else dict.fromkeys(lists)
+
+
+def devices_of(spec: ContainerSpec) -> "list[dict[str, str]]":
+    return [_device(d) for d in spec.devices]
 
 
 def _device(text: str) -> "dict[str, str]":

@@ -69,6 +69,7 @@ def build(
     default_capabilities: "Sequence[str]" = capabilities.DEFAULT,
     default_sysctls: "Mapping[str, str]" = sysctls.DEFAULT,
     default_pids_limit: int = 0,
+    default_apparmor: str = "",
     extra_env: "Mapping[str, str] | None" = None,
     warnings: "list[str] | None" = None,
 ) -> "dict[str, Any]":
@@ -114,7 +115,8 @@ def build(
     namespaces = _namespaces(spec, netns_path, ns_paths or {}, host.cgroup_v2)
     doc: "dict[str, Any]" = {
         "ociVersion": VERSION,
-        "process": _process(spec, cid, user, host, bounding_sets, rootless, extra_env or {}, warnings),
+        "process": _process(spec, cid, user, host, bounding_sets, rootless, extra_env or {}, warnings,
+                            spec.apparmor_profile or ("" if spec.privileged or not host.apparmor else default_apparmor)),
         "root": {"path": rootfs, "readonly": True} if spec.read_only else {"path": rootfs},
     }
     if {"type": "uts"} in namespaces:
@@ -155,7 +157,7 @@ def _capabilities(
 
 def _process(spec: "ContainerSpec", cid: str, user: users.ResolvedUser, host: HostFacts,
              caps: capabilities.CapabilitySets, rootless: bool, extra_env: "Mapping[str, str]",
-             warnings: "list[str]") -> "dict[str, Any]":
+             warnings: "list[str]", profile: str) -> "dict[str, Any]":
     process: "dict[str, Any]" = {
         "terminal": spec.terminal,
         "user": oci_user(user, umask=spec.umask),
@@ -168,7 +170,6 @@ def _process(spec: "ContainerSpec", cid: str, user: users.ResolvedUser, host: Ho
     }
     if spec.oom_score_adj is not None:
         process["oomScoreAdj"] = _oom_score_adj(spec.oom_score_adj, host, rootless, warnings)
-    profile = spec.apparmor_profile
     if profile and profile != "unconfined" and not host.apparmor:
         raise UsageError(
             f'apparmor profile "{profile}" specified, but Apparmor is not enabled on this system',
@@ -259,7 +260,7 @@ def _linux(
 ) -> "dict[str, Any]":
     linux: "dict[str, Any]" = {"namespaces": namespaces}
     for key, ranges in (("uidMappings", spec.uid_map), ("gidMappings", spec.gid_map)):
-        if ranges:
+        if ranges and {"type": "user"} in namespaces:  # not that of another container
             linux[key] = [{"containerID": inside, "hostID": outside, "size": count} for inside, outside, count in ranges]
     own_ipc = {"type": "ipc"} in namespaces
     if spec.uid_map:
@@ -281,6 +282,8 @@ def _linux(
         linux["maskedPaths"] = masked
     if readonly:
         linux["readonlyPaths"] = readonly
+    if spec.personality:
+        linux["personality"] = {"domain": spec.personality}
     needed = propagation(mounts)
     if needed:
         linux["rootfsPropagation"] = needed
@@ -296,6 +299,10 @@ def _rootful_devices(spec: "ContainerSpec", linux: "dict[str, Any]", nodes: "Seq
     rules: "list[dict[str, Any]]" = [{"allow": spec.privileged, "access": "rwm"}]
     if not spec.privileged:
         rules += [node.cgroup_rule() for node in nodes]
+        if spec.device_rules:
+            from podlike.spec.devices import parse_rule
+
+            rules += [parse_rule(text) for text in spec.device_rules]
     linux["resources"]["devices"] = rules
 
 
