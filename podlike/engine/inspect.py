@@ -345,7 +345,7 @@ def _resources(c: Container) -> "dict[str, Any]":
     return {
         "CpuShares": spec.cpu_shares, "Memory": spec.memory,
         "NanoCpus": round(quota / period * 1e9) if period and quota > 0 else 0,
-        "CgroupParent": spec.cgroup_parent, "BlkioWeight": spec.blkio_weight, **_block_io(spec), "CpuPeriod": period,
+        "CgroupParent": spec.cgroup_parent, "BlkioWeight": spec.blkio_weight, **block_io(spec), "CpuPeriod": period,
         "CpuQuota": quota, "CpuRealtimePeriod": 0, "CpuRealtimeRuntime": 0, "CpusetCpus": spec.cpuset_cpus,
         "CpusetMems": spec.cpuset_mems, "Devices": devices_of(spec), "DiskQuota": 0,
         "KernelMemory": 0, "MemoryReservation": spec.memory_reservation, "MemorySwap": spec.memory_swap,
@@ -359,7 +359,7 @@ _BLKIO = (("BlkioWeightDevice", "blkio_weight_device", "Weight"), ("BlkioDeviceR
           ("BlkioDeviceWriteIOps", "device_write_iops", "Rate"))
 
 
-def _block_io(spec: ContainerSpec) -> "dict[str, Any]":
+def block_io(spec: ContainerSpec) -> "dict[str, Any]":
     """As podman shows them: lists when there is any of them, else null."""
     lists = {key: [{"Path": path, name: number} for path, number in getattr(spec, field).items()] for key, field, name in _BLKIO}
     return lists if spec.blkio_weight or any(lists.values()) else dict.fromkeys(lists)

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
 
     from podlike.spec.container import ContainerSpec
 
-# field -> (word of io.max, property of systemd.resource-control(5))
-_RATES = {"device_read_bps": ("rbps", "IOReadBandwidthMax"), "device_write_bps": ("wbps", "IOWriteBandwidthMax"),
-          "device_read_iops": ("riops", "IOReadIOPSMax"), "device_write_iops": ("wiops", "IOWriteIOPSMax")}
+# The words of io.max, by field, and what systemd.resource-control(5) calls them.
+_RATES = {"device_read_bps": "rbps", "device_write_bps": "wbps", "device_read_iops": "riops", "device_write_iops": "wiops"}
+_PROPERTIES = {"rbps": "IOReadBandwidthMax", "wbps": "IOWriteBandwidthMax", "riops": "IOReadIOPSMax", "wiops": "IOWriteIOPSMax"}
 
 
 def weight(blkio: int) -> int:
@@ -18,23 +18,32 @@ def weight(blkio: int) -> int:
     return 1 + (blkio - 10) * 9999 // 990
 
 
-def io_lines(spec: "ContainerSpec", devices: "Mapping[str, tuple[int, int]]") -> "list[tuple[str, str]]":
-    """(file, text): each is one write, because these files take one device at a time. devices: (major, minor) by path."""
-    out = [("io.weight", f"default {weight(spec.blkio_weight)}")] if spec.blkio_weight else []
+def io_files(spec: "ContainerSpec", devices: "Mapping[str, tuple[int, int]]") -> "dict[str, str]":
+    """Texts by the file's name; each line is one write, because these files take one device at a time.
+
+    devices: (major, minor) by path.
+    """
+    weights = [f"default {weight(spec.blkio_weight)}"] if spec.blkio_weight else []
     rates: "dict[str, list[str]]" = {}
     for field, _, _ in IO_DEVICES:
         for path, number in getattr(spec, field).items():
             device = "{}:{}".format(*devices[path])
             if field in _RATES:
-                rates.setdefault(device, []).append(f"{_RATES[field][0]}={number or 'max'}")
+                rates.setdefault(device, []).append(f"{_RATES[field]}={number or 'max'}")
             elif number:
-                out.append(("io.weight", f"{device} {weight(number)}"))
-    return [*out, *(("io.max", f"{device} {' '.join(words)}") for device, words in rates.items())]
+                weights.append(f"{device} {weight(number)}")
+    lines = {"io.weight": weights, "io.max": [f"{device} {' '.join(words)}" for device, words in rates.items()]}
+    return {name: "\n".join(found) for name, found in lines.items() if found}
 
 
-def io_properties(spec: "ContainerSpec") -> list[str]:
-    """PROPERTY=VALUE for `systemctl set-property`."""
-    out = [f"IOWeight={weight(spec.blkio_weight)}"] if spec.blkio_weight else []
-    out += [f"IODeviceWeight={path} {weight(number)}" for path, number in spec.blkio_weight_device.items() if number]
-    return out + [f"{name}={path} {number or 'infinity'}" for field, (_, name) in _RATES.items()
-                  for path, number in getattr(spec, field).items()]
+def io_properties(files: "Mapping[str, str]") -> list[str]:
+    """What io_files() has made as PROPERTY=VALUE for `systemctl set-property`."""
+    out = []
+    for line in files.get("io.weight", "").splitlines():
+        device, value = line.split()
+        out.append(f"IOWeight={value}" if device == "default" else f"IODeviceWeight=/dev/block/{device} {value}")
+    for line in files.get("io.max", "").splitlines():
+        device, *words = line.split()
+        for word, _, value in (text.partition("=") for text in words):
+            out.append(f"{_PROPERTIES[word]}=/dev/block/{device} {'infinity' if value == 'max' else value}")
+    return out

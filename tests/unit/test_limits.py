@@ -9,7 +9,7 @@ from podlike.engine.defaults import apply_config
 from podlike.errors import ConfigError, UsageError
 from podlike.spec import limits
 from podlike.spec.container import ContainerSpec
-from podlike.spec.groupio import io_lines, io_properties
+from podlike.spec.groupio import io_files, io_properties
 from podlike.spec.iolimits import parse_devices, parse_weight
 
 EVERYTHING = frozenset(("cpu", "cpuset", "io", "memory", "pids", "hugetlb"))
@@ -115,7 +115,9 @@ def test_a_spec_survives_the_database() -> None:
 def test_io_of_a_group() -> None:
     spec = ContainerSpec(blkio_weight=100, blkio_weight_device={"/dev/sda": 1000}, device_read_bps={"/dev/sda": 5, "/dev/sdb": 0},
                          device_write_iops={"/dev/sda": 7})
-    assert io_lines(spec, {"/dev/sda": (8, 0), "/dev/sdb": (8, 16)}) == [
-        ("io.weight", "default 910"), ("io.weight", "8:0 10000"), ("io.max", "8:0 rbps=5 wiops=7"), ("io.max", "8:16 rbps=max")]
-    assert io_properties(spec) == ["IOWeight=910", "IODeviceWeight=/dev/sda 10000", "IOReadBandwidthMax=/dev/sda 5",
-                                   "IOReadBandwidthMax=/dev/sdb infinity", "IOWriteIOPSMax=/dev/sda 7"]
+    files = io_files(spec, {"/dev/sda": (8, 0), "/dev/sdb": (8, 16)})
+    assert files == {"io.weight": "default 910\n8:0 10000", "io.max": "8:0 rbps=5 wiops=7\n8:16 rbps=max"}
+    assert io_properties(files) == [
+        "IOWeight=910", "IODeviceWeight=/dev/block/8:0 10000", "IOReadBandwidthMax=/dev/block/8:0 5",
+        "IOWriteIOPSMax=/dev/block/8:0 7", "IOReadBandwidthMax=/dev/block/8:16 infinity"]
+    assert io_files(ContainerSpec(), {}) == {} and io_properties({"memory.max": "5"}) == []
