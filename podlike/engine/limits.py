@@ -99,20 +99,20 @@ def block_devices(spec: ContainerSpec) -> "dict[str, tuple[int, int]]":
     out = {}
     for field, _, _ in limits.IO_DEVICES:
         for path in getattr(spec, field):
-            out[path] = _block_device(path)
+            out[path] = _block_device(path, flag=f"--{field.replace('_', '-')}")
     return out
 
 
-def _block_device(path: str) -> "tuple[int, int]":
+def _block_device(path: str, *, flag: str) -> "tuple[int, int]":
     import stat
 
     try:
         found = os.stat(path)
     except OSError as e:
-        raise UsageError(f"limit io of {path}: stat {path}: {(e.strerror or str(e)).lower()}",
+        raise UsageError(f"set {flag}: stat {path}: {(e.strerror or str(e)).lower()}",
                          hint="Name a disk, such as /dev/sda; `lsblk -p` lists them.") from None
     if not stat.S_ISBLK(found.st_mode):
-        raise UsageError(f"limit io of {path}: {path}: not a block device",
+        raise UsageError(f"set {flag}: {path}: not a block device",
                          hint="Name a disk, such as /dev/sda; `lsblk -p` lists them.")
     return os.major(found.st_rdev), os.minor(found.st_rdev)
 
