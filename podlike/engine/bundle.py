@@ -5,7 +5,7 @@ import os
 from dataclasses import replace
 
 from podlike import __version__
-from podlike.engine import query
+from podlike.engine import limits, query
 from podlike.engine.core import Engine
 from podlike.engine.devices import look_up_devices
 from podlike.engine.hooks import hooks_of
@@ -18,7 +18,7 @@ from podlike.errors import CannotExecuteError, UsageError
 from podlike.files import read_text, write_text
 from podlike.net import files
 from podlike.paths import libexec
-from podlike.runtime import cgroup, hostfacts, spawn
+from podlike.runtime import hostfacts, monitorscope, spawn
 from podlike.runtime.session import rootless
 from podlike.spec import oci, resolve, sysctls
 from podlike.spec.cdi import is_qualified
@@ -55,10 +55,11 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
     is_rootless, table = rootless(), engine.config.containers
     nodes = [d for d in spec.devices if not is_qualified(d)]
     warnings: list[str] = []
-    ns_paths, as_joined = _shared_namespaces(engine, spec)
+    can = limits.obtainable(container)
+    ns_paths, as_joined = _shared_namespaces(engine, can)
     config = oci.build(
         as_joined, cid=container.id, rootfs=rootfs, user=user, host=_host_facts(container), rootless=is_rootless,
-        binds=binds, volumes=volumes, device_nodes=look_up_devices(nodes),
+        binds=binds, volumes=volumes, device_nodes=look_up_devices(nodes), block_devices=limits.block_devices(can),
         host_devices=list(hostfacts.all_devices()) if spec.privileged else (), netns_path=network.netns or None,
         ns_paths=ns_paths, init_path=_init_path(engine, spec),
         cgroups_path=container.state.cgroup or None, seccomp_profile=_seccomp_profile(spec, table.seccomp_profile),
@@ -70,6 +71,8 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         _add_notify_socket(config, bundle)
     if container.state.tended:
         write_orders(engine, container, config)
+    if monitorscope.wanted(container.state.cgroup, spec.cgroups):
+        config["annotations"][monitorscope.ANNOTATION] = monitorscope.annotation(container.id, network.helper_pids())
     hooks = hooks_of(engine, spec)
     if hooks:
         config["hooks"] = hooks
@@ -136,7 +139,7 @@ def _init_path(engine: Engine, spec: ContainerSpec) -> str:
 
 
 def _host_facts(container: Container) -> oci.HostFacts:
-    return hostfacts.gather(controllers=cgroup.available(container.state.cgroup))
+    return hostfacts.gather(controllers=limits.controllers(container.spec, container.state.cgroup))
 
 
 def default_sysctls(configured: "Sequence[str]") -> dict[str, str]:

@@ -27,6 +27,10 @@ def apply_config(spec: ContainerSpec, config: Config) -> None:
     for name in _SAME:
         if _silent(spec, name):
             setattr(spec, name, getattr(table, name))
+    if not spec.limits and config.podlike.limits != "strict":
+        spec.limits = config.podlike.limits
+    if _silent(spec, "cgroup_conf") and table.cgroup_conf:
+        spec.cgroup_conf = {key: value for key, _, value in (text.partition("=") for text in table.cgroup_conf)}
     apply_namespaces(spec, config)
     spec.image_volume_mode = spec.image_volume_mode or config.engine.image_volume_mode
     if spec.image_volume_mode not in ("", "anonymous", "bind", "tmpfs", "ignore"):

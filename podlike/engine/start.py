@@ -9,7 +9,7 @@ import sys
 import time
 
 from podlike import log, procs
-from podlike.engine import eventorders, events, query
+from podlike.engine import eventorders, events, limits, query
 from podlike.engine.bundle import write_bundle, write_network_files
 from podlike.engine.cleanup import (
     await_exit_file,
@@ -33,7 +33,6 @@ from podlike.errors import ConflictError, NotFoundError
 from podlike.locks import Lock
 from podlike.paths import ensure_private_dir, libexec
 from podlike.runtime import attach as attaching
-from podlike.runtime import cgroup
 from podlike.runtime.monitor import Monitor, MonitorRequest, launch
 from podlike.runtime.oci import failure_from_words
 from podlike.runtime.statefile import path_of
@@ -237,10 +236,8 @@ def _write_bundle(engine: Engine, container: Container, network: Network) -> Non
 
 
 def _fresh_state(engine: Engine, container: Container) -> RunState:
-    where, spec = "", container.spec
-    if spec.cgroups != "disabled":
-        parent, manager = _pod_cgroup(engine, container) if spec.pod else ("", "")
-        where = cgroup.place(container.id, manager=manager or engine.cgroup_manager, parent=parent or spec.cgroup_parent)
+    parent, manager = _pod_cgroup(engine, container) if container.spec.pod else ("", "")
+    where = limits.enter(engine, container, manager=manager, parent=parent)
     conmon = conmon_path(engine)
     refuse_without_our_monitor(container.spec, conmon)
     tended = is_ours(conmon) and needs_tending(container.spec)
@@ -248,6 +245,7 @@ def _fresh_state(engine: Engine, container: Container) -> RunState:
                     restarts=0 if tended else container.state.restarts,
                     started_at=container.state.started_at, finished_at=container.state.finished_at,
                     exit_code=container.state.exit_code, cgroup=where, unit=os.environ.get("PODMAN_SYSTEMD_UNIT", ""),
+                    warnings=container.state.warnings,
                     starter=container.state.starter)  # so that what a killed `run` had begun to start goes, too
 
 

@@ -1,10 +1,12 @@
 """Which containers a pod has, and what a container that is made in one shares with it and inherits from it."""
 
 from podlike.engine.core import Engine
+from podlike.engine.limits import block_devices
 from podlike.errors import UsageError
 from podlike.locks import Lock
 from podlike.runtime import podcgroup
 from podlike.spec.container import ContainerSpec
+from podlike.spec.groupio import io_files
 from podlike.spec.pod import NAMESPACE_FIELDS
 from podlike.store.containers import Container
 from podlike.store.pods import Pod
@@ -120,7 +122,7 @@ def cgroup_parent(engine: Engine, spec: ContainerSpec) -> "tuple[str, str]":
     if pod is None or not pod.spec.share_parent or spec.cgroup_parent:
         return "", ""
     where = pod.state.cgroup
-    files = podcgroup.limits(pod.spec.container)
+    files = podcgroup.limits(pod.spec.container) | io_files(pod.spec.container, block_devices(pod.spec.container))
     try:
         podcgroup.ensure(where, files)
     except Exception:
