@@ -36,6 +36,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     "": {
         "artifact": ("", "Manage OCI artifacts"),
         "attach": ("attach", "Attach to a running container"),
+        "completion": ("completion", "Generate shell completion scripts"),
         "container": ("", "Manage containers"),
         "create": ("create", "Create but do not start a container"),
         "diff": ("diff", "Display the changes to the object's file system"),
@@ -57,6 +58,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "manifest": ("", "Manipulate manifest lists and image indexes"),
         "mount": ("mount", "Mount a working container's root filesystem"),
         "pause": ("pause", "Pause all the processes in one or more containers"),
+        "pod": ("", "Manage pods"),
         "port": ("port", "List port mappings or a specific mapping for the container"),
         "ps": _LIST,
         "pull": ("pull", "Pull an image from a registry"),
@@ -154,6 +156,21 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "remove": ("manifest:remove_command", "Remove an item from a manifest list or image index"),
         "rm": ("manifest:rm_command", "Remove manifest list or image index from local storage"),
     },
+    "pod": {
+        "create": ("pod_create", "Create a new empty pod"),
+        "exists": ("pod:exists_command", "Check if a pod exists in local storage"),
+        "inspect": ("pod_inspect", "Display a pod configuration"),
+        "kill": ("pod:kill_command", "Send the specified signal or SIGKILL to containers in pod"),
+        "logs": ("pod_logs", "Fetch logs for pod with one or more containers"),
+        "pause": ("pod:pause_command", "Pause one or more pods"),
+        "prune": ("pod_rm:prune_command", "Remove all stopped pods and their containers"),
+        "ps": ("pod_ps", "List pods"),
+        "restart": ("pod:restart_command", "Restart one or more pods"),
+        "rm": ("pod_rm", "Remove one or more pods"),
+        "start": ("pod:start_command", "Start one or more pods"),
+        "stop": ("pod:stop_command", "Stop one or more pods"),
+        "top": ("pod_top", "Display the running processes of containers in a pod"),
+        "unpause": ("pod:unpause_command", "Unpause one or more pods"),
     "quadlet": {
         "check": ("quadlet_check", "Report what is wrong in Quadlets"),
         "generator": ("", "Manage what makes services of Quadlets"),
@@ -179,10 +196,18 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "df": ("df", "Show podlike disk usage"),
         "info": ("info", "Display podlike system information"),
         "startup": ("", "Manage how containers come back after a reboot"),
+        "migrate": ("reset:migrate_command", "Migrate containers"),
         "prune": ("prune", "Remove unused data"),
+        "renumber": ("reset:renumber_command", "Migrate lock numbers"),
+        "reset": ("reset", "Reset podlike storage back to default state"),
+        "service": ("connection:service_command", "Run API service"),
     },
     "system connection": {
+        "add": ("connection:add_command", "Record destination for the podlike service"),
+        "default": ("connection:default_command", "Set named destination as default"),
         "list": ("connection", "List destination for the podlike service(s)"),
+        "remove": ("connection:remove_command", "Delete named destination"),
+        "rename": ("connection:rename_command", 'Rename "old" to "new"'),
     },
     "system startup": {
         "install": ("startup:install_command", "Have containers started after a reboot"),
@@ -208,9 +233,12 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
 
 # Other spellings of a row in the same group; podman shows them in the row's help only.
 ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container", "remove"): "rm",
+           ("system connection", "ls"): "list", ("system connection", "rm"): "remove", ("system connection", "mv"): "rename",
+           ("image", "ls"): "list", ("image", "remove"): "rm",
            ("quadlet", "cat"): "print", ("quadlet", "ls"): "list",
            ("system connection", "ls"): "list", ("image", "ls"): "list", ("image", "remove"): "rm",
            ("", "umount"): "unmount", ("container", "umount"): "unmount", ("image", "umount"): "unmount",
+           ("pod", "ls"): "ps", ("pod", "list"): "ps",
            ("artifact", "list"): "ls", ("artifact", "remove"): "rm", ("volume", "list"): "ls", ("volume", "remove"): "rm"}
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
@@ -260,6 +288,7 @@ _GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OC
                 "healthcheck": "Manage health checks on containers", "image": "Manage images",
                 "image trust": "Manage container image trust policy",
                 "manifest": "Creates, modifies, and pushes manifest lists and image indexes",
+                "pod": "Manage pods", "system": "Manage podlike", "system connection": "Manage remote service destinations",
                 "quadlet": "Allows users to manage Quadlets", "quadlet generator": "Manage what makes services of Quadlets",
                 "system": "Manage podlike", "system connection": "Manage remote service destinations",
                 "system startup": "Manage how containers come back after a reboot",
@@ -299,9 +328,12 @@ class App(click.Group):
         try:
             rest = parser.parse(list(args), interspersed=False)
             if rest and rest[0] not in self.rows and (self.level, rest[0]) not in ALIASES:
+                _refuse_later(self.level, rest[0], path)
                 # podman complains about a bad flag before it complains about a bad command
                 Parser(GLOBAL_FLAGS if not self.level else ()).parse(rest[1:], interspersed=True)
         except UsageError as e:
+            if e.hint:
+                raise
             flag_error(e, path)
         if not self.level:
             session.options = parser.values
@@ -349,6 +381,12 @@ class App(click.Group):
             return f"{about}\n\nDescription:\n  {about}\n\nUsage:\n  {path} [command]\n\nAvailable Commands:\n{rows}\n"
         flags = format_flags([f for f in GLOBAL_FLAGS if not f.hidden and not (f.name == "remote" and _remote(ctx))])
         return f"{about}\n\nUsage:\n  {path} [options] [command]\n\nAvailable Commands:\n{rows}\n\nOptions:\n{flags}\n"
+
+
+def _refuse_later(level: str, name: str, path: str) -> None:
+    from podlike.cli.later import refuse_later
+
+    refuse_later(level, name, path)
 
 
 def _path(ctx: click.Context) -> str:

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-TYPES = ("all", "container", "image", "volume")
+TYPES = ("all", "container", "image", "pod", "volume")
 # Keys whose objects are maps, with names that users chose; every other object has fixed fields.
 _MAPS = frozenset(("Annotations", "Config.Volumes", "Data", "Driver_opts", "ExposedPorts", "Labels", "Networks",
                    "PortBindings", "Ports", "Tmpfs", "Volumes"))
@@ -64,6 +64,8 @@ def _run(call: Call, kind: str) -> int:
 
 
 def _document(call: Call, name: str | None, kind: str) -> "Any":
+    if kind == "pod":
+        return _pod(call, name)
     if name is None:
         return _container(call, None)
     if kind in ("all", "container"):
@@ -91,8 +93,17 @@ def _document(call: Call, name: str | None, kind: str) -> "Any":
             return _volume(call, name)
         except NotFoundError:
             pass
-        raise NotFoundError(f"No such object: {name}" if call.docker else f'no such object: "{name}"') from None
+        try:
+            return _pod(call, name)
+        except NotFoundError:
+            raise NotFoundError(f"No such object: {name}" if call.docker else f'no such object: "{name}"') from None
     return ImageDocument(doc)
+
+
+def _pod(call: Call, name: str | None) -> "Any":
+    from podlike.cli.pod_inspect import document
+
+    return PodDocument(document(call, name))
 
 
 class VolumeDocument(dict):  # type: ignore[type-arg]
@@ -114,6 +125,10 @@ class ImageDocument(dict):  # type: ignore[type-arg]
     """Tells an image's document from a container's."""
 
 
+class PodDocument(dict):  # type: ignore[type-arg]
+    """Tells a pod's document from the others."""
+
+
 def _container(call: Call, name: str | None) -> "Any":
     from podlike.engine.inspect import inspect_container
 
@@ -129,6 +144,11 @@ def _print(call: Call, docs: "list[Any]") -> None:
         print_json(docs, indent=5)
         return
     for doc in docs:
+        if isinstance(doc, PodDocument):
+            from podlike.cli.pod_inspect import go_struct
+
+            format_document(call, go_struct(doc), text)
+            continue
         if isinstance(doc, VolumeDocument):
             from podlike.cli.volume_ls import as_struct
 

@@ -34,6 +34,15 @@ def runtime_of(engine: Engine, container: Container) -> OciRuntime:
 
 
 def cleanup(engine: Engine, container: Container, *, remove: bool = False) -> None:
+    """As _cleanup; the end of a pod's last container may be that of the pod."""
+    _cleanup(engine, container, remove=remove)
+    if container.spec.pod and not container.spec.infra:
+        from podlike.engine.pods.exitpolicy import apply
+
+        apply(engine, container.spec.pod)
+
+
+def _cleanup(engine: Engine, container: Container, *, remove: bool) -> None:
     """Take down what a run left behind, once the container's process has ended; remove: the container too.
 
     Nothing happens while it runs. Called by the attached CLI, by the monitor's exit command, and by whoever

@@ -31,7 +31,7 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "ImageDigest": _image_digest(engine, c),
         "ImageName": spec.image_name,
         "Rootfs": spec.rootfs,
-        "Pod": "",
+        "Pod": spec.pod,
         "ResolvConfPath": f"{bundle}/etc/resolv.conf",
         "HostnamePath": f"{bundle}/etc/hostname",
         "HostsPath": f"{bundle}/etc/hosts",
@@ -56,11 +56,11 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
 
         doc["SizeRw"], doc["SizeRootFs"] = container_size(engine, c)
     doc |= {
-        "Mounts": [_mount(engine, m) for m in spec.mounts if m.type in ("bind", "volume", "image")],
+        "Mounts": mounts_of(engine, spec),
         "Dependencies": _dependencies(spec),
         "NetworkSettings": _network(c, status.running),
         "Namespace": "",
-        "IsInfra": False,
+        "IsInfra": spec.infra,
         "IsService": False,
         "KubeExitCodePropagation": "invalid",
         "lockNumber": 0,
@@ -142,6 +142,10 @@ def _graph_data(engine: Engine, c: Container) -> "dict[str, str]":
     if c.state.phase in ("started", "starting"):
         out["MergedDir"] = f"{data}/merged"
     return dict(sorted(out.items()))
+
+
+def mounts_of(engine: Engine, spec: ContainerSpec) -> "list[dict[str, Any]]":
+    return [_mount(engine, m) for m in spec.mounts if m.type in ("bind", "volume", "image")]
 
 
 def _mount(engine: Engine, m: Mount) -> "dict[str, Any]":
@@ -282,7 +286,7 @@ def _host_config(engine: Engine, c: Container) -> "dict[str, Any]":
         "GroupAdd": spec.groups, "IpcMode": spec.ipc_ns or "shareable", "Cgroup": "",
         "Cgroups": "default" if spec.cgroups == "enabled" else spec.cgroups, "Links": None,
         "OomScoreAdj": spec.oom_score_adj or 0, "PidMode": spec.pid_ns or "private", "Privileged": spec.privileged,
-        "PublishAllPorts": spec.publish_all, "ReadonlyRootfs": spec.read_only, "SecurityOpt": _security(spec),
+        "PublishAllPorts": spec.publish_all, "ReadonlyRootfs": spec.read_only, "SecurityOpt": security_of(spec),
         "Tmpfs": spec.tmpfs, "UTSMode": spec.uts_ns or "private", "UsernsMode": spec.user_ns, **_id_mappings(spec),
         "ShmSize": spec.shm_size, "Runtime": "oci", "ConsoleSize": [0, 0], "Isolation": "", **_resources(c),
         "CgroupConf": None,
@@ -310,7 +314,7 @@ def _bind_text(m: Mount) -> str:
     return f"{m.source}:{m.target}:{','.join([*access, *m.options, 'rprivate', 'rbind'])}"
 
 
-def _security(spec: ContainerSpec) -> list[str]:
+def security_of(spec: ContainerSpec) -> list[str]:
     out = ["no-new-privileges"] if spec.no_new_privileges else []
     if spec.seccomp_profile:
         out.append(f"seccomp={spec.seccomp_profile}")
@@ -334,11 +338,15 @@ def _resources(c: Container) -> "dict[str, Any]":
         "CgroupParent": spec.cgroup_parent, "BlkioWeight": 0, "BlkioWeightDevice": None, "BlkioDeviceReadBps": None,
         "BlkioDeviceWriteBps": None, "BlkioDeviceReadIOps": None, "BlkioDeviceWriteIOps": None, "CpuPeriod": period,
         "CpuQuota": quota, "CpuRealtimePeriod": 0, "CpuRealtimeRuntime": 0, "CpusetCpus": spec.cpuset_cpus,
-        "CpusetMems": spec.cpuset_mems, "Devices": [_device(d) for d in spec.devices], "DiskQuota": 0,
+        "CpusetMems": spec.cpuset_mems, "Devices": devices_of(spec), "DiskQuota": 0,
         "KernelMemory": 0, "MemoryReservation": spec.memory_reservation, "MemorySwap": spec.memory_swap,
         "MemorySwappiness": -1, "OomKillDisable": False, "Init": spec.init,
         "PidsLimit": 0 if spec.pids_limit is None else spec.pids_limit, "Ulimits": _ulimits(c),
         "CpuCount": 0, "CpuPercent": 0, "IOMaximumIOps": 0, "IOMaximumBandwidth": 0}
+
+
+def devices_of(spec: ContainerSpec) -> "list[dict[str, str]]":
+    return [_device(d) for d in spec.devices]
 
 
 def _device(text: str) -> "dict[str, str]":

@@ -54,7 +54,7 @@ def parse_network(text: str) -> tuple[str, str]:
             raise NetworkError(f"use network {text!r}: the path is not absolute",
                                hint="Write ns:/run/netns/NAME.")
         return "join", text
-    raise NetworkError(f"use network {text!r}: named networks are not supported by this version",
+    raise NetworkError(f"unable to find network with name or ID {text}: network not found",
                        hint="Use --network private, host, none, slirp4netns, pasta, container:ID or ns:PATH.")
 
 
