@@ -31,6 +31,10 @@ def main(argv: list[str] | None = None) -> "NoReturn":
         if getattr(sys, name) is None:  # closed by the caller: `podlike ps >&-`
             os.open("/dev/null", os.O_RDWR)  # becomes fd: the lowest that is free, and those below it are open by now
             setattr(sys, name, open(fd, "w" if fd else "r", closefd=False))
+    if "LISTEN_FDS" in os.environ:
+        from podlike import sockets
+
+        sockets.take()
     code = run(argv[1:], program_name(argv[0]))
     for stream in (sys.stdout, sys.stderr):
         try:

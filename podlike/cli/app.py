@@ -36,12 +36,14 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     "": {
         "artifact": ("", "Manage OCI artifacts"),
         "attach": ("attach", "Attach to a running container"),
+        "auto-update": ("autoupdate", "Auto update containers according to their auto-update policy"),
         "completion": ("completion", "Generate shell completion scripts"),
         "container": ("", "Manage containers"),
         "create": ("create", "Create but do not start a container"),
         "diff": ("diff", "Display the changes to the object's file system"),
         "events": ("events", "Show podlike system events"),
         "exec": ("exec", "Run a process in a running container"),
+        "generate": ("", "Generate structured data based on containers, pods or volumes"),
         "healthcheck": ("", "Manage health checks on containers"),
         "help": ("help", "Help about any command"),
         "history": ("history", "Show history of a specified image"),
@@ -120,6 +122,9 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "update": ("update", "Update an existing container"),
         "wait": ("wait", "Block on one or more containers"),
     },
+    "generate": {
+        "systemd": ("generate:systemd_command", "[DEPRECATED] Generate systemd units"),
+    },
     "healthcheck": {
         "run": ("healthcheck", "Run the health check of a container"),
     },
@@ -171,6 +176,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "stop": ("pod:stop_command", "Stop one or more pods"),
         "top": ("pod_top", "Display the running processes of containers in a pod"),
         "unpause": ("pod:unpause_command", "Unpause one or more pods"),
+    },
     "quadlet": {
         "check": ("quadlet_check", "Report what is wrong in Quadlets"),
         "generator": ("", "Manage what makes services of Quadlets"),
@@ -236,7 +242,6 @@ ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container
            ("system connection", "ls"): "list", ("system connection", "rm"): "remove", ("system connection", "mv"): "rename",
            ("image", "ls"): "list", ("image", "remove"): "rm",
            ("quadlet", "cat"): "print", ("quadlet", "ls"): "list",
-           ("system connection", "ls"): "list", ("image", "ls"): "list", ("image", "remove"): "rm",
            ("", "umount"): "unmount", ("container", "umount"): "unmount", ("image", "umount"): "unmount",
            ("pod", "ls"): "ps", ("pod", "list"): "ps",
            ("artifact", "list"): "ls", ("artifact", "remove"): "rm", ("volume", "list"): "ls", ("volume", "remove"): "rm"}
@@ -285,10 +290,11 @@ _REFUSED = {
     "syslog": "messages go to standard error only",
 }
 _GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts", "container": "Manage containers",
+                "generate": "Generate structured data based on containers, pods or volumes",
                 "healthcheck": "Manage health checks on containers", "image": "Manage images",
                 "image trust": "Manage container image trust policy",
                 "manifest": "Creates, modifies, and pushes manifest lists and image indexes",
-                "pod": "Manage pods", "system": "Manage podlike", "system connection": "Manage remote service destinations",
+                "pod": "Manage pods",
                 "quadlet": "Allows users to manage Quadlets", "quadlet generator": "Manage what makes services of Quadlets",
                 "system": "Manage podlike", "system connection": "Manage remote service destinations",
                 "system startup": "Manage how containers come back after a reboot",

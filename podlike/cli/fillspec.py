@@ -102,6 +102,9 @@ def _identity(call: "Call", spec: ContainerSpec) -> None:
         from podlike.spec.environ import key_values
 
         spec.labels = key_values(opts.label, opts.label_file)
+    unit = os.environ.get("PODMAN_SYSTEMD_UNIT")  # set by the units of `generate systemd` and Quadlet
+    if unit is not None:
+        spec.labels["PODMAN_SYSTEMD_UNIT"] = unit
     if opts.annotation:
         from podlike.spec.environ import strict_key_values
 

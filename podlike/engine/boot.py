@@ -24,9 +24,10 @@ def survives(policy: str) -> bool:
 
 
 def comes_back(container: Container) -> bool:
-    """Whether it is started after a reboot: it has run, and the user has not stopped it, or it is wanted always."""
+    """Whether it is started after a reboot: it has run, and the user has not stopped it, or it is wanted always. What a
+    systemd unit has started is that unit's to start."""
     spec, state = container.spec, container.state
-    if not survives(spec.restart_policy) or not state.started_at:
+    if not survives(spec.restart_policy) or not state.started_at or state.unit:
         return False
     return spec.restart_policy == "always" or not state.stopped_by_user
 
@@ -90,8 +91,8 @@ def _start(engine: Engine, cid: str) -> bool:
 
 def stop_all(engine: Engine, on_failure: "Callable[[Container, PodlikeError], None]") -> None:
     """The machine goes down: stop everything that runs, in its own time, what depends on others first. None of it counts
-    as stopped by the user."""
-    running = [c for c in query.all_containers(engine) if query.status(engine, c).running]
+    as stopped by the user. Containers of systemd units are left to these: stopped by somebody else, they would have failed."""
+    running = [c for c in query.all_containers(engine) if not c.state.unit and query.status(engine, c).running]
     stop_in_waves(engine, running, on_failure)
 
 

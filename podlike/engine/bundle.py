@@ -59,7 +59,7 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         ns_paths=_shared_namespaces(engine, spec), init_path=_init_path(engine, spec),
         cgroups_path=container.state.cgroup or None, seccomp_profile=_seccomp_profile(spec, table.seccomp_profile),
         default_capabilities=table.default_capabilities, default_pids_limit=table.pids_limit,
-        default_sysctls=default_sysctls(table.default_sysctls), warnings=warnings)
+        default_sysctls=default_sysctls(table.default_sysctls), extra_env=_listening(engine, spec), warnings=warnings)
     container.state.limits = [(r["type"], r["soft"], r["hard"]) for r in config["process"]["rlimits"]]
     if spec.notify_socket and spec.sdnotify in ("", "container"):
         _add_notify_socket(config, bundle)
@@ -74,6 +74,14 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         for text in warnings:
             log.warning(text)
     write_text(f"{bundle}/config.json", json.dumps(config), mode=0o600)
+
+
+def _listening(engine: Engine, spec: ContainerSpec) -> dict[str, str]:
+    if "LISTEN_FDS" not in os.environ:
+        return {}
+    from podlike.engine.listening import environment
+
+    return environment(spec, ours=not (spec.runtime or engine.config.engine.runtime))
 
 
 def _add_notify_socket(config: "dict[str, Any]", bundle: str) -> None:

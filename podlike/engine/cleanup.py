@@ -222,6 +222,9 @@ def forget_end(engine: Engine, cid: str) -> None:
 
 def find_and_cleanup(engine: Engine, cid: str, *, remove: bool) -> None:
     """The monitor's exit command. A container that somebody removed already is fine."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+        # So that a service manager that ends all of our unit leaves us. Unlike this, a handler is not passed on.
+        signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         container = engine.containers.find(cid)
     except NotFoundError:

@@ -36,6 +36,7 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
     Raises: NotFoundError, ConflictError, UsageError and what a pull raises; nothing is left behind then.
     """
     sweep(engine)
+    refuse_unfit_for_updates(spec)
     asked = spec.image
     pod = _join_pod(engine, spec)
     cid = os.urandom(32).hex()
@@ -206,6 +207,7 @@ def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> None:
     from podlike.net.driver import prepare
     from podlike.runtime.oci import find_runtime
 
+    refuse_unfit_for_updates(spec)  # now with the image's labels
     prepare(spec, engine.config)
     refuse_bad_limits(engine, spec)
     table = engine.config.engine
@@ -213,6 +215,21 @@ def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> None:
     for mount in spec.mounts:
         if mount.type == "bind":
             _check_source(mount.source)
+
+
+def refuse_unfit_for_updates(spec: ContainerSpec) -> None:
+    """Raises: UsageError for auto-updates from a registry with a name that does not say which one."""
+    if spec.labels.get("io.containers.autoupdate") not in ("registry", "image"):
+        return
+    from podlike.spec.reference import is_short
+
+    transport, colon, _ = spec.image.partition(":")
+    if colon and transport in _ELSEWHERE:
+        raise UsageError(f'auto updates require the docker image transport but image is of transport "{transport}"',
+                         hint="Name an image in a registry, or use the label io.containers.autoupdate=local.")
+    if is_short(spec.image.removeprefix("docker://")):
+        # podman's line, and nothing below it, is what scripts compare.
+        raise UsageError(f'short name: auto updates require fully-qualified image reference: "{spec.image}"')
 
 
 def _check_source(path: str) -> None:

@@ -45,6 +45,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
+    from podlike.spec.container import ContainerSpec
+
 
 class Started:
     """A container that was just started: its monitor, and the socket to it when somebody attaches."""
@@ -228,7 +230,7 @@ def _fresh_state(engine: Engine, container: Container) -> RunState:
     return RunState(phase="starting", boot_id=query.this_boot(), tended=tended, conmon="" if is_ours(conmon) else conmon,
                     restarts=0 if tended else container.state.restarts,
                     started_at=container.state.started_at, finished_at=container.state.finished_at,
-                    exit_code=container.state.exit_code, cgroup=where,
+                    exit_code=container.state.exit_code, cgroup=where, unit=os.environ.get("PODMAN_SYSTEMD_UNIT", ""),
                     starter=container.state.starter)  # so that what a killed `run` had begun to start goes, too
 
 
@@ -302,8 +304,17 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
         exit_command.append("--rm")
     return MonitorRequest(conmon=conmon_path(engine), runtime=runtime_of(engine, container), cid=cid, args=args,
                           cwd=bundle, exit_command=[*exit_command, cid], inherit=network.monitor_fds(),
-                          preserve_fds=spec.preserve_fds, owned=attach is not None,
+                          preserve_fds=spec.preserve_fds or _listening(spec), owned=attach is not None,
                           passthrough=spec.log_driver.startswith("passthrough"))
+
+
+def _listening(spec: "ContainerSpec") -> int:
+    """How many sockets systemd has opened for it."""
+    if "LISTEN_FDS" not in os.environ:  # spares the start of others the import
+        return 0
+    from podlike.engine.listening import count
+
+    return count(spec)
 
 
 def conmon_path(engine: Engine) -> str:

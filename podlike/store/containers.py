@@ -46,6 +46,7 @@ class RunState:
     starter: "list[int]" = field(default_factory=list)  # pid, start time of the `run` that is about to start it
     execs: "list[str]" = field(default_factory=list)
     conmon: str = ""  # the monitor's path, where it is not podlike-conmon
+    unit: str = ""  # the systemd unit that started it last: what brings it back, and stops it when the machine goes down
     unwatched: bool = False  # a pod's pause program, which has no monitor
     tended: bool = False  # its monitor has orders, and starts it again by itself
     end: str = ""  # why the last run ended, in runtime/statefile.py's words
