@@ -1,5 +1,7 @@
 """containers.conf's say in what a container is, where the command line was silent."""
 
+import os
+
 from podlike.config import Config
 from podlike.spec.container import ContainerSpec
 from podlike.spec.mounts import parse_volume
@@ -17,9 +19,12 @@ _UNSET = ContainerSpec()
 def apply_config(spec: ContainerSpec, config: Config) -> None:
     """Fill what still has its built-in default from the configuration. Raises: UsageError for bad values there."""
     table = config.containers
+    journal = _silent(spec, "log_driver") and not spec.log_options and table.log_driver == "k8s-file" and _has_journal_of_a_unit()
     for name in _SAME:
         if _silent(spec, name):
             setattr(spec, name, getattr(table, name))
+    if journal:
+        spec.log_driver = "journald"
     apply_namespaces(spec, config)
     if _silent(spec, "shm_size") and table.shm_size != "65536k":
         spec.shm_size = parse_size(table.shm_size)
@@ -34,6 +39,11 @@ def apply_config(spec: ContainerSpec, config: Config) -> None:
     spec.devices = [*table.devices, *spec.devices]
     taken = {m.target for m in spec.mounts}
     spec.mounts += [m for m in map(parse_volume, table.volumes) if m.target not in taken]
+
+
+def _has_journal_of_a_unit() -> bool:
+    """Whether a Quadlet's service or one of `generate systemd` calls: its user looks for output in the unit's journal."""
+    return "PODMAN_SYSTEMD_UNIT" in os.environ and os.path.exists("/run/systemd/journal/socket")
 
 
 def apply_namespaces(spec: ContainerSpec, config: Config) -> None:

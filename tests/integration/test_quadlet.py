@@ -70,8 +70,10 @@ def test_list_filters_and_formats(quadlet: Commands) -> None:
         "a.container\nb.container\n")
     assert [d["Name"] for d in json.loads(quadlet("list", "-f", "pod=p.pod", "--format", "json").stdout)] == ["b.container"]
     assert quadlet("list", "-n", "-f", "status=active", "--format", "{{.Name}}").stdout == ""
-    for words, said in (("name", 'invalid filter "name"'), ("x=y", "x is not a valid filter"), ("name=(", "filter")):
-        assert said in quadlet("list", "--filter", words, code=125).stderr
+    words = ("__completeNoDesc", "quadlet", "print", "b")
+    assert quadlet.engine(*words, env=quadlet.env).stdout.splitlines()[0] == "b.container"
+    for word, said in (("name", 'invalid filter "name"'), ("x=y", "x is not a valid filter"), ("name=(", "filter")):
+        assert said in quadlet("list", "--filter", word, code=125).stderr
 
 
 def test_an_app_is_removed_as_a_whole(quadlet: Commands) -> None:
