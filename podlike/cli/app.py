@@ -39,10 +39,13 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "auto-update": ("autoupdate", "Auto update containers according to their auto-update policy"),
         "completion": ("completion", "Generate shell completion scripts"),
         "container": ("", "Manage containers"),
+        "commit": ("commit", "Create new image based on the changed container"),
+        "cp": ("cp", "Copy files/folders between a container and the local filesystem"),
         "create": ("create", "Create but do not start a container"),
         "diff": ("diff", "Display the changes to the object's file system"),
         "events": ("events", "Show podlike system events"),
         "exec": ("exec", "Run a process in a running container"),
+        "export": ("export", "Export container's filesystem contents as a tar archive"),
         "generate": ("", "Generate structured data based on containers, pods or volumes"),
         "healthcheck": ("", "Manage health checks on containers"),
         "help": ("help", "Help about any command"),
@@ -50,6 +53,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "image": ("", "Manage images"),
         "images": ("images", "List images in local storage"),
         "info": ("info", "Display podlike system information"),
+        "init": ("init", "Initialize one or more containers"),
         "inspect": ("inspect", "Display the configuration of object denoted by ID"),
         "import": ("import_", "Import a tarball to create a filesystem image"),
         "kill": ("kill", "Kill one or more running containers with a specific signal"),
@@ -98,11 +102,17 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     },
     "container": {
         "attach": ("attach", "Attach to a running container"),
+        "checkpoint": ("checkpoint:checkpoint_command", "Checkpoint one or more containers"),
         "cleanup": ("cleanup", "Clean up network and mountpoints of one or more containers"),
+        "clone": ("clone", "Clone an existing container"),
+        "commit": ("commit", "Create new image based on the changed container"),
+        "cp": ("cp", "Copy files/folders between a container and the local filesystem"),
         "create": ("create", "Create but do not start a container"),
         "diff": ("diff:container", "Inspect changes to the container's file systems"),
         "exec": ("exec", "Run a process in a running container"),
         "exists": ("exists", "Check if a container exists in local storage"),
+        "export": ("export", "Export container's filesystem contents as a tar archive"),
+        "init": ("init", "Initialize one or more containers"),
         "inspect": ("inspect:container_inspect", "Display the configuration of a container"),
         "kill": ("kill", "Kill one or more running containers with a specific signal"),
         "list": _LIST,
@@ -110,10 +120,13 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "mount": ("mount", "Mount a working container's root filesystem"),
         "pause": ("pause", "Pause all the processes in one or more containers"),
         "port": ("port", "List port mappings or a specific mapping for the container"),
+        "prune": ("container_prune", "Remove all non running containers"),
         "rename": ("rename", "Rename an existing container"),
         "restart": ("restart", "Restart one or more containers"),
+        "restore": ("checkpoint:restore_command", "Restore one or more containers from a checkpoint"),
         "rm": ("rm", "Remove one or more containers"),
         "run": ("run", "Run a command in a new container"),
+        "runlabel": ("runlabel", "Execute the command described by an image label"),
         "start": ("start", "Start one or more containers"),
         "stop": ("stop", "Stop one or more containers"),
         "top": ("top", "Display the running processes of a container"),
@@ -249,46 +262,66 @@ ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container
 LOG_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
 
 GLOBAL_FLAGS = (
+    Flag("cdi-spec-dir", "", "array", "Set the CDI spec directory path (may be set multiple times)"),
     Flag("cgroup-manager", "", "string", 'Cgroup manager to use ("cgroupfs"|"systemd")'),
     Flag("config", "", "string", "Path to directory containing authentication config file"),
     Flag("conmon", "", "string", "Path of the conmon binary"),
-    Flag("connection", "c", "string", "Connection to use for remote podlike service", hidden=True),
+    Flag("connection", "c", "string", "Connection to use for remote podlike service (CONTAINER_CONNECTION)"),
+    Flag("context", "", "string", "Name of the context to use for the connection", hidden=True),
+    Flag("cpu-profile", "", "string", "Path for the cpu-profiling results", hidden=True),
+    Flag("db-backend", "", "string", "Database backend to use", hidden=True),
     Flag("debug", "D", "bool", "Docker compatibility, force setting of log-level", hidden=True),
     Flag("default-mounts-file", "", "string", "Path to default mounts file", hidden=True),
     Flag("events-backend", "", "string", 'Events backend to use ("file"|"journald"|"none")'),
     Flag("hooks-dir", "", "array", "Set the OCI hooks directory path (may be set multiple times)"),
     Flag("host", "H", "string", "Used for Docker compatibility", hidden=True),
+    Flag("identity", "", "string", "path to SSH identity file, (CONTAINER_SSHKEY)"),
+    Flag("imagestore", "", "string", "Path to the 'image store', different from 'graph root', use this to split storing the "
+                                     "image into a separate 'image store'"),
     Flag("log-level", "", "string", f"Log messages above specified level ({', '.join(LOG_LEVELS)})", "warn"),
+    Flag("max-workers", "", "int", "The maximum number of workers for parallel operations", hidden=True),
+    Flag("memory-profile", "", "string", "Path for the memory-profiling results", hidden=True),
     Flag("module", "", "array", "Load the containers.conf(5) module"),
+    Flag("namespace", "", "string", "Set the libpod namespace", hidden=True),
+    Flag("network-backend", "", "string", "Network backend to use", hidden=True),
     Flag("network-cmd-path", "", "string", "Path to the command for configuring the network"),
     Flag("network-config-dir", "", "string", "Path of the configuration directory for networks",
          aliases=("cni-config-dir",)),
     Flag("noout", "", "bool", "do not output to stdout", hidden=True),
     Flag("out", "", "string", "Send output (stdout) from podlike to a file"),
     Flag("pull-option", "", "array", "Specify an option to change how the image is pulled", hidden=True),
+    Flag("registries-conf", "", "string", "Path to a registries.conf to use for image processing", hidden=True),
     Flag("remote", "r", "bool", "Access remote podlike service"),
     Flag("root", "", "string", "Path to the root directory where images, containers, etc. are stored"),
     Flag("runroot", "", "string", "Path to the 'run directory' where all state information is stored"),
     Flag("runtime", "", "string", "Path to the OCI-compatible binary used to run containers."),
     Flag("runtime-flag", "", "array", "add global flags for the container runtime"),
+    Flag("ssh", "", "string", "define the ssh mode", "golang"),
     Flag("storage-driver", "", "string",
          "Select which storage driver is used to manage storage of images and containers"),
     Flag("storage-opt", "", "array", "Used to pass an option to the storage driver"),
     Flag("syslog", "", "bool", "Output internal logs to syslog as well as the console (default false)"),
+    Flag("tls", "", "bool", "Use TLS; implied by --tlsverify", hidden=True),
+    Flag("tls-ca", "", "string", "path to TLS certificate Authority PEM file for remote."),
+    Flag("tls-cert", "", "string", "path to TLS client certificate PEM file for remote."),
+    Flag("tls-details", "", "string", "path to a file with details of TLS"),
+    Flag("tls-key", "", "string", "path to TLS client certificate private key PEM file for remote."),
+    Flag("tlscacert", "", "string", "Trust certs signed only by this CA", hidden=True),
+    Flag("tlscert", "", "string", "Path to TLS certificate file", hidden=True),
+    Flag("tlskey", "", "string", "Path to TLS key file", hidden=True),
+    Flag("tlsverify", "", "bool", "Use TLS and verify the remote", hidden=True),
     Flag("tmpdir", "", "string", "Path to the tmp directory for state content"),
+    Flag("trace", "", "bool", "Enable opentracing output (default false)", hidden=True),
+    Flag("transient-store", "", "bool", "Enable transient container storage"),
     Flag("url", "", "string", "URL to access podlike service (CONTAINER_HOST)"),
     Flag("version", "v", "bool", "version for podlike"),
     Flag("volumepath", "", "string", "Path to the volume directory in which volume data is stored"),
 )
 
-# What a global option would need and this version has not; said instead of being ignored.
-_REFUSED = {
-    "connection": "podlike runs containers on this host only",
-    "host": "podlike runs containers on this host only",
-    "url": "podlike runs containers on this host only",
-    "remote": "podlike runs containers on this host only",
-    "syslog": "messages go to standard error only",
-}
+# Shown in docker's help instead.
+_DOCKERS = ("context", "debug", "host", "tls", "tlscacert", "tlscert", "tlskey", "tlsverify")
+_DOCKER_KEEPS = ("config", "log-level", "version")
+
 _GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts", "container": "Manage containers",
                 "generate": "Generate structured data based on containers, pods or volumes",
                 "healthcheck": "Manage health checks on containers", "image": "Manage images",
@@ -321,9 +354,11 @@ class App(click.Group):
             return App(f"{self.level} {name}" if self.level else name)
         module, _, attribute = row[0].partition(":")
         loaded: Any = __import__(f"podlike.cli.{module}", fromlist=("command",))
-        found = getattr(loaded, attribute or "command")
-        if ctx.obj is not None and ctx.obj.docker:  # where docker's flags mean something else
-            found = getattr(loaded, f"docker_{attribute or 'command'}", found)
+        found = None
+        if ctx.obj is not None and ctx.obj.docker:  # where docker's flags are others, or mean something else
+            found = getattr(loaded, f"docker_{attribute or 'command'}", None)
+        if found is None:
+            found = getattr(loaded, attribute or "command")
         assert isinstance(found, click.Command)
         return found
 
@@ -344,6 +379,10 @@ class App(click.Group):
         if not self.level:
             session.options = parser.values
             _check_log_level(session)
+            if session.options["module"]:
+                from podlike.cli.globaloptions import check_modules
+
+                check_modules(session)
         if parser.help:
             sys.stdout.write(self.get_help(ctx) + "\n")
             ctx.exit(0)
@@ -385,10 +424,14 @@ class App(click.Group):
         rows = "\n".join(f"  {n.ljust(width)} {self.rows[n][1]}" for n in shown)
         if self.level:
             return f"{about}\n\nDescription:\n  {about}\n\nUsage:\n  {path} [command]\n\nAvailable Commands:\n{rows}\n"
-        flags = format_flags([f for f in GLOBAL_FLAGS if not f.hidden and not (f.name == "remote" and _remote(ctx))])
+        flags = format_flags([f for f in GLOBAL_FLAGS if self._shown(f, ctx)])
         return f"{about}\n\nUsage:\n  {path} [options] [command]\n\nAvailable Commands:\n{rows}\n\nOptions:\n{flags}\n"
 
 
+    def _shown(self, flag: Flag, ctx: click.Context) -> bool:
+        if ctx.obj.docker:
+            return flag.name in _DOCKERS + _DOCKER_KEEPS
+        return not flag.hidden and not (flag.name == "remote" and _remote(ctx))
 def _refuse_later(level: str, name: str, path: str) -> None:
     from podlike.cli.later import refuse_later
 
@@ -436,38 +479,16 @@ def apply_globals(session: Session) -> None:
         log.info(f"{sys.argv[0]} filtering at log level {options['log_level']}")
         log.debug(f"Called {session.command_path}: {sys.argv!r}")
         log.trace(f"Options: {options!r}")
-    for name, why in _REFUSED.items():
-        if options.get(name):
-            raise UsageError(f"use --{name.replace('_', '-')}: {why}",
-                             hint="Leave the option out; it has no effect on this version of podlike.")
-    if options["config"]:
-        import os
+    if any(options.get(f.dest) != f.initial() for f in GLOBAL_FLAGS if f.dest not in _QUIET):
+        from podlike.cli.globaloptions import act
 
-        os.environ["DOCKER_CONFIG"] = options["config"]  # as docker does, for credential helpers too
-    if options["noout"] or options["out"]:
-        _redirect(options["out"] or "/dev/null")
-    if options["events_backend"] not in ("", "file", "journald", "none"):
-        raise UsageError(f'create an events logger "{options["events_backend"]}": unknown event logger type',
-                         hint="Use file, journald or none.")
-    if options["cgroup_manager"] not in ("", "cgroupfs", "systemd"):
-        raise UsageError(f'use cgroup manager "{options["cgroup_manager"]}": there is none of that name',
-                         hint="Use cgroupfs or systemd.")
-    for word in options["pull_option"]:
-        if word.partition("=")[2].lower() not in ("", "false"):
-            raise UsageError(f"use --pull-option {word}: images are pulled whole and as they are", hint="Leave the option out.")
+        act(session)
     session.make_engine = make_engine
 
 
-def _redirect(path: str) -> None:
-    """Send standard output to a file, for ourselves and what we start."""
-    import os
-
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    except OSError as e:
-        raise UsageError(f"open {path} for output: {e.strerror}") from None
-    os.dup2(fd, 1)
-    os.close(fd)
+# Options that only make_engine() and the commands look at.
+_QUIET = frozenset(("log_level", "debug", "root", "runroot", "conmon", "storage_driver", "storage_opt", "runtime", "runtime_flag",
+                    "hooks_dir", "cdi_spec_dir", "default_mounts_file", "version", "module", "tmpdir", "volumepath"))
 
 
 def make_engine(session: Session) -> "Engine":
@@ -478,13 +499,16 @@ def make_engine(session: Session) -> "Engine":
     from podlike.paths import Roots, default_roots
 
     options = session.options
-    data, run = options["root"], options["runroot"]
+    data, run = options["root"], options["runroot"] or options["tmpdir"]
     roots = None
     if data or run:
         usual = default_roots()
         roots = Roots(data=os.path.abspath(data) if data else usual.data, run=os.path.abspath(run) if run else usual.run)
     return Engine(roots=roots, conmon=options["conmon"], events=options["events_backend"], cgroups=options["cgroup_manager"],
-                  storage_driver=options["storage_driver"], storage_opts=options["storage_opt"],
+                  storage_driver=options["storage_driver"], storage_opts=options["storage_opt"], modules=options["module"],
+                  settings={key: value for key, value in (
+                      ("engine.network_cmd_path", options["network_cmd_path"]),
+                      ("network.network_config_dir", options["network_config_dir"])) if value},
                   volumes_root=options["volumepath"])
 
 
