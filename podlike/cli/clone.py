@@ -32,7 +32,7 @@ def clone(call: Call) -> None:
 
 
 def _pull(call: Call, image: str) -> None:
-    from podlike.cli.fillspec import LazyProgress
+    from podlike.cli.creating import LazyProgress
     from podlike.engine.create import find_image
 
     progress: "Any" = LazyProgress(quiet=False)
@@ -44,7 +44,8 @@ def _pull(call: Call, image: str) -> None:
 
 def _changes(call: Call) -> "dict[str, Any]":
     """Fields of the spec that flags change. Raises: UsageError."""
-    from podlike.cli.fillspec import fill_limits, refuse
+    from podlike.cli.fillspec import fill_limits
+    from podlike.cli.refused import refuse
     from podlike.spec.container import ContainerSpec
 
     for first in ("cpu-period", "cpu-quota"):
