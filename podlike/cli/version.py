@@ -20,7 +20,8 @@ def version(call: Call) -> None:
     from podlike.spec.govalues import Struct
 
     if call.docker:
-        return _docker_version(call)
+        _docker_version(call)
+        return
     client = describe()
     document: "dict[str, Any]" = Struct(Client=Struct(client))
     if call.opts.format:
