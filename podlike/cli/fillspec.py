@@ -312,6 +312,16 @@ def _resources(call: "Call", spec: ContainerSpec) -> None:
     spec.cgroups = opts.cgroups
 
 
+def fill_limits(call: "Call", spec: ContainerSpec) -> None:
+    """The same for a command that takes only some of the flags, as `container clone`: the others are not given."""
+    from podlike.cli.command import Call, Options, Parser
+    from podlike.cli.options import create_flags
+
+    given = {flag.name for flag in call.command.flags if call.changed(flag.name)}
+    values = {**Parser(create_flags(CREATE_TABLE)).values, **vars(call.opts)}
+    _resources(Call(call.command, call.path, Options(values), call.args, given, call.session), spec)
+
+
 def memory_size(flag: str, text: str) -> int:
     """Bytes; 0 when it is not given, -1 for --memory-swap without limit. Raises: UsageError."""
     if not text:

@@ -88,7 +88,7 @@ def take_down(engine: Engine, container: Container) -> bool:
 
     Returns whether it had run since it was last taken down.
     """
-    if container.state.phase not in ("starting", "started"):
+    if container.state.phase not in ("starting", "started", "initialized"):
         forget_end(engine, container.id)  # of a start that failed before its monitor ended
         return False
     now = query.status(engine, container)
@@ -104,7 +104,7 @@ def take_down(engine: Engine, container: Container) -> bool:
     ended = s.phase == "started" or now.state == "exited"
     if ended:
         _tell_end(engine, container, now, oom=not told_oom, died=not told_died)
-    if s.phase == "starting" and now.state != "exited":
+    if s.phase in ("starting", "initialized") and now.state != "exited":
         s.phase = "created" if not s.finished_at else "exited"
     else:
         s.phase, s.exit_code, s.oom_killed, s.error = "exited", now.exit_code, now.oom_killed, now.error or lost_output

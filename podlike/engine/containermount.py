@@ -25,8 +25,7 @@ def mount(engine: Engine, container: Container) -> str:
         path = mounted(engine, container)
         if not path:
             path = mount_rootfs(engine, container)
-            with open(_marker(engine, container.id), "w") as f:
-                f.write(path)
+            mark(engine, container, path)
             events.container(engine, container, "mount")
         return path
 
@@ -39,6 +38,12 @@ def mounted(engine: Engine, container: Container) -> str:
     path = _asked(engine, container.id)
     # Directories of --rootfs and of drivers that copy are there without a mount.
     return path if path and (is_mounted(path) or not path.endswith("/merged")) else ""
+
+
+def mark(engine: Engine, container: Container, path: str) -> None:
+    """Under the container's lock: somebody wants it mounted at path."""
+    with open(_marker(engine, container.id), "w") as f:
+        f.write(path)
 
 
 def unmount(engine: Engine, container: Container) -> bool:

@@ -8,7 +8,7 @@ from podlike.engine import eventorders, events, query
 from podlike.engine.cleanup import runtime_of
 from podlike.engine.core import Engine
 from podlike.engine.users import lookup_user
-from podlike.errors import PodlikeError
+from podlike.errors import ConflictError, NotFoundError, PodlikeError
 from podlike.files import read_text, write_text
 from podlike.runtime import attach as attaching
 from podlike.runtime import hostfacts
@@ -147,3 +147,19 @@ def _drive(engine: Engine, monitor: Monitor, bundle: str, attach: Attach | None)
     finally:
         sock.close()
     return monitor.wait_exec_exit() if ended else 0
+
+
+def forget(engine: Engine, container: Container, session: str) -> None:
+    """Remove the files of an exec session whose process has ended. Raises: NotFoundError, ConflictError."""
+    bundle = f"{engine.roots.bundle(container.id)}/exec/{session}"
+    if "/" in session or not os.path.isdir(bundle):
+        raise NotFoundError(f"no exec session with ID {session} found: no such exec session")
+    try:
+        pid = int(read_text(f"{bundle}/pidfile"))
+    except (OSError, ValueError):
+        pid = 0
+    if pid and procs.start_time(pid):
+        raise ConflictError(f"cannot clean up container {container.id} exec session {session} as it is running: "
+                            "exec session state improper")
+    engine.enter_session()
+    remove_tree(bundle)

@@ -92,7 +92,8 @@ def _state(engine: Engine, c: Container, s: query.Status, error: str) -> "dict[s
         out["Health"] = {"Status": s.health, "FailingStreak": s.streak, "Log": read_log(engine, c)}
     if getattr(c.state, "cgroup", ""):
         out["CgroupPath"] = cgroup.path_of(c.state.cgroup)
-    return out | {"CheckpointedAt": rfc3339(0.0), "RestoredAt": rfc3339(0.0), "StoppedByUser": c.state.stopped_by_user}
+    return out | {"CheckpointedAt": rfc3339(c.state.checkpointed_at), "RestoredAt": rfc3339(c.state.restored_at),
+                  "StoppedByUser": c.state.stopped_by_user}
 
 
 def _end_words(c: Container, s: query.Status) -> str:
@@ -145,7 +146,7 @@ def _graph_data(engine: Engine, c: Container) -> "dict[str, str]":
     out = {"UpperDir": f"{data}/upper", "WorkDir": f"{data}/work"}
     if c.spec.layers:
         out["LowerDir"] = ":".join(engine.layers.path(d) for d in reversed(c.spec.layers))
-    if c.state.phase in ("started", "starting"):
+    if c.state.phase in ("started", "starting", "initialized"):
         out["MergedDir"] = f"{data}/merged"
     return dict(sorted(out.items()))
 

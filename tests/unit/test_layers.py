@@ -26,7 +26,7 @@ MAY_USE = {
     "config": {"ground"},
     "ground": {"ground"},
 }
-GROUND = {"errors", "paths", "log", "files", "locks", "procs", "__init__"}
+GROUND = {"errors", "paths", "log", "files", "locks", "procs", "sockets", "__init__"}
 CONFIG = {"config", "config_tables", "toml_plain", "registries_conf", "storage_conf", "policy", "toml_places"}
 # module -> where alone it may be imported; "inside": only in functions
 HOMES = {
