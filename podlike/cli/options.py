@@ -25,6 +25,9 @@ DETACH_KEYS = Flag("detach-keys", "", "string",
                    "ctrl-<value>, where <value> is one of a-z, @, ^, [, \\, ] or _",
                    "ctrl-p,ctrl-q", metavar="[a-Z]")
 TIME = Flag("time", "t", "int", "Seconds to wait for stop before killing the container", 10, aliases=("timeout",))
+# docker's stop and restart
+DOCKER_STOP = (Flag("signal", "s", "string", "Signal to send to the container"),
+               Flag("timeout", "t", "int", "Seconds to wait before killing the container", dest="time", aliases=("time",)))
 
 # In the order of the manual's sections; help sorts by name.
 CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
@@ -387,6 +390,19 @@ def one_container(call: "Call", name: str | None) -> "Container":
     from podlike.engine.query import find
 
     return find(call.engine, container_name(name))
+
+
+def stop_options(call: "Call") -> "dict[str, Any]":
+    """What --time and docker's --timeout and --signal say, for engine/stop.py. Raises: UsageError."""
+    given = call.changed("time") or call.changed("timeout")
+    out: "dict[str, Any]" = {"timeout": call.opts.time if given else None}
+    name = getattr(call.opts, "signal", "")
+    if name:
+        from podlike.spec.signals import parse
+
+        parse(name)
+        out["signal_name"] = name
+    return out
 
 
 def take_container(call: "Call") -> "tuple[Container, list[str]]":

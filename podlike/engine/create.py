@@ -281,8 +281,9 @@ def _check_source(path: str, *, link: bool) -> None:
     try:
         os.stat(path, follow_symlinks=not link)
     except FileNotFoundError:
+        pattern = any(c in path for c in "*?[")  # who wrote that meant other names: there is nothing to make
         raise UsageError(f"statfs {path}: no such file or directory",
-                         hint=f"Create it first (`mkdir -p {path}`), or use a named volume.") from None
+                         hint=None if pattern else f"Create it first (`mkdir -p {path}`), or use a named volume.") from None
     except OSError as e:
         blocked = _unreadable_part(path)
         raise UsageError(f"use volume source {path}: {blocked}: {e.strerror.lower() if e.strerror else e}",

@@ -71,7 +71,7 @@ def _mounts(texts: "Sequence[str]") -> "list[Mount]":
     try:
         return [m for text in texts for m in parse_mount(text, rootless=rootless(), glob=matches)]
     except UsageError as e:
-        raise UsageError(f"parsing containers.conf mounts: {e.message}", hint=e.hint) from None
+        raise UsageError(f"parsing containers.conf mounts: {e.message}") from None  # scripts compare these words
 
 
 def _has_journal_of_a_unit() -> bool:

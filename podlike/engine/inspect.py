@@ -159,7 +159,7 @@ def mounts_of(engine: Engine, spec: ContainerSpec) -> "list[dict[str, Any]]":
 
 def _mount(engine: Engine, m: Mount) -> "dict[str, Any]":
     propagation = next((o for o in m.options if o.lstrip("r") in ("shared", "slave", "private")), "rprivate")
-    options = [o for o in m.options if o not in ("ro", "rw", propagation, "anonymous")]
+    options = [o for o in m.options if o not in ("ro", "rw", propagation, "anonymous") and not o.startswith("image-id=")]
     out: "dict[str, Any]" = {"Type": m.type}
     driver = ""
     if m.type == "volume":

@@ -155,8 +155,10 @@ class ContainerStore:
                 self._db.query(f"SELECT {_COLUMNS} FROM containers WHERE pod=? ORDER BY created", (pod_id,))]
 
     def using_image(self, image_id: str) -> list[Container]:
+        """Those made from it, and those that mount it (their requests have its id among the mount's options)."""
         return [_from_row(r) for r in
-                self._db.query(f"SELECT {_COLUMNS} FROM containers WHERE image=? ORDER BY created", (image_id,))]
+                self._db.query(f"SELECT {_COLUMNS} FROM containers WHERE image=? OR spec LIKE ? ORDER BY created",
+                               (image_id, f'%"image-id={image_id}"%'))]
 
     def delete(self, cid: str) -> None:
         self._db.execute("DELETE FROM containers WHERE id=?", (cid,))
