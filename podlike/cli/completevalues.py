@@ -139,7 +139,7 @@ _VALUES: "Final[dict[str, Sequence[str] | Callable[[Line], Answer]]]" = {
     "cap-drop": _capabilities,
     "cgroup-manager": ("cgroupfs", "systemd"),
     "cgroupns": _namespaces(),
-    "cgroups": ("enabled", "disabled", "no-conmon", "split"),
+    "cgroups": ("enabled", "disabled", "no-conmon", "split"), "limits": ("strict", "best-effort"),
     "change": ("CMD ", "ENTRYPOINT ", "ENV ", "EXPOSE ", "LABEL ", "ONBUILD ", "STOPSIGNAL ", "USER ", "VOLUME ", "WORKDIR "),
     "compression-format": ("gzip", "zstd", "zstd:chunked"),
     "detach-keys": ("ctrl-",),
