@@ -202,6 +202,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "restart": ("pod:restart_command", "Restart one or more pods"),
         "rm": ("pod_rm", "Remove one or more pods"),
         "start": ("pod:start_command", "Start one or more pods"),
+        "stats": ("pod_stats", "Display a live stream of resource usage statistics for the containers in one or more pods"),
         "stop": ("pod:stop_command", "Stop one or more pods"),
         "top": ("pod_top", "Display the running processes of containers in a pod"),
         "unpause": ("pod:unpause_command", "Unpause one or more pods"),
