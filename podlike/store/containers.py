@@ -54,6 +54,7 @@ class RunState:
     health_streak: int = 0
     checkpointed_at: float = 0.0
     restored_at: float = 0.0
+    warnings: "list[str]" = field(default_factory=list)  # limits that it goes without, with --limits=best-effort
 
 
 @record(slots=True, kw_only=True)
@@ -113,6 +114,11 @@ class ContainerStore:
     def set_tended(self, cid: str) -> None:
         """Only this field: others, as that it is being stopped, may change at the same time."""
         self._db.execute("UPDATE containers SET state=json_set(state, '$.tended', json('true')) WHERE id=?", (cid,))
+
+    def save_warnings(self, container: Container) -> None:
+        """Only this field, as above."""
+        self._db.execute("UPDATE containers SET state=json_set(state, '$.warnings', json(?)) WHERE id=?",
+                         (json.dumps(container.state.warnings), container.id))
 
     def get(self, cid: str) -> Container | None:
         """By full id."""

@@ -41,7 +41,7 @@ class Quadlets:
 
     def __call__(self, *words: str, check: bool = True) -> Result:
         # `quadlet` looks where the caller's files are, whatever the storage.
-        return self.engine("quadlet", *words, check=check, timeout=PATIENCE)
+        return self.engine("quadlet", *words, check=check, timeout=PATIENCE, env={"HOME": os.path.expanduser("~")})
 
     def state(self, service: str) -> str:
         return self.host.properties(service, "ActiveState")["ActiveState"]
