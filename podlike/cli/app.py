@@ -54,6 +54,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "logs": ("logs", "Fetch the logs of one or more containers"),
         "manifest": ("", "Manipulate manifest lists and image indexes"),
         "mount": ("mount", "Mount a working container's root filesystem"),
+        "network": ("", "Manage networks"),
         "pause": ("pause", "Pause all the processes in one or more containers"),
         "port": ("port", "List port mappings or a specific mapping for the container"),
         "ps": _LIST,
@@ -150,6 +151,18 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "remove": ("manifest:remove_command", "Remove an item from a manifest list or image index"),
         "rm": ("manifest:rm_command", "Remove manifest list or image index from local storage"),
     },
+    "network": {
+        "connect": ("network_later:connect_command", "Add container to a network"),
+        "create": ("network_later:create_command", "Create networks for containers and pods"),
+        "disconnect": ("network_later:disconnect_command", "Disconnect a container from a network"),
+        "exists": ("network:exists_command", "Check if network exists"),
+        "inspect": ("network:inspect_command", "Inspect network"),
+        "ls": ("network:ls_command", "List networks"),
+        "prune": ("network:prune_command", "Prune unused networks"),
+        "reload": ("network_later:reload_command", "Reload firewall rules for one or more containers"),
+        "rm": ("network:rm_command", "Remove networks"),
+        "update": ("network_later:update_command", "Update an existing network"),
+    },
     "image trust": {
         "set": ("trust:set_", "Set default trust policy or a new trust policy for a registry"),
         "show": ("trust:show", "Display trust policy for the system"),
@@ -179,6 +192,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
 ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container", "remove"): "rm",
            ("system connection", "ls"): "list", ("image", "ls"): "list", ("image", "remove"): "rm",
            ("", "umount"): "unmount", ("container", "umount"): "unmount", ("image", "umount"): "unmount",
+           ("network", "list"): "ls", ("network", "remove"): "rm",
            ("artifact", "list"): "ls", ("artifact", "remove"): "rm"}
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
@@ -228,6 +242,7 @@ _GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OC
                 "healthcheck": "Manage health checks on containers", "image": "Manage images",
                 "image trust": "Manage container image trust policy",
                 "manifest": "Creates, modifies, and pushes manifest lists and image indexes",
+                "network": "Manage networks",
                 "system": "Manage podlike", "system connection": "Manage remote service destinations",
                 "system startup": "Manage how containers come back after a reboot"}
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn, TypeVar
 
     from podlike.engine.core import Engine
+    from podlike.library.engine import Engine as Library
 
     T = TypeVar("T")
     Check = Callable[["Call"], None]
@@ -170,6 +171,11 @@ class Call:
     @property
     def engine(self) -> "Engine":
         return self.session.engine
+
+    @property
+    def api(self) -> "Library":
+        """The same verbs as Python programs have (docs/LIBRARY.md), here in this process."""
+        return self.session.api
 
     @property
     def docker(self) -> bool:

@@ -17,7 +17,6 @@ def exec_(call: Call) -> int:
     opts = call.opts
     check_detach_keys(opts.detach_keys)
     container, args = _target(call)
-    from podlike.engine.exec import exec_ as run_exec
     from podlike.spec.attach import Attach
     from podlike.spec.exec import ExecSpec
 
@@ -33,14 +32,14 @@ def exec_(call: Call) -> int:
                     preserve_fds=opts.preserve_fds, detach=opts.detach)
     if opts.detach:
         try:
-            call.out(str(run_exec(call.engine, container, spec, attach=None)))
+            call.out(str(call.api.containers.exec_spec(container, spec, attach=None)))
         except RuntimeFailure as e:
             if not call.docker:
                 e.exit_code = RuntimeFailure.exit_code  # podman keeps 126 and 127 for those that wait for the command
             raise
         return 0
     attach = Attach(stdin=opts.interactive, tty=opts.tty, sig_proxy=True, detach_keys=opts.detach_keys)
-    code = run_exec(call.engine, container, spec, attach=attach)
+    code = call.api.containers.exec_spec(container, spec, attach=attach)
     assert isinstance(code, int)
     return code
 

@@ -503,8 +503,6 @@ class LazyProgress:
 
 def create_container(call: "Call", spec: ContainerSpec, *, for_run: bool = False) -> "Container":
     """Make the container that spec describes and write its --cidfile."""
-    from podlike.engine.create import create
-
     policy = pull_policy(call)
     progress: "Any" = LazyProgress(quiet=call.opts.quiet)
     startup = None
@@ -516,8 +514,7 @@ def create_container(call: "Call", spec: ContainerSpec, *, for_run: bool = False
         if spec.image and policy != "never" and _pulls_in_its_own_way(call):
             _pull(call, spec.image, policy, progress)
             policy = "missing"
-        container = create(call.engine, spec, pull_policy=policy, replace=call.opts.replace, for_run=for_run,
-                           progress=progress)
+        container = call.api.containers.create(spec, pull=policy, replace=call.opts.replace, for_run=for_run, progress=progress)
     except BaseException:
         if startup is not None:
             startup.forget()

@@ -56,13 +56,8 @@ def images(call: Call) -> None:
 
 
 def _found(call: Call, kinship: "Kinship") -> "list[Image]":
-    from podlike.engine.imagefilters import select
-
-    opts = call.opts
-    filters = [*opts.filter, *(f"reference={name}" for name in call.args)]
-    if not opts.all and "intermediate=true" not in filters:
-        filters.append("intermediate=false")
-    return select(call.engine, call.engine.images.all(), filters, kinship=kinship)
+    filters = [*call.opts.filter, *(f"reference={name}" for name in call.args)]
+    return call.api.images.list(all=call.opts.all, filters=filters, kinship=kinship)
 
 
 def _rows(call: Call, found: "list[Image]") -> list[_Row]:

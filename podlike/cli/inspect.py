@@ -94,10 +94,8 @@ class ImageDocument(dict):  # type: ignore[type-arg]
 
 
 def _container(call: Call, name: str | None) -> "Any":
-    from podlike.engine.inspect import inspect_container
-
     container = latest_container(call) if name is None else one_container(call, name)
-    return inspect_container(call.engine, container, size=getattr(call.opts, "size", False))
+    return call.api.containers.inspect(container, size=getattr(call.opts, "size", False))
 
 
 def _print(call: Call, docs: "list[Any]") -> None:

@@ -15,21 +15,10 @@ def restart(call: Call) -> int:
         raise UsageError("--running and --all or --latest cannot be used together")
     if not opts.running:
         check_selection(call, cidfile=True)
-    from podlike.engine import events
-    from podlike.engine.start import start
-    from podlike.engine.stop import stop
-
     timeout = opts.time if call.changed("time") else None
 
     def one(container: "Container") -> None:
-        # --rm means until the container ends by itself; a restart is not its end
-        events.container(call.engine, container, "restart")
-        remove, container.spec.remove = container.spec.remove, False
-        try:
-            stop(call.engine, container, timeout=timeout)
-        finally:
-            container.spec.remove = remove
-        start(call.engine, container)
+        call.api.containers.restart(container, timeout=timeout)
 
     if opts.running and not call.args:
         opts.all = True

@@ -6,10 +6,8 @@ from podlike.cli.options import ALL_CIDFILE, FILTER, LATEST, TIME, check_selecti
 
 def stop(call: Call) -> int:
     check_selection(call, cidfile=True)
-    from podlike.engine.stop import stop as stop_container
-
     timeout = call.opts.time if call.changed("time") else None
-    return select_each(call, lambda c: stop_container(call.engine, c, timeout=timeout) or None,
+    return select_each(call, lambda c: call.api.containers.stop(c, timeout=timeout) or None,
                        default_states=("running", "paused", "stopping", "initialized"))
 
 

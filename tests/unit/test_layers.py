@@ -11,7 +11,8 @@ ROOT = Path(podlike.__file__).parent
 # A room may use the rooms below it. Rooms of one floor never use each other.
 MAY_USE = {
     "__main__": {"cli", "ground"},
-    "cli": {"engine", "build", "spec", "config", "ground"},
+    "cli": {"library", "engine", "build", "spec", "config", "ground"},
+    "library": {"engine", "store", "spec", "config", "ground"},
     "engine": {"build", "store", "transports", "registry", "trust", "net", "runtime", "spec", "config", "ground"},
     "build": {"engine", "store", "transports", "registry", "trust", "net", "runtime", "spec", "config", "ground"},
     "store": {"spec", "config", "ground"},

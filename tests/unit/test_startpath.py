@@ -20,6 +20,7 @@ ALLOWED = {
     "podlike.cli", "podlike.cli.app", "podlike.cli.command", "podlike.cli.options", "podlike.cli.fillspec",
     "podlike.cli.run", "podlike.cli.session",
     "podlike.config", "podlike.engine", "podlike.engine.core", "podlike.store", "podlike.store.options",
+    "podlike.library", "podlike.library.calling", "podlike.library.containers", "podlike.library.engine",
     "podlike.spec", "podlike.spec.attach", "podlike.spec.container", "podlike.spec.environ", "podlike.spec.mounts",
     "podlike.spec.ports", "podlike.spec.record", "podlike.spec.sizes", "podlike.spec.durations",
     "gc", "signal", "select", "socket", "selectors", "_socket", "array", "math",
