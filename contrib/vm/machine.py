@@ -64,7 +64,7 @@ class Machine:
         self, base: str, *, deadline: float, src: str = "", out: str = "", shares: Sequence[str] = (), cold: bool = False,
         disk: str = "",
     ) -> None:  # fmt: skip
-        self.deadline, self._boot = deadline, ""
+        self.deadline, self._boot = deadline, ""  # _boot: id of the last boot that was waited for
         if len(shares) > SHARES:
             raise Trouble(f"at most {SHARES} directories can be shared")
         mounts = [("src", src, "/src", "ro,cache=loose")] if src else []
@@ -84,7 +84,7 @@ class Machine:
             for row in [f"{tag} {where.replace(' ', chr(92) + '040')} 9p {P9_OPTIONS},{how} 0 0"]
         ]
         try:
-            self._wait_for_boot()
+            self._wait_for_boot(resumed=bool(state))
         except BaseException:
             self.close()
             raise
@@ -122,16 +122,18 @@ class Machine:
             raise Timeout
         return left
 
-    def _wait_for_boot(self) -> None:
+    def _wait_for_boot(self, *, resumed: bool = False) -> None:
         """sshd starts after the user manager, so an answer that is not the last boot's means that the system is up."""
-        # A resumed VM has the time of when it was saved. (The same random numbers it has not: QEMU's vmgenid sees to that.)
-        script = ["id=$(cat /proc/sys/kernel/random/boot_id)", f'[ "$id" != "{self._boot}" ] || exit 0', "set -e",
-                  f"date -s @{time.time():.3f} >/dev/null", *self._mounts, "echo $id"]  # fmt: skip
-        argv = [*self.ssh, "-n", "root@127.0.0.1", "\n".join(script)]
         while True:
+            # A resumed VM has the time of when it was saved. (The same random numbers it has not: QEMU's vmgenid sees to that.)
+            # One that has booted took it from its clock, and what started with it must not see time go back.
+            clock = [f"date -s @{time.time():.3f} >/dev/null"] if resumed else []
+            script = ["id=$(cat /proc/sys/kernel/random/boot_id)", f'[ "$id" != "{self._boot}" ] || exit 0', "set -e",
+                      *clock, *self._mounts, "echo $id"]  # fmt: skip
             self.qemu.check()
             try:
-                p = subprocess.run(argv, capture_output=True, text=True, timeout=self._left())
+                p = subprocess.run([*self.ssh, "-n", "root@127.0.0.1", "\n".join(script)], capture_output=True, text=True,
+                                   timeout=self._left())  # fmt: skip
             except subprocess.TimeoutExpired:
                 raise Timeout from None
             if p.stdout.strip():

@@ -78,6 +78,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "untag": ("untag", "Remove a name from a local image"),
         "update": ("update", "Update an existing container"),
         "version": ("version", "Display the podlike version information"),
+        "volume": ("", "Manage volumes"),
         "wait": ("wait", "Block on one or more containers"),
     },
     "artifact": {
@@ -186,6 +187,19 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "status": ("startup:status_command", "Show how containers are started after a reboot"),
         "stop": ("startup:stop_command", "Stop all containers because the machine goes down"),
     },
+    "volume": {
+        "create": ("volume:create_command", "Create a new volume"),
+        "exists": ("volume:exists_command", "Check if volume exists"),
+        "export": ("volume_tar:export_command", "Export volumes"),
+        "import": ("volume_tar:import_command", "Import a tarball contents into a podlike volume"),
+        "inspect": ("volume_ls:inspect_command", "Display detailed information on one or more volumes"),
+        "ls": ("volume_ls:ls_command", "List volumes"),
+        "mount": ("volume:mount_command", "Mount volume"),
+        "prune": ("volume:prune_command", "Remove all unused volumes"),
+        "reload": ("volume:reload_command", "Reload all volumes from volume plugins"),
+        "rm": ("volume:rm_command", "Remove one or more volumes"),
+        "unmount": ("volume:unmount_command", "Unmount volume"),
+    },
 }
 
 # Other spellings of a row in the same group; podman shows them in the row's help only.
@@ -194,6 +208,7 @@ ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container
            ("", "umount"): "unmount", ("container", "umount"): "unmount", ("image", "umount"): "unmount",
            ("network", "list"): "ls", ("network", "remove"): "rm",
            ("artifact", "list"): "ls", ("artifact", "remove"): "rm"}
+           ("artifact", "list"): "ls", ("artifact", "remove"): "rm", ("volume", "list"): "ls", ("volume", "remove"): "rm"}
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
 
@@ -244,7 +259,8 @@ _GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OC
                 "manifest": "Creates, modifies, and pushes manifest lists and image indexes",
                 "network": "Manage networks",
                 "system": "Manage podlike", "system connection": "Manage remote service destinations",
-                "system startup": "Manage how containers come back after a reboot"}
+                "system startup": "Manage how containers come back after a reboot",
+                "volume": "Manage volumes"}
 
 
 def version_line(prog: str) -> str:
@@ -364,7 +380,8 @@ def make_engine(session: Session) -> "Engine":
         usual = default_roots()
         roots = Roots(data=os.path.abspath(data) if data else usual.data, run=os.path.abspath(run) if run else usual.run)
     return Engine(roots=roots, conmon=options["conmon"], events=options["events_backend"], cgroups=options["cgroup_manager"],
-                  storage_driver=options["storage_driver"], storage_opts=options["storage_opt"])
+                  storage_driver=options["storage_driver"], storage_opts=options["storage_opt"],
+                  volumes_root=options["volumepath"])
 
 
 def __getattr__(name: str) -> "Any":

@@ -1,4 +1,4 @@
-"""podlike inspect: everything about containers and images."""
+"""podlike inspect: everything about containers, images and volumes."""
 
 from podlike.cli.command import Call, Command, Flag, at_least, print_error
 from podlike.cli.options import LATEST, latest_container, one_container
@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-TYPES = ("all", "container", "image")
+TYPES = ("all", "container", "image", "volume")
 # Keys whose objects are maps, with names that users chose; every other object has fixed fields.
 _MAPS = frozenset(("Annotations", "Config.Volumes", "Data", "Driver_opts", "ExposedPorts", "Labels", "Networks",
                    "PortBindings", "Ports", "Tmpfs", "Volumes"))
@@ -72,6 +72,8 @@ def _document(call: Call, name: str | None, kind: str) -> "Any":
         except NotFoundError:
             if kind == "container":
                 raise NotFoundError(f'no such container "{name}"') from None
+    if kind == "volume":
+        return _volume(call, name)
     from podlike.engine import imageinspect
     from podlike.engine.images import resolve
 
@@ -85,8 +87,27 @@ def _document(call: Call, name: str | None, kind: str) -> "Any":
     except NotFoundError:
         if kind == "image":
             raise
+        try:
+            return _volume(call, name)
+        except NotFoundError:
+            pass
         raise NotFoundError(f"No such object: {name}" if call.docker else f'no such object: "{name}"') from None
     return ImageDocument(doc)
+
+
+class VolumeDocument(dict):  # type: ignore[type-arg]
+    """A volume's; .volume is its record."""
+
+    volume: "Any" = None
+
+
+def _volume(call: Call, name: str) -> "Any":
+    from podlike.cli.volume_ls import inspected
+
+    volume = call.engine.volumes.get(name) or call.engine.volumes.find(name)
+    doc = VolumeDocument(inspected(call, volume))
+    doc.volume = volume
+    return doc
 
 
 class ImageDocument(dict):  # type: ignore[type-arg]
@@ -106,6 +127,11 @@ def _print(call: Call, docs: "list[Any]") -> None:
         print_json(docs, indent=5)
         return
     for doc in docs:
+        if isinstance(doc, VolumeDocument):
+            from podlike.cli.volume_ls import as_struct
+
+            format_document(call, as_struct(call, doc.volume), text)
+            continue
         if isinstance(doc, ImageDocument):
             doc["Config"] = {**_IMAGE_CONFIG, **doc["Config"]}
         else:
@@ -133,9 +159,9 @@ _FORMAT = Flag("format", "f", "string", "Format the output to a Go template or j
 _SIZE = Flag("size", "s", "bool", "Display total file size")
 
 command = Command(
-    "inspect", inspect, usage="{CONTAINER|IMAGE} [...]", summary="Display the configuration of object denoted by ID",
+    "inspect", inspect, usage="{CONTAINER|IMAGE|VOLUME} [...]", summary="Display the configuration of object denoted by ID",
     description="Displays the low-level information on an object identified by name or ID.\nFor more inspection options, "
-                "see:\n\n    podlike container inspect\n    podlike image inspect",
+                "see:\n\n    podlike container inspect\n    podlike image inspect\n    podlike volume inspect",
     flags=(_FORMAT, LATEST, _SIZE, Flag("type", "t", "string", "Specify inspect-object type", "all")),
     examples=("inspect fedora", "inspect --type image fedora", "inspect CtrID ImgID",
               'inspect --format "imageId: {{.Id}} size: {{.Size}}" fedora'))

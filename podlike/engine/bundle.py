@@ -5,7 +5,6 @@ import os
 
 from podlike import __version__
 from podlike.engine import query
-from podlike.engine.copyup import copy_up
 from podlike.engine.core import Engine
 from podlike.engine.devices import look_up_devices
 from podlike.engine.hooks import hooks_of
@@ -13,7 +12,6 @@ from podlike.engine.hostfiles import copied_mounts
 from podlike.engine.network import Network
 from podlike.engine.tending import write_orders
 from podlike.engine.users import identify, write_in_root
-from podlike.engine.volumes import ensure_volume
 from podlike.errors import CannotExecuteError, UsageError
 from podlike.files import read_text, write_text
 from podlike.net import files
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from podlike.spec.users import ResolvedUser
+
 _PROFILE_LIMIT = 4 << 20  # bytes of a seccomp profile; the default one has 18 kB
 
 
@@ -43,7 +43,7 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         if not spec.rootfs and not spec.read_only:
             # In the container's own layer, where it can change them; the bound files are for those that must not change.
             entries = {path: text for path, text in entries.items() if not write_in_root(root_fd, path, text)}
-        volumes = [_bound_path(engine, root_fd, m) for m in spec.mounts if m.type in ("bind", "volume")]
+        volumes = [_bound_path(engine, root_fd, container, m, user) for m in spec.mounts if m.type in ("bind", "volume")]
         _check_workdir(root_fd, container, volumes)
         binds = _own_files(engine, container, root_fd, entries, network)
         _add_copied_mounts(spec, binds, bundle)
@@ -113,18 +113,33 @@ def _default_sysctls(configured: "Sequence[str]") -> dict[str, str]:
     return dict(text.partition("=")[::2] for text in configured)
 
 
-def _bound_path(engine: Engine, root_fd: int, mount: Mount) -> BoundPath:
+def _bound_path(engine: Engine, root_fd: int, container: Container, mount: Mount, user: "ResolvedUser") -> BoundPath:
+    from podlike.engine import volumemount
+
+    spec = container.spec
     options = [o for o in mount.options if o != "anonymous"]
+    uid, gid = _in_session(spec.uid_map, user.uid), _in_session(spec.gid_map, user.gid)
     if mount.type == "bind":
+        if "U" in options:
+            volumemount.chown_source(mount.source, uid, gid)
         try:
             return hostfacts.bound_path(mount.source, mount.target, options)
         except OSError as e:
             raise UsageError(f"statfs {mount.source}: {(e.strerror or str(e)).lower()}",
                              hint="It was there when the container was created: bring it back.") from e
-    path = ensure_volume(engine, mount.source)
-    if "nocopy" not in options:
-        copy_up(root_fd, mount.target, path)
-    return BoundPath(path, mount.target, options, NAMED_VOLUME_FLAGS)
+    path, flags = volumemount.prepare(engine, container.id, mount, root_fd=root_fd, uid=uid, gid=gid)
+    if flags & os.ST_RDONLY and "rw" not in options and "ro" not in options:
+        options.append("ro")  # a bind mount of its own would forget it
+    return BoundPath(path, mount.target, options, NAMED_VOLUME_FLAGS | flags)
+
+
+def _in_session(ranges: "Sequence[tuple[int, int, int]]", number: int) -> int:
+    """The session's id behind one of the container's."""
+    if not ranges:
+        return number
+    from podlike.spec.userns import outside
+
+    return outside(ranges, number) or 0
 
 
 def _check_workdir(root_fd: int, container: Container, volumes: list[BoundPath]) -> None:

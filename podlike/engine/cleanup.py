@@ -88,7 +88,8 @@ def take_down(engine: Engine, container: Container) -> bool:
     lost_output = query.log_error(engine, container.id)
     collect([lambda: _stop_helpers(container),
              lambda: runtime_of(engine, container).delete(container.id),
-             lambda: remove_leftovers(engine, container.id, container.state.cgroup, keep_exit=True)],
+             lambda: remove_leftovers(engine, container.id, container.state.cgroup, keep_exit=True),
+             lambda: _release_volumes(engine, container)],
             what=f"clean up container {container.name}")
     s = container.state
     ended = s.phase == "started" or now.state == "exited"
@@ -109,6 +110,13 @@ def take_down(engine: Engine, container: Container) -> bool:
     engine.containers.save_state(container)
     forget_end(engine, container.id)  # now that it is recorded
     return ended
+
+
+def _release_volumes(engine: Engine, container: Container) -> None:
+    if any(m.type == "volume" for m in container.spec.mounts):
+        from podlike.engine.volumemount import release
+
+        release(engine, container)
 
 
 def _tell_end(engine: Engine, container: Container, now: query.Status, *, oom: bool, died: bool) -> None:

@@ -4,27 +4,12 @@ import os
 import stat
 
 from podlike.files import TEXT_LIMIT
-from podlike.runtime import spawn
 
 
-def copy_up(root_fd: int, target: str, volume: str) -> None:
-    """Copy the image's directory `target` into the empty directory `volume`, owners and modes included.
-
-    Nothing happens when the volume has contents or the image has no such directory. Raises: OSError.
+def copy_directory(source: int, target: str) -> None:
+    """Copy what is in the directory `source` into the empty directory `target`, owners and modes included, and the
+    directory's own. source: a descriptor, which stays the caller's. Raises: OSError.
     """
-    if next(os.scandir(volume), None) is not None:
-        return
-    try:
-        source = spawn.open_in_root(root_fd, target, os.O_RDONLY | os.O_DIRECTORY)
-    except spawn.SpawnError:
-        return
-    try:
-        _copy_directory(source, volume)
-    finally:
-        os.close(source)
-
-
-def _copy_directory(source: int, target: str) -> None:
     st = os.fstat(source)
     with os.scandir(source) as entries:
         for entry in entries:
@@ -41,7 +26,7 @@ def _copy_entry(directory: int, name: str, target: str) -> None:
         os.mkdir(target)
         fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
         try:
-            _copy_directory(fd, target)
+            copy_directory(fd, target)
         finally:
             os.close(fd)
     elif stat.S_ISREG(st.st_mode):

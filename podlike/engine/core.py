@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from podlike.store.images import ImageStore
     from podlike.store.layers import LayerStore
     from podlike.store.options import StoreOptions
+    from podlike.store.volumes import VolumeStore
 
 
 class Engine:
@@ -23,10 +24,11 @@ class Engine:
 
     def __init__(self, *, roots: Roots | None = None, config: "Config | None" = None, conmon: str = "",
                  events: str = "", cgroups: str = "", storage_driver: str = "",
-                 storage_opts: "Sequence[str]" = ()) -> None:
+                 storage_opts: "Sequence[str]" = (), volumes_root: str = "") -> None:
         """conmon: path of a monitor to be used instead of ours and of the configured one. events: file, journald or none,
         instead of the configured events_logger. cgroups: cgroupfs or systemd, instead of the configured cgroup_manager.
-        storage_driver, storage_opts: as typed; over what storage.conf says.
+        storage_driver, storage_opts: as typed; over what storage.conf says. volumes_root: where new volumes are made,
+        instead of the configured place.
         """
         self.roots = roots or default_roots()
         self.conmon = conmon
@@ -36,6 +38,7 @@ class Engine:
         self._db: "Database | None" = None
         self._storage_driver, self._storage_opts = storage_driver, storage_opts
         self._storage: "StoreOptions | None" = None
+        self._volumes_root = volumes_root
         self._additional: "list[ImageStore] | None" = None
         self._session_joined = False
 
@@ -110,6 +113,17 @@ class Engine:
             self._additional = [ImageStore(Database(f"{root}/db.sqlite", read_only=True), read_only=True)
                                 for root in self.storage.additional]
         return self._additional
+
+    @property
+    def volumes(self) -> "VolumeStore":
+        from podlike.store.volumes import VolumeStore
+
+        return VolumeStore(self.db)
+
+    @property
+    def volumes_root(self) -> str:
+        """Where new volumes are made: --volumepath, containers.conf's volume_path, or beside the images."""
+        return self._volumes_root or self.config.engine.volume_path or f"{self.roots.data}/volumes"
 
     @property
     def artifacts(self) -> "ArtifactStore":

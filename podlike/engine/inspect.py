@@ -148,15 +148,17 @@ def _mount(engine: Engine, m: Mount) -> "dict[str, Any]":
     propagation = next((o for o in m.options if o.lstrip("r") in ("shared", "slave", "private")), "rprivate")
     options = [o for o in m.options if o not in ("ro", "rw", propagation, "anonymous")]
     out: "dict[str, Any]" = {"Type": m.type}
+    driver = ""
     if m.type == "volume":
-        from podlike.engine.volumes import volume_path
+        from podlike.engine.volumes import driver_and_path
 
-        out |= {"Name": m.source, "Source": volume_path(engine, m.source)}
+        driver, path = driver_and_path(engine, m.source)
+        out |= {"Name": m.source, "Source": path}
         options = options or ["nosuid", "nodev", "rbind"]
     else:
         out["Source"] = m.source
         options = [*options, "rbind"] if "bind" not in options and "rbind" not in options else options
-    out |= {"Destination": m.target, "Driver": "local" if m.type == "volume" else "",
+    out |= {"Destination": m.target, "Driver": driver,
             "Mode": "", "Options": options, "RW": "ro" not in m.options and (m.type != "image" or "rw" in m.options),
             "Propagation": propagation}
     return out

@@ -40,8 +40,10 @@ def system(engine: Engine, *, every: bool = False, volumes: bool = False, anonym
     freed += more
     names: "list[str]" = []
     if volumes:
-        names, more = prune_volumes(engine, anonymous_only=anonymous_only, filters=filters)
-        freed += more
+        from podlike.engine.volumelist import prune_volumes
+
+        names, more, errors = prune_volumes(engine, anonymous_only=anonymous_only, filters=filters)
+        freed, failed = freed + more, failed + errors
     sweep(engine)
     return Pruned(containers, gone, names, freed, failed)
 
@@ -67,36 +69,12 @@ def prune_containers(engine: Engine, *, filters: "Sequence[str]" = ()) -> "tuple
     return gone, freed, failed
 
 
-def prune_volumes(engine: Engine, *, anonymous_only: bool = False, filters: "Sequence[str]" = ()) -> "tuple[list[str], int]":
-    """(names that went, bytes)."""
-    import json
-
-    from podlike.engine.sizes import tree_size
-    from podlike.engine.volumes import remove_volume, volume_path
-    from podlike.spec.durations import parse_time
-    from podlike.spec.filters import label_matches, parse_filters
-
-    wanted = parse_filters(filters)
-    used = {m.source for c in engine.containers.all() for m in c.spec.mounts if m.type == "volume"}
-    gone, freed = [], 0
-    for name, created, anonymous, labels in engine.db.query("SELECT name, created, anonymous, labels FROM volumes"):
-        fits = (all(created < parse_time(v) for v in wanted.get("until", ()))
-                and all(label_matches(json.loads(labels), v) for v in wanted.get("label", ()))
-                and not any(label_matches(json.loads(labels), v) for v in wanted.get("label!", ())))
-        if name in used or not fits or (anonymous_only and not anonymous):
-            continue
-        size = tree_size(volume_path(engine, name))
-        remove_volume(engine, name)
-        gone.append(name)
-        freed += size
-    return gone, freed
-
-
 def sweep(engine: Engine) -> int:
     """Remove files that no record names, left by commands that were killed; return how many entries went.
 
     Nothing is touched while another command builds on the store; the next sweep comes back to it.
     """
+    from podlike.engine.volumes import empty_trash
     from podlike.store.locks import StoreLock
 
     engine.enter_session()
@@ -105,6 +83,7 @@ def sweep(engine: Engine) -> int:
         return 0
     try:
         removed = engine.layers.sweep(partial_age=0.0, everything=True)[0] + _container_directories(engine)
+        removed += empty_trash(engine.volumes_root)
     finally:
         lock.release()
     engine.db.compact()

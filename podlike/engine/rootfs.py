@@ -29,11 +29,11 @@ def mount_rootfs(engine: Engine, container: Container) -> str:
     if spec.uid_map:
         from podlike.engine.shifted import shifted_lower
 
-        lower = [shifted_lower(engine, spec, lambda work: _stack(engine, lower, work, name=spec.image_name, volatile=True))]
-    return _stack(engine, lower, base, name=container.name, volatile=spec.remove)
+        lower = [shifted_lower(engine, spec, lambda work: stack(engine, lower, work, name=spec.image_name, volatile=True))]
+    return stack(engine, lower, base, name=container.name, volatile=spec.remove)
 
 
-def _stack(engine: Engine, lower: list[str], base: str, *, name: str, volatile: bool) -> str:
+def stack(engine: Engine, lower: list[str], base: str, *, name: str, volatile: bool) -> str:
     """The lower directories as one tree, in the way of the store's driver; its path below base.
 
     volatile: what goes with its container needs no sync at its end (overlayfs.rst, "Volatile mount").

@@ -90,7 +90,7 @@ def measure(engine: Engine) -> Usage:
             count[container.image] = count.get(container.image, 0) + 1
     layers = _layer_sizes(engine, images)
     uses = [_image_use(image, images, layers, count.get(image.id, 0)) for image in images]
-    return Usage(uses, [_container_use(engine, c) for c in containers], _volumes(engine, containers),
+    return Usage(uses, [_container_use(engine, c) for c in containers], _volumes(engine),
                  _image_sum(uses, containers, layers), _blob_sum(engine, uses))
 
 
@@ -150,12 +150,8 @@ def _container_use(engine: Engine, container: "Container") -> ContainerUse:
     return ContainerUse(container, query.status(engine, container), own + more, total + more)
 
 
-def _volumes(engine: Engine, containers: "list[Container]") -> "list[VolumeUse]":
-    from podlike.engine.volumes import volume_path
+def _volumes(engine: Engine) -> "list[VolumeUse]":
+    from podlike.engine.volumelist import size_of
 
-    links: "dict[str, int]" = {}
-    for container in containers:
-        for name in {m.source for m in container.spec.mounts if m.type == "volume"}:
-            links[name] = links.get(name, 0) + 1
-    names = [row[0] for row in engine.db.query("SELECT name FROM volumes ORDER BY name")]
-    return [VolumeUse(name, links.get(name, 0), tree_size(volume_path(engine, name))) for name in names]
+    users = engine.volumes.users()
+    return [VolumeUse(v.name, len(users.get(v.name, ())), size_of(engine, v)) for v in engine.volumes.all()]

@@ -290,5 +290,5 @@ def check_duplicates(mounts: list[Mount], tmpfs: "dict[str, str]") -> list[Mount
         if old is None and mount.target not in tmpfs:
             seen[mount.target] = mount
         elif old is None or (old.type, old.source, old.options) != (mount.type, mount.source, mount.options):
-            _fail(f"{mount.target}: duplicate mount destination", "Give every mount a place of its own.")
+            _fail(f"{mount.target}: duplicate mount destination")  # scripts compare these words
     return list(seen.values())

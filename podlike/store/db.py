@@ -70,6 +70,9 @@ MIGRATIONS = (
         added REAL NOT NULL
     ) STRICT;
     """,
+    """
+    ALTER TABLE volumes ADD COLUMN state TEXT NOT NULL DEFAULT '{}';  -- store.volumes.VolumeState as JSON
+    """,
 )
 
 # Longer than any transaction of ours by three orders; parallel starts wait instead of failing.

@@ -174,10 +174,11 @@ class ImageStore:
         self._db.execute("DELETE FROM images WHERE id=?", (image_id,))
 
     def layers_in_use(self) -> set[str]:
-        """Diff IDs that an image or a container needs."""
+        """Diff IDs that an image, a container or a volume needs."""
         rows = self._db.query(
             "SELECT value FROM images, json_each(images.layers) "
-            "UNION SELECT value FROM containers, json_each(containers.spec, '$.layers')")
+            "UNION SELECT value FROM containers, json_each(containers.spec, '$.layers') "
+            "UNION SELECT value FROM volumes, json_each(volumes.state, '$.layers')")
         return {row[0] for row in rows}
 
     def _point(self, name: str, image_id: str) -> None:
