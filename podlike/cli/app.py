@@ -207,7 +207,6 @@ ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container
            ("system connection", "ls"): "list", ("image", "ls"): "list", ("image", "remove"): "rm",
            ("", "umount"): "unmount", ("container", "umount"): "unmount", ("image", "umount"): "unmount",
            ("network", "list"): "ls", ("network", "remove"): "rm",
-           ("artifact", "list"): "ls", ("artifact", "remove"): "rm"}
            ("artifact", "list"): "ls", ("artifact", "remove"): "rm", ("volume", "list"): "ls", ("volume", "remove"): "rm"}
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")

@@ -72,7 +72,6 @@ def inspect(call: Call) -> int:
     """Print what was found, then complain about what was not."""
     from podlike.cli.output import format_document, is_json, print_json
     from podlike.engine.networks import docker_document, document
-    from podlike.spec.govalues import View
 
     found: "list[Network]" = []
     errors: list[PodlikeError] = []
@@ -88,16 +87,23 @@ def inspect(call: Call) -> int:
         docs = [docker_document(n) if call.docker else document(n, containers=True) for n in found]
         print_json(docs, indent=4 if call.docker else 5)
     else:
-        from podlike.cli.inspect import as_structs
-
         for network in found:
-            if call.docker:
-                format_document(call, as_structs(docker_document(network)), text)
-            else:
-                format_document(call, View(_fields(network), document(network, containers=True)), text)
+            format_document(call, shown(call, network), text)
     for error in errors:
         print_error(error)
     return 0 if not errors else 1 if call.docker else errors[-1].exit_code
+
+
+def shown(call: Call, network: "Network") -> "Any":
+    """A network as templates see it."""
+    from podlike.engine.networks import docker_document, document
+    from podlike.spec.govalues import View
+
+    if call.docker:
+        from podlike.cli.inspect import as_structs
+
+        return as_structs(docker_document(network))
+    return View(_fields(network), document(network, containers=True))
 
 
 def exists(call: Call) -> int:

@@ -26,19 +26,19 @@ class Engine:
     of a `with` block, ends the helper process that is kept ready; the engine can be used again afterwards.
 
     root, runroot: directories of the store and of volatile state; None: $PODLIKE_ROOT, $PODLIKE_RUNROOT or the user's
-    usual ones. storage_driver, storage_options, cgroup_manager, events_backend, conmon: as the global options of the
+    usual ones. storage_driver, storage_options, cgroup_manager, events_backend, conmon, volume_path: as the global options of the
     same names of the command line, "" what the configuration says.
     """
 
     def __init__(self, *, root: "str | os.PathLike[str] | None" = None, runroot: "str | os.PathLike[str] | None" = None,
                  storage_driver: str = "", storage_options: "Sequence[str]" = (), cgroup_manager: str = "",
-                 events_backend: str = "", conmon: str = "") -> None:
+                 events_backend: str = "", conmon: str = "", volume_path: str = "") -> None:
         usual = default_roots()
         self.direct = False
         self._settings: "dict[str, Any]" = {
             "data": os.path.abspath(root) if root else usual.data, "run": os.path.abspath(runroot) if runroot else usual.run,
             "storage_driver": storage_driver, "storage_opts": tuple(storage_options), "cgroups": cgroup_manager,
-            "events": events_backend, "conmon": conmon}
+            "events": events_backend, "conmon": conmon, "volumes_root": volume_path}
         self._own_core: "Core | None" = None
         self._here: "Any" = None  # threading.local: the core of each thread
         self._children: "Children | None" = None

@@ -143,9 +143,15 @@ def test_images_volumes_networks_system(podlike: Engine, lib: Library, image: st
     assert not lib.images.exists(f"localhost/{name}:2")
     assert lib.images.history(image) and lib.images.inspect(image)["Id"] == found.id
     lib.volumes.create(name)
-    assert lib.volumes.exists(name)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/file").write_text("in a volume")
+    subprocess.run(["tar", "-C", tmp_path / "data", "-cf", tmp_path / "data.tar", "."], check=True, timeout=60)
+    lib.volumes.load(name, tmp_path / "data.tar")
+    read = lib.containers.run(image, ["cat", "/v/file"], network="none", remove=True, volumes=[f"{name}:/v"])
+    assert read.stdout == b"in a volume"
+    assert lib.volumes.exists(name) and lib.volumes.inspect(name)["Name"] == name
     lib.volumes.remove(name)
-    assert name not in lib.volumes.list()
+    assert name not in [v.name for v in lib.volumes.list()]
     assert [n.name for n in lib.networks.list()] == ["podman"] and not lib.networks.exists("nope")
     assert lib.system.info()["host"]["security"]["rootless"] is (os.getuid() != 0)
     assert lib.system.df().image_sum.total >= 1
