@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from podlike.spec.loglines import LogLine
     from podlike.store.containers import Container
     from podlike.store.images import Image
+    from podlike.store.pods import Pod
     from podlike.store.volumes import Volume
 
 _ERRORS = ("CannotExecuteError", "CommandNotFoundError", "ConfigError", "ConflictError", "InUseError", "NetworkError",
@@ -54,12 +55,12 @@ _HOMES = {
     "Image": ("podlike.store.images", "Image"), "LogLine": ("podlike.spec.loglines", "LogLine"),
     "Mount": ("podlike.spec.container", "Mount"), "PortMapping": ("podlike.spec.container", "PortMapping"),
     "Progress": ("podlike.engine.fetch", "Progress"), "PullOptions": ("podlike.engine.pull", "PullOptions"),
-    "Volume": ("podlike.store.volumes", "Volume"),
+    "Volume": ("podlike.store.volumes", "Volume"), "Pod": ("podlike.store.pods", "Pod"),
 }
 
 __all__ = ["__version__", "CannotExecuteError", "CommandFailed", "CommandNotFoundError", "ConfigError", "ConflictError",
            "Container", "ContainerInfo", "ContainerSpec", "Engine", "Event", "Finished", "HealthCheck", "Image", "InUseError",
-           "LogLine", "Mount", "NetworkError", "NotFoundError", "PodlikeError", "PortMapping", "Progress", "PullOptions",
+           "LogLine", "Mount", "NetworkError", "NotFoundError", "Pod", "PodlikeError", "PortMapping", "Progress", "PullOptions",
            "RegistryError", "RuntimeFailure", "SessionError", "StoreError", "UsageError", "Volume"]
 
 

@@ -31,6 +31,10 @@ def main(argv: list[str] | None = None) -> "NoReturn":
         if getattr(sys, name) is None:  # closed by the caller: `podlike ps >&-`
             os.open("/dev/null", os.O_RDWR)  # becomes fd: the lowest that is free, and those below it are open by now
             setattr(sys, name, open(fd, "w" if fd else "r", closefd=False))
+    if "LISTEN_FDS" in os.environ:
+        from podlike import sockets
+
+        sockets.take()
     code = run(argv[1:], program_name(argv[0]))
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -42,6 +46,8 @@ def main(argv: list[str] | None = None) -> "NoReturn":
 
 def run(args: list[str], prog: str) -> int:
     """Run one command line; all errors end here, as text on standard error and a code."""
+    if args and args[0] in ("__complete", "__completeNoDesc"):
+        return _complete(args, prog)
     if args and args[0] in ("--version", "-v") and len(args) == 1:
         return _version(prog)
     from podlike.cli.session import Session
@@ -68,6 +74,14 @@ def run(args: list[str], prog: str) -> int:
         return 141  # 128 + SIGPIPE, what a program that does not catch the signal ends with
     except Exception as e:
         return _unknown(e, session)
+
+
+def _complete(args: list[str], prog: str) -> int:
+    """A shell asks what could come next."""
+    from podlike.cli.complete import main as complete
+    from podlike.cli.session import Session
+
+    return complete(Session(prog), args)
 
 
 def _version(prog: str) -> int:

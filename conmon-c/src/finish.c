@@ -84,6 +84,8 @@ static _Noreturn void exit_command_child(const struct monitor *m)
         if (m->oom_score_adj != OOM_SCORE_KEPT)
                 (void) oom_score_adjust(m->oom_score_adj);
         (void) signal(SIGPIPE, SIG_DFL);
+        /* A service manager ends us with our unit; what there is to clean up is there all the same. */
+        (void) signal(SIGTERM, SIG_IGN);
         (void) sigprocmask(SIG_SETMASK, &m->sigmask, NULL);
         execv(argv[0], argv);
         _exit(EXIT_FAILURE);

@@ -34,11 +34,14 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     "": {
         "artifact": ("", "Manage OCI artifacts"),
         "attach": ("attach", "Attach to a running container"),
+        "auto-update": ("autoupdate", "Auto update containers according to their auto-update policy"),
+        "completion": ("completion", "Generate shell completion scripts"),
         "container": ("", "Manage containers"),
         "create": ("create", "Create but do not start a container"),
         "diff": ("diff", "Display the changes to the object's file system"),
         "events": ("events", "Show podlike system events"),
         "exec": ("exec", "Run a process in a running container"),
+        "generate": ("", "Generate structured data based on containers, pods or volumes"),
         "healthcheck": ("", "Manage health checks on containers"),
         "help": ("help", "Help about any command"),
         "history": ("history", "Show history of a specified image"),
@@ -56,10 +59,12 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "mount": ("mount", "Mount a working container's root filesystem"),
         "network": ("", "Manage networks"),
         "pause": ("pause", "Pause all the processes in one or more containers"),
+        "pod": ("", "Manage pods"),
         "port": ("port", "List port mappings or a specific mapping for the container"),
         "ps": _LIST,
         "pull": ("pull", "Pull an image from a registry"),
         "push": ("push", "Push an image to a specified destination"),
+        "quadlet": ("", "Allows users to manage Quadlets"),
         "rename": ("rename", "Rename an existing container"),
         "restart": ("restart", "Restart one or more containers"),
         "rm": ("rm", "Remove one or more containers"),
@@ -116,6 +121,9 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "update": ("update", "Update an existing container"),
         "wait": ("wait", "Block on one or more containers"),
     },
+    "generate": {
+        "systemd": ("generate:systemd_command", "[DEPRECATED] Generate systemd units"),
+    },
     "healthcheck": {
         "run": ("healthcheck", "Run the health check of a container"),
     },
@@ -164,6 +172,36 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "rm": ("network:rm_command", "Remove networks"),
         "update": ("network_later:update_command", "Update an existing network"),
     },
+    "pod": {
+        "create": ("pod_create", "Create a new empty pod"),
+        "exists": ("pod:exists_command", "Check if a pod exists in local storage"),
+        "inspect": ("pod_inspect", "Display a pod configuration"),
+        "kill": ("pod:kill_command", "Send the specified signal or SIGKILL to containers in pod"),
+        "logs": ("pod_logs", "Fetch logs for pod with one or more containers"),
+        "pause": ("pod:pause_command", "Pause one or more pods"),
+        "prune": ("pod_rm:prune_command", "Remove all stopped pods and their containers"),
+        "ps": ("pod_ps", "List pods"),
+        "restart": ("pod:restart_command", "Restart one or more pods"),
+        "rm": ("pod_rm", "Remove one or more pods"),
+        "start": ("pod:start_command", "Start one or more pods"),
+        "stop": ("pod:stop_command", "Stop one or more pods"),
+        "top": ("pod_top", "Display the running processes of containers in a pod"),
+        "unpause": ("pod:unpause_command", "Unpause one or more pods"),
+    },
+    "quadlet": {
+        "check": ("quadlet_check", "Report what is wrong in Quadlets"),
+        "generator": ("", "Manage what makes services of Quadlets"),
+        "install": ("quadlet:install_command", "Install a quadlet file or quadlet application"),
+        "list": ("quadlet:list_command", "List Quadlets"),
+        "print": ("quadlet:print_command", "Display the contents of a quadlet"),
+        "rm": ("quadlet:rm_command", "Remove Quadlets"),
+    },
+    "quadlet generator": {
+        "install": ("quadlet_generator:install_command", "Have services made of Quadlets"),
+        "remove": ("quadlet_generator:remove_command", "Have no services made of Quadlets"),
+        "run": ("quadlet_generator:run_command", "Make services of Quadlets now"),
+        "status": ("quadlet_generator:status_command", "Show what makes services of Quadlets"),
+    },
     "image trust": {
         "set": ("trust:set_", "Set default trust policy or a new trust policy for a registry"),
         "show": ("trust:show", "Display trust policy for the system"),
@@ -175,10 +213,18 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "df": ("df", "Show podlike disk usage"),
         "info": ("info", "Display podlike system information"),
         "startup": ("", "Manage how containers come back after a reboot"),
+        "migrate": ("reset:migrate_command", "Migrate containers"),
         "prune": ("prune", "Remove unused data"),
+        "renumber": ("reset:renumber_command", "Migrate lock numbers"),
+        "reset": ("reset", "Reset podlike storage back to default state"),
+        "service": ("connection:service_command", "Run API service"),
     },
     "system connection": {
+        "add": ("connection:add_command", "Record destination for the podlike service"),
+        "default": ("connection:default_command", "Set named destination as default"),
         "list": ("connection", "List destination for the podlike service(s)"),
+        "remove": ("connection:remove_command", "Delete named destination"),
+        "rename": ("connection:rename_command", 'Rename "old" to "new"'),
     },
     "system startup": {
         "install": ("startup:install_command", "Have containers started after a reboot"),
@@ -204,9 +250,12 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
 
 # Other spellings of a row in the same group; podman shows them in the row's help only.
 ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container", "remove"): "rm",
-           ("system connection", "ls"): "list", ("image", "ls"): "list", ("image", "remove"): "rm",
+           ("system connection", "ls"): "list", ("system connection", "rm"): "remove", ("system connection", "mv"): "rename",
+           ("image", "ls"): "list", ("image", "remove"): "rm",
+           ("quadlet", "cat"): "print", ("quadlet", "ls"): "list",
            ("", "umount"): "unmount", ("container", "umount"): "unmount", ("image", "umount"): "unmount",
            ("network", "list"): "ls", ("network", "remove"): "rm",
+           ("pod", "ls"): "ps", ("pod", "list"): "ps",
            ("artifact", "list"): "ls", ("artifact", "remove"): "rm", ("volume", "list"): "ls", ("volume", "remove"): "rm"}
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
@@ -253,10 +302,13 @@ _REFUSED = {
     "syslog": "messages go to standard error only",
 }
 _GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts", "container": "Manage containers",
+                "generate": "Generate structured data based on containers, pods or volumes",
                 "healthcheck": "Manage health checks on containers", "image": "Manage images",
                 "image trust": "Manage container image trust policy",
                 "manifest": "Creates, modifies, and pushes manifest lists and image indexes",
                 "network": "Manage networks",
+                "pod": "Manage pods",
+                "quadlet": "Allows users to manage Quadlets", "quadlet generator": "Manage what makes services of Quadlets",
                 "system": "Manage podlike", "system connection": "Manage remote service destinations",
                 "system startup": "Manage how containers come back after a reboot",
                 "volume": "Manage volumes"}
@@ -297,14 +349,23 @@ def read_level(session: Session, level: str, path: str, args: list[str]) -> "lis
     try:
         rest = parser.parse(list(args), interspersed=False)
         if rest and rest[0] not in COMMANDS[level] and (level, rest[0]) not in ALIASES:
+            _refuse_later(level, rest[0], path)
             # podman complains about a bad flag before it complains about a bad command
             Parser(flags).parse(rest[1:], interspersed=True)
     except UsageError as e:
+        if e.hint:
+            raise
         flag_error(e, path)
     if not level:
         session.options = parser.values
         _check_log_level(session)
     return None if parser.help else rest
+
+
+def _refuse_later(level: str, name: str, path: str) -> None:
+    from podlike.cli.later import refuse_later
+
+    refuse_later(level, name, path)
 
 
 class StartupError(UsageError):

@@ -169,6 +169,11 @@ class Call:
         return name in self._given
 
     @property
+    def given(self) -> "frozenset[str]":
+        """Long names of the flags that the user gave."""
+        return frozenset(self._given)
+
+    @property
     def engine(self) -> "Engine":
         return self.session.engine
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from podlike.cli.command import Call
     from podlike.engine.fetch import Progress
     from podlike.store.containers import Container
+    from podlike.store.pods import Pod
 
     Row = tuple[str, str, str, Any, str, str]
 
@@ -101,6 +102,9 @@ def _identity(call: "Call", spec: ContainerSpec) -> None:
         from podlike.spec.environ import key_values
 
         spec.labels = key_values(opts.label, opts.label_file)
+    unit = os.environ.get("PODMAN_SYSTEMD_UNIT")  # set by the units of `generate systemd` and Quadlet
+    if unit is not None:
+        spec.labels["PODMAN_SYSTEMD_UNIT"] = unit
     if opts.annotation:
         from podlike.spec.environ import strict_key_values
 
@@ -110,6 +114,28 @@ def _identity(call: "Call", spec: ContainerSpec) -> None:
     else:
         spec.image = call.args[0]
     spec.command = call.args[1:]
+    if opts.pod or opts.pod_id_file or call.changed("init-ctr"):
+        _pod(call, spec)
+
+
+def _pod(call: "Call", spec: ContainerSpec) -> None:
+    opts = call.opts
+    if opts.pod and opts.pod_id_file:
+        raise UsageError("cannot specify both --pod and --pod-id-file")
+    if call.changed("init-ctr"):
+        from podlike.spec.pod import INIT_KINDS
+
+        if not opts.pod:
+            raise UsageError("must specify pod value with init-ctr", hint="Give --pod too.")
+        if opts.init_ctr not in INIT_KINDS:
+            raise UsageError("init-ctr value must be 'always' or 'once'")
+        spec.init_ctr = opts.init_ctr
+    if opts.pod_id_file:
+        from podlike.cli.pod import read_id_file
+
+        spec.pod = read_id_file(opts.pod_id_file)
+    else:
+        spec.pod = opts.pod
 
 
 def _process(call: "Call", spec: ContainerSpec) -> None:
@@ -182,7 +208,7 @@ def _isolation(call: "Call", spec: ContainerSpec) -> None:
         spec.oom_score_adj = opts.oom_score_adj
     spec.pid_ns, spec.ipc_ns, spec.uts_ns = opts.pid, opts.ipc, opts.uts
     spec.cgroup_ns = opts.cgroupns
-    spec.user_ns = opts.userns or os.environ.get("PODMAN_USERNS", "")
+    spec.user_ns = opts.userns or ("" if opts.pod or opts.pod_id_file else os.environ.get("PODMAN_USERNS", ""))
 
 
 def _security_option(text: str, spec: ContainerSpec) -> None:
@@ -505,7 +531,7 @@ def create_container(call: "Call", spec: ContainerSpec, *, for_run: bool = False
     """Make the container that spec describes and write its --cidfile."""
     policy = pull_policy(call)
     progress: "Any" = LazyProgress(quiet=call.opts.quiet)
-    startup = None
+    startup = new_pod = None
     try:
         if spec.restart_policy not in ("", "no"):
             from podlike.cli.startup import set_up_once
@@ -514,8 +540,12 @@ def create_container(call: "Call", spec: ContainerSpec, *, for_run: bool = False
         if spec.image and policy != "never" and _pulls_in_its_own_way(call):
             _pull(call, spec.image, policy, progress)
             policy = "missing"
+        if spec.pod.startswith("new:"):
+            new_pod = _new_pod(call, spec)
         container = call.api.containers.create(spec, pull=policy, replace=call.opts.replace, for_run=for_run, progress=progress)
     except BaseException:
+        if new_pod is not None:
+            _discard_pod(call, new_pod)
         if startup is not None:
             startup.forget()
         raise
@@ -524,6 +554,20 @@ def create_container(call: "Call", spec: ContainerSpec, *, for_run: bool = False
     if spec.cidfile:
         write_cidfile(call, spec.cidfile, container)
     return container
+
+
+def _new_pod(call: "Call", spec: ContainerSpec) -> "Pod":
+    from podlike.engine.pods.create import for_container
+
+    pod = for_container(call.engine, spec, spec.pod.removeprefix("new:"))
+    spec.pod = pod.id
+    return pod
+
+
+def _discard_pod(call: "Call", pod: "Pod") -> None:
+    from podlike.engine.pods.remove import discard
+
+    discard(call.engine, pod)
 
 
 def _pulls_in_its_own_way(call: "Call") -> bool:

@@ -21,6 +21,6 @@ def help_(call: Call) -> None:
     call.out(command.get_help(ctx))
 
 
-command = Command("help", help_, usage="[COMMAND]", summary="Help about any command",
+command = Command("help", help_, usage="[command]", summary="Help about any command",
                   description="Help provides help for any command in the application.",
                   examples=("help run", "help container ls"))

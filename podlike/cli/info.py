@@ -8,6 +8,8 @@ def info(call: Call) -> None:
     from podlike.cli.output import format_document, to_yaml
     from podlike.engine.info import describe
 
+    if call.changed("format") and not call.opts.format:
+        return  # an empty template
     doc = describe(call.engine, runtime=call.session.options["runtime"])
     if not call.opts.format:
         call.out(to_yaml(doc), end="")

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-TYPES = ("all", "container", "image", "network", "volume")
+TYPES = ("all", "container", "image", "network", "pod", "volume")
 # Keys whose objects are maps, with names that users chose; every other object has fixed fields.
 _MAPS = frozenset(("Annotations", "Config.Volumes", "Data", "Driver_opts", "ExposedPorts", "Labels", "Networks",
                    "PortBindings", "Ports", "Tmpfs", "Volumes"))
@@ -64,6 +64,8 @@ def _run(call: Call, kind: str) -> int:
 
 
 def _document(call: Call, name: str | None, kind: str) -> "Any":
+    if kind == "pod":
+        return _pod(call, name)
     if name is None:
         return _container(call, None)
     if kind in ("all", "container"):
@@ -89,13 +91,19 @@ def _document(call: Call, name: str | None, kind: str) -> "Any":
     except NotFoundError:
         if kind == "image":
             raise
-        for find in (_volume, _network):
+        for find in (_volume, _network, _pod):
             try:
                 return find(call, name)
             except NotFoundError:
                 continue
         raise NotFoundError(f"No such object: {name}" if call.docker else f'no such object: "{name}"') from None
     return ImageDocument(doc)
+
+
+def _pod(call: Call, name: str | None) -> "Any":
+    from podlike.cli.pod_inspect import document
+
+    return PodDocument(document(call, name))
 
 
 class VolumeDocument(dict):  # type: ignore[type-arg]
@@ -132,6 +140,10 @@ class ImageDocument(dict):  # type: ignore[type-arg]
     """Tells an image's document from a container's."""
 
 
+class PodDocument(dict):  # type: ignore[type-arg]
+    """Tells a pod's document from the others."""
+
+
 def _container(call: Call, name: str | None) -> "Any":
     container = latest_container(call) if name is None else one_container(call, name)
     return call.api.containers.inspect(container, size=getattr(call.opts, "size", False))
@@ -145,6 +157,11 @@ def _print(call: Call, docs: "list[Any]") -> None:
         print_json(docs, indent=5)
         return
     for doc in docs:
+        if isinstance(doc, PodDocument):
+            from podlike.cli.pod_inspect import go_struct
+
+            format_document(call, go_struct(doc), text)
+            continue
         if isinstance(doc, VolumeDocument):
             from podlike.cli.volume_ls import as_struct
 

@@ -24,9 +24,13 @@ def logs(call: Call) -> None:
         raise UsageError("--latest and containers cannot be used together")
     if not opts.latest and not call.args:
         raise UsageError("specify at least one container name or ID to log")
-    request = _request(call)
-    containers = [latest_container(call)] if opts.latest else [one_container(call, a) for a in call.args]
-    if len(containers) == 1 and not (opts.timestamps or opts.names or opts.color or opts.details):
+    show(call, [latest_container(call)] if opts.latest else [one_container(call, a) for a in call.args])
+
+
+def show(call: Call, containers: "list[Container]") -> None:
+    """What these containers wrote, as the options ask for it."""
+    opts, request = call.opts, _request(call)
+    if len(containers) == 1 and not (opts.timestamps or opts.names or opts.color or getattr(opts, "details", False)):
         writer = _Writer(call, containers)
         for stream, text in call.api.containers.log_text(containers[0], request):
             writer.put(stream, text)
@@ -127,7 +131,7 @@ class _Writer:
             head = f"{container.name if opts.names else container.id[:12]} "
         if opts.timestamps:
             head += f"{line.time} "
-        if opts.details:
+        if getattr(opts, "details", False):
             from urllib.parse import quote_plus
 
             head += ",".join(f"{quote_plus(k)}={quote_plus(v)}" for k, v in sorted((line.attrs or {}).items())) + " "

@@ -39,8 +39,8 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("annotation", "", "array", None, "*", "Add annotations to container (key=value)"),
     ("cidfile", "", "string", None, "*", "Write the container ID to the file"),
     ("replace", "", "bool", None, "*", "If a container with the same name exists, replace it"),
-    ("pod", "", "string", None, "!", "Run container in an existing pod"),
-    ("pod-id-file", "", "string", None, "!", "Read the pod ID from the file"),
+    ("pod", "", "string", None, "*", "Run container in an existing pod"),
+    ("pod-id-file", "", "string", None, "*", "Read the pod ID from the file"),
     ("requires", "", "strings", None, "requires", "Add one or more requirement containers that must be started before this "
                                           "container will start"),
     # image
@@ -238,7 +238,7 @@ RUN_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("attach", "a", "strings", None, "*", "Attach to STDIN, STDOUT or STDERR"),
 )
 CREATE_ONLY: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
-    ("init-ctr", "", "string", None, "!", "Run this container as an init container in a pod"),
+    ("init-ctr", "", "string", None, "*", "Run this container as an init container in a pod"),
     ("attach", "a", "strings", None, "-", "Attach to STDIN, STDOUT or STDERR"),
 )
 

@@ -40,11 +40,12 @@ def print_json(doc: "Any", *, indent: int = 4) -> None:
 
 
 def print_rows(call: "Call", rows: "Sequence[View]", default: str, *, format: str = "",
-               heads: "dict[str, str] | None" = None, heading: bool = True, indent: int = 4) -> None:
+               heads: "dict[str, str] | None" = None, heading: bool = True, always: bool = False, indent: int = 4) -> None:
     """Print the rows of a list.
 
     default: template of one row of the usual table, cells separated by tabs. format: the user's --format or "".
     heads: headings of fields whose heading is not the field's name in upper case. heading: False with --noheading.
+    always: headings stand above the user's own templates too.
     """
     if format and is_json(format):
         _print_rows_json(call, rows, indent)
@@ -58,7 +59,9 @@ def print_rows(call: "Call", rows: "Sequence[View]", default: str, *, format: st
         row = _unescaped(format[6:]).replace(" ", "\t")
         sys.stdout.write(table.align(_render(call, rows, _line(row), heads, heading), style=style))
     else:
-        sys.stdout.write(_render(call, rows, _line(_unescaped(format)), None, False))
+        text = _unescaped(format)
+        text = text if always and _RANGE.search(text) else _line(text)
+        sys.stdout.write(_render(call, rows, text, heads, always and heading))
 
 
 def _print_rows_json(call: "Call", rows: "Sequence[View]", indent: int) -> None:
@@ -97,8 +100,8 @@ class _Heads(dict):  # type: ignore[type-arg]
 
 
 def _unescaped(text: str) -> str:
-    """The two characters \\t and \\n typed in a format are a tab and a newline."""
-    return text.replace("\\t", "\t").replace("\\n", "\n")
+    """The two characters \\t and \\n typed in a format are a tab and a newline; within {{ }} Go reads them."""
+    return re.sub(r"(?s)\{\{.*?\}\}|\\[tn]", lambda m: {"\\t": "\t", "\\n": "\n"}.get(m[0], m[0]), text)
 
 
 def _line(text: str) -> str:

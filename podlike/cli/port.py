@@ -20,9 +20,10 @@ def port(call: Call) -> None:
             raise UsageError("no additional arguments can be used with --all")
         _print_all(call)
         return
+    most = 1 if opts.latest else 2
+    if len(call.args) > most:
+        raise UsageError(f"`{call.path}` accepts at most {most} arguments")
     container, rest = take_container(call)
-    if len(rest) > 1:
-        raise UsageError(f"`{call.path}` accepts at most {1 if opts.latest else 2} arguments")
     wanted = rest[0] if rest else ""
     if wanted:
         number, _, protocol = wanted.partition("/")
@@ -30,7 +31,7 @@ def port(call: Call) -> None:
             raise UsageError(f'invalid port "{wanted}"', hint="Write it like 80 or 53/udp.")
         wanted = f"{number}/{protocol or 'tcp'}"
     found = False
-    for inside, outside in _mappings(container):
+    for inside, outside in _mappings(call, container):
         if not wanted:
             call.out(f"{inside} -> {outside}")
         elif inside == wanted:
@@ -45,14 +46,15 @@ def _print_all(call: Call) -> None:
 
     for container in all_containers(call.engine):
         if status(call.engine, container).running:
-            for inside, outside in _mappings(container):
+            for inside, outside in _mappings(call, container):
                 call.out(f"{container.id[:12]}\t{inside} -> {outside}")
 
 
-def _mappings(container: "Container") -> "Iterator[tuple[str, str]]":
+def _mappings(call: Call, container: "Container") -> "Iterator[tuple[str, str]]":
     from podlike.engine.inspect import port_bindings
+    from podlike.engine.psrows import port_owner
 
-    for inside, places in port_bindings(container).items():
+    for inside, places in port_bindings(port_owner(call.engine, container)).items():
         for place in places or ():
             host = place["HostIp"]
             yield inside, f"[{host}]:{place['HostPort']}" if ":" in host else f"{host}:{place['HostPort']}"

@@ -60,7 +60,8 @@ def _docker_warning(call: Call) -> str:
 def _print(call: Call, done: "Pruned") -> None:
     from podlike.spec.sizes import human_size
 
-    for title, names in (("Containers", done.containers), ("Volumes", done.volumes), ("Images", [i.id for i in done.images])):
+    for title, names in (("Pods", done.pods), ("Containers", done.containers), ("Volumes", done.volumes),
+                         ("Images", [i.id for i in done.images])):
         if names:
             call.out("\n".join([f"Deleted {title}", *names]))
     call.out(f"Total reclaimed space: {human_size(done.freed)}")

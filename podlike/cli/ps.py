@@ -86,12 +86,13 @@ def view(call: Call, row: "Row") -> "View":
         "Command": lambda: _command(spec.args, full, docker), "ExitCode": s.exit_code, "Exited": s.state == "exited",
         "ExitedAt": lambda: int(s.finished_at), "ExposedPorts": lambda: psrows.document(row, size=False)["ExposedPorts"],
         "ID": c.id if full else c.id[:12], "Id": c.id, "Image": familiar(image) if docker else image,
-        "ImageID": (c.image or "") if full else (c.image or "")[:12], "IsInfra": False,
+        "ImageID": (c.image or "") if full else (c.image or "")[:12], "IsInfra": spec.infra,
         "Label": lambda name: spec.labels.get(name, ""), "Labels": labels,
         "LocalVolumes": lambda: sum(m.type == "volume" for m in spec.mounts),
         "Mounts": lambda: ",".join(m.source or m.target for m in spec.mounts) if docker else psrows.mount_targets(c),
-        "Names": c.name, "Networks": lambda: ",".join(psrows.networks(c)), "Pid": s.pid, "Platform": "linux", "Pod": "",
-        "PodName": "", "Ports": lambda: psrows.port_words(c), "Restarts": row.status.restarts, "Size": lambda: _size(row),
+        "Names": c.name, "Networks": lambda: ",".join(psrows.networks(c)), "Pid": s.pid, "Platform": "linux",
+        "Pod": spec.pod if full else spec.pod[:12], "PodName": lambda: row.pod_name,
+        "Ports": lambda: psrows.port_words(c, row.port_owner), "Restarts": row.status.restarts, "Size": lambda: _size(row),
         "StartedAt": int(s.started_at), "State": s.state,
         "Status": lambda: psrows.docker_status_words(row) if docker else psrows.status_words(row)}
     for name in ("Cgroup", "IPC", "MNT", "NET", "PIDNS", "UTS", "User"):

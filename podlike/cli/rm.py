@@ -17,7 +17,7 @@ def rm(call: Call) -> int:
     opts = call.opts
     opts.ignore = opts.ignore or opts.force
     codes: list[int] = []
-    for typed, container in _in_order(call, _chosen(call, codes)):
+    for typed, container in _in_order(call, _without_pods(call, _chosen(call, codes), codes)):
         try:
             _remove(call, container)
         except NotFoundError:
@@ -28,6 +28,25 @@ def rm(call: Call) -> int:
         else:
             call.out(typed)
     return max((c for c in codes if c != 1), default=1 if codes else 0)
+
+
+def _without_pods(call: Call, chosen: "list[tuple[str, Container]]", codes: list[int]) -> "list[tuple[str, Container]]":
+    """With --depend the pod of an infra container goes as a whole; returns what is left to do."""
+    whole = {c.spec.pod for _, c in chosen if c.spec.infra} if call.opts.depend else set()
+    for pod_id in whole:
+        from podlike.engine.pods.remove import remove
+
+        pod = call.engine.pods.get(pod_id)
+        try:
+            timeout = call.opts.time if call.changed("time") else None
+            gone = remove(call.engine, pod, force=call.opts.force, timeout=timeout) if pod else []
+        except PodlikeError as e:
+            print_error(e)
+            codes.append(e.exit_code)
+            continue
+        for cid in gone:
+            call.out(cid)
+    return [(name, c) for name, c in chosen if c.spec.pod not in whole]
 
 
 def _in_order(call: Call, chosen: "list[tuple[str, Container]]") -> "list[tuple[str, Container]]":
@@ -45,7 +64,7 @@ def _in_order(call: Call, chosen: "list[tuple[str, Container]]") -> "list[tuple[
 
 def _chosen(call: Call, codes: list[int]) -> "list[tuple[str, Container]]":
     if not call.args:
-        return select(call)
+        return [(name, c) for name, c in select(call) if not c.spec.infra or call.opts.depend]
     from podlike.engine.query import find
 
     found = []

@@ -37,9 +37,9 @@ def update(call: Call) -> int:
     else:
         if opts.latest and call.args:
             raise UsageError("--latest and containers cannot be used together")
-        container, rest = take_container(call)
-        if rest:
+        if len(call.args) > 1:
             raise UsageError(f"accepts at most 1 arg(s), received {len(call.args)}")
+        container, _ = take_container(call)
         named = [(container.id, container)]
     if "restart_policy" in changes.fields:
         from podlike.cli.startup import set_up_once

@@ -12,7 +12,7 @@ from podlike.store.containers import Container
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Final
+    from typing import Any, Final
 
 POLICIES: "Final" = ("always", "unless-stopped")
 _AT_ONCE: "Final" = 8  # containers that are stopped side by side: each costs a process of ours
@@ -24,9 +24,10 @@ def survives(policy: str) -> bool:
 
 
 def comes_back(container: Container) -> bool:
-    """Whether it is started after a reboot: it has run, and the user has not stopped it, or it is wanted always."""
+    """Whether it is started after a reboot: it has run, and the user has not stopped it, or it is wanted always. What a
+    systemd unit has started is that unit's to start."""
     spec, state = container.spec, container.state
-    if not survives(spec.restart_policy) or not state.started_at:
+    if not survives(spec.restart_policy) or not state.started_at or state.unit:
         return False
     return spec.restart_policy == "always" or not state.stopped_by_user
 
@@ -90,8 +91,17 @@ def _start(engine: Engine, cid: str) -> bool:
 
 def stop_all(engine: Engine, on_failure: "Callable[[Container, PodlikeError], None]") -> None:
     """The machine goes down: stop everything that runs, in its own time, what depends on others first. None of it counts
-    as stopped by the user."""
-    running = [c for c in query.all_containers(engine) if query.status(engine, c).running]
+    as stopped by the user. Containers of systemd units are left to these: stopped by somebody else, they would have failed."""
+    running = [c for c in query.all_containers(engine) if not c.state.unit and query.status(engine, c).running]
+    stop_in_waves(engine, running, on_failure)
+
+
+def stop_in_waves(engine: Engine, running: list[Container], on_failure: "Callable[[Container, PodlikeError], None]", *,
+                  timeout: int | None = None, by_user: bool = False, keep: bool = False) -> None:
+    """Stop these, each after those among them that need it, those that do not side by side. timeout: seconds, None: each one's
+    own. keep: those made with --rm stay.
+    """
+    how = {"timeout": timeout, "by_user": by_user, "keep": keep}
     waves: list[list[Container]] = []
     for one in reversed(in_order(running)):
         depth = max((n for n, wave in enumerate(waves) if any(needs(c.spec, one) for c in wave)), default=-1) + 1
@@ -99,19 +109,35 @@ def stop_all(engine: Engine, on_failure: "Callable[[Container, PodlikeError], No
         waves[depth].append(one)
     for wave in waves:
         for n in range(0, len(wave), _AT_ONCE):
-            _stop_together(engine, wave[n:n + _AT_ONCE], on_failure)
+            _stop_together(engine, wave[n:n + _AT_ONCE], on_failure, how)
 
 
 def _stop_together(engine: Engine, containers: list[Container],
-                   on_failure: "Callable[[Container, PodlikeError], None]") -> None:
-    children = {_stop_in_child(engine, c): c for c in containers}
+                   on_failure: "Callable[[Container, PodlikeError], None]", how: "dict[str, Any]") -> None:
+    if len(containers) == 1:
+        try:
+            _stop(engine, containers[0], **how)
+        except PodlikeError as e:
+            on_failure(containers[0], e)
+        return
+    children = {_stop_in_child(engine, c, how): c for c in containers}
     for pid, container in children.items():
         _, status = os.waitpid(pid, 0)
         if status:
             on_failure(container, ConflictError(f"stop container {container.name}: it may still run"))
 
 
-def _stop_in_child(engine: Engine, container: Container) -> int:
+def _stop(engine: Engine, container: Container, *, timeout: int | None, by_user: bool, keep: bool) -> None:
+    from podlike.engine.stop import stop
+
+    fresh = engine.containers.get(container.id)
+    if fresh is None:
+        return
+    fresh.spec.remove = fresh.spec.remove and not keep
+    stop(engine, fresh, timeout=timeout, by_user=by_user)
+
+
+def _stop_in_child(engine: Engine, container: Container, how: "dict[str, Any]") -> int:
     """Each waits for its container, so each is a process. Returns its pid; it ends with 0 when that is stopped."""
     pid = os.fork()
     if pid:
@@ -119,11 +145,8 @@ def _stop_in_child(engine: Engine, container: Container) -> int:
     code = 1
     try:
         own = Engine(roots=engine.roots, conmon=engine.conmon)  # a database connection is not shared
-        fresh = own.containers.get(container.id)
-        if fresh is not None:
-            from podlike.engine.stop import stop
-
-            stop(own, fresh, by_user=False)
+        own.held_pod = engine.held_pod
+        _stop(own, container, **how)
         code = 0
     except PodlikeError as e:
         from podlike import log
@@ -133,4 +156,4 @@ def _stop_in_child(engine: Engine, container: Container) -> int:
         os._exit(code)
 
 
-__all__ = ["POLICIES", "bring_up", "comes_back", "in_order", "stop_all", "survives"]
+__all__ = ["POLICIES", "bring_up", "comes_back", "in_order", "stop_all", "stop_in_waves", "survives"]

@@ -47,6 +47,7 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         _check_workdir(root_fd, container, volumes)
         binds = _own_files(engine, container, root_fd, entries, network)
         _add_copied_mounts(spec, binds, bundle)
+        _add_shared_memory(engine, container, binds)
     finally:
         os.close(root_fd)
     is_rootless, table = rootless(), engine.config.containers
@@ -58,7 +59,7 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         ns_paths=_shared_namespaces(engine, spec), init_path=_init_path(engine, spec),
         cgroups_path=container.state.cgroup or None, seccomp_profile=_seccomp_profile(spec, table.seccomp_profile),
         default_capabilities=table.default_capabilities, default_pids_limit=table.pids_limit,
-        default_sysctls=_default_sysctls(table.default_sysctls), warnings=warnings)
+        default_sysctls=default_sysctls(table.default_sysctls), extra_env=_listening(engine, spec), warnings=warnings)
     container.state.limits = [(r["type"], r["soft"], r["hard"]) for r in config["process"]["rlimits"]]
     if spec.notify_socket and spec.sdnotify in ("", "container"):
         _add_notify_socket(config, bundle)
@@ -75,6 +76,14 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
     write_text(f"{bundle}/config.json", json.dumps(config), mode=0o600)
 
 
+def _listening(engine: Engine, spec: ContainerSpec) -> dict[str, str]:
+    if "LISTEN_FDS" not in os.environ:
+        return {}
+    from podlike.engine.listening import environment
+
+    return environment(spec, ours=not (spec.runtime or engine.config.engine.runtime))
+
+
 def _add_notify_socket(config: "dict[str, Any]", bundle: str) -> None:
     """The container may tell the service manager that it is ready: the monitor passes that on. Source: sd_notify(3)."""
     os.makedirs(f"{bundle}/notify", mode=0o755, exist_ok=True)
@@ -88,6 +97,21 @@ def _add_copied_mounts(spec: ContainerSpec, binds: dict[str, str], bundle: str) 
     for target, path in copied_mounts(spec, bundle).items():
         if target not in taken:
             binds.setdefault(target, path)
+
+
+def _add_shared_memory(engine: Engine, container: Container, binds: dict[str, str]) -> None:
+    """/dev/shm of those who share an IPC namespace: semaphores and the like live there."""
+    spec = container.spec
+    kind, value = resolve.namespace(spec.ipc_ns)
+    if kind == "container":
+        path = f"{engine.roots.bundle(query.find(engine, value).id)}/shm"
+        if os.path.ismount(path):
+            binds.setdefault("/dev/shm", path)
+    elif spec.infra or kind == "shareable":
+        from podlike.engine.pods.pause import share_memory
+
+        share_memory(engine, container)
+        binds.setdefault("/dev/shm", f"{engine.roots.bundle(container.id)}/shm")
 
 
 def _init_path(engine: Engine, spec: ContainerSpec) -> str:
@@ -106,7 +130,7 @@ def _host_facts(container: Container) -> oci.HostFacts:
     return hostfacts.gather(controllers=cgroup.available(container.state.cgroup))
 
 
-def _default_sysctls(configured: "Sequence[str]") -> dict[str, str]:
+def default_sysctls(configured: "Sequence[str]") -> dict[str, str]:
     """What containers get where it applies; containers.conf replaces the built-in list."""
     if not configured:
         return sysctls.DEFAULT
@@ -276,7 +300,8 @@ def _localtime(zone: str, directory: str) -> dict[str, str]:
 def _shared_namespaces(engine: Engine, spec: ContainerSpec) -> dict[str, str]:
     """Namespace files of the other containers that this one joins."""
     out = {}
-    for kind, text in (("pid", spec.pid_ns), ("ipc", spec.ipc_ns), ("uts", spec.uts_ns), ("cgroup", spec.cgroup_ns)):
+    for kind, text in (("pid", spec.pid_ns), ("ipc", spec.ipc_ns), ("uts", spec.uts_ns), ("cgroup", spec.cgroup_ns),
+                       ("user", spec.user_ns)):
         mode, value = resolve.namespace(text)
         if mode == "container":
             out[kind] = query.namespace_path(engine, value, kind)

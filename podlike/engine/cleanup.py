@@ -34,6 +34,15 @@ def runtime_of(engine: Engine, container: Container) -> OciRuntime:
 
 
 def cleanup(engine: Engine, container: Container, *, remove: bool = False) -> None:
+    """As _cleanup; the end of a pod's last container may be that of the pod."""
+    _cleanup(engine, container, remove=remove)
+    if container.spec.pod and not container.spec.infra:
+        from podlike.engine.pods.exitpolicy import apply
+
+        apply(engine, container.spec.pod)
+
+
+def _cleanup(engine: Engine, container: Container, *, remove: bool) -> None:
     """Take down what a run left behind, once the container's process has ended; remove: the container too.
 
     Nothing happens while it runs. Called by the attached CLI, by the monitor's exit command, and by whoever
@@ -213,6 +222,9 @@ def forget_end(engine: Engine, cid: str) -> None:
 
 def find_and_cleanup(engine: Engine, cid: str, *, remove: bool) -> None:
     """The monitor's exit command. A container that somebody removed already is fine."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+        # So that a service manager that ends all of our unit leaves us. Unlike this, a handler is not passed on.
+        signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         container = engine.containers.find(cid)
     except NotFoundError:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from podlike.store.images import ImageStore
     from podlike.store.layers import LayerStore
     from podlike.store.options import StoreOptions
+    from podlike.store.pods import PodStore
     from podlike.store.volumes import VolumeStore
 
 
@@ -41,6 +42,7 @@ class Engine:
         self._volumes_root = volumes_root
         self._additional: "list[ImageStore] | None" = None
         self._session_joined = False
+        self.held_pod = ""  # id of the pod whose lock this process holds
 
     @property
     def config(self) -> "Config":
@@ -84,6 +86,12 @@ class Engine:
         from podlike.store.containers import ContainerStore
 
         return ContainerStore(self.db)
+
+    @property
+    def pods(self) -> "PodStore":
+        from podlike.store.pods import PodStore
+
+        return PodStore(self.db)
 
     @property
     def blobs(self) -> "BlobStore":
@@ -142,6 +150,12 @@ class Engine:
 
             join_session(self.roots)
             self._session_joined = True
+
+    def close(self) -> None:
+        """Let go of the database; it is opened again when it is needed."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
 
 
 def as_made(roots: Roots) -> Engine:

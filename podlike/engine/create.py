@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from podlike.store.images import Image
+    from podlike.store.pods import Pod
 
 # Names that begin so are places (spec/transport.py), which are never looked up here.
 _ELSEWHERE: "Final" = frozenset(("docker-archive", "oci-archive", "oci", "dir", "containers-storage"))
@@ -35,7 +36,9 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
     Raises: NotFoundError, ConflictError, UsageError and what a pull raises; nothing is left behind then.
     """
     sweep(engine)
+    refuse_unfit_for_updates(spec)
     asked = spec.image
+    pod = _join_pod(engine, spec)
     cid = os.urandom(32).hex()
     # The image must not be deleted between finding it and recording its use.
     with StoreLock(engine.roots.tmp):
@@ -49,17 +52,20 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
             if replace:
                 _replace(engine, spec.name)
         resolved = resolve_spec(engine, spec, image, cid)
-        _take_volumes(engine, resolved)
+        if pod is not None:
+            _check_init_container(resolved)
+            _take_hostname(engine, pod, resolved)
+        take_volumes(engine, resolved)
         resolved.requires = [engine.containers.find(name).id for name in resolved.requires]
         refuse_bad_requests(engine, resolved)
         container = Container(id=cid, name=resolved.name, image=image.id if image else None, created=time.time(),
                               spec=resolved, state=RunState(starter=_ourselves() if for_run else []))
-        _name_volumes(container)
+        name_volumes(container)
         refuse_bad_log(engine, container)
         # The record comes first: whatever a crash leaves behind afterwards belongs to it and goes with it.
         _add(engine, container, generated=not spec.name)
     try:
-        _make_volumes(engine, container)
+        make_volumes(engine, container)
     except BaseException:
         engine.containers.delete(container.id)
         raise
@@ -67,6 +73,29 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
     pulled = [Event("image", "pull", id=image.id, name=asked)] if image and found_here else []
     events.emit(engine, *pulled, events.created(engine, container))
     return container
+
+
+def _join_pod(engine: Engine, spec: ContainerSpec) -> "Pod | None":
+    """The pod that it is to be in, whose namespaces it gets. Raises: NotFoundError, UsageError."""
+    if spec.init_ctr and not spec.pod:
+        raise UsageError("init containers must be created in a pod: invalid argument", hint="Give --pod too.")
+    if not spec.pod or spec.infra:
+        return None
+    from podlike.engine.pods.members import join
+
+    return join(engine, spec)
+
+
+def _take_hostname(engine: Engine, pod: "Pod", resolved: ContainerSpec) -> None:
+    from podlike.engine.pods.members import take_hostname
+
+    take_hostname(engine, pod, resolved)
+
+
+def _check_init_container(spec: ContainerSpec) -> None:
+    if spec.init_ctr and spec.health is not None:
+        raise UsageError("use a health check with an init container: it runs to its end before anybody asks",
+                         hint="Use --no-healthcheck.")
 
 
 def _ourselves() -> list[int]:
@@ -137,12 +166,13 @@ def resolve_spec(engine: Engine, spec: ContainerSpec, image: "Image | None", cid
     resolved = resolve(spec, image.config if image else None, defaults_for(engine.config),
                        name=spec.name or random_name(), cid=cid, host_env=os.environ)
     resolved.workdir_given = bool(spec.workdir)
-    if resolved.uidmap or resolved.gidmap or resolved.user_ns not in ("", "host"):
-        _plan_user_namespace(engine, resolved, asked_user=spec.user)
+    if resolved.uidmap or resolved.gidmap or resolved.user_ns not in ("", "host") \
+            and not (resolved.pod and resolved.user_ns.startswith("container:")):
+        plan_user_namespace(engine, resolved, asked_user=spec.user)
     return resolved
 
 
-def _plan_user_namespace(engine: Engine, spec: ContainerSpec, *, asked_user: str) -> None:
+def plan_user_namespace(engine: Engine, spec: ContainerSpec, *, asked_user: str) -> None:
     """Fill in the maps, and the user that keep-id runs as. Raises: UsageError."""
     from podlike.runtime.hostfacts import caller
     from podlike.runtime.session import rootless
@@ -177,6 +207,7 @@ def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> None:
     from podlike.net.driver import prepare
     from podlike.runtime.oci import find_runtime
 
+    refuse_unfit_for_updates(spec)  # now with the image's labels
     prepare(spec, engine.config)
     refuse_bad_limits(engine, spec)
     table = engine.config.engine
@@ -184,6 +215,21 @@ def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> None:
     for mount in spec.mounts:
         if mount.type == "bind":
             _check_source(mount.source)
+
+
+def refuse_unfit_for_updates(spec: ContainerSpec) -> None:
+    """Raises: UsageError for auto-updates from a registry with a name that does not say which one."""
+    if spec.labels.get("io.containers.autoupdate") not in ("registry", "image"):
+        return
+    from podlike.spec.reference import is_short
+
+    transport, colon, _ = spec.image.partition(":")
+    if colon and transport in _ELSEWHERE:
+        raise UsageError(f'auto updates require the docker image transport but image is of transport "{transport}"',
+                         hint="Name an image in a registry, or use the label io.containers.autoupdate=local.")
+    if is_short(spec.image.removeprefix("docker://")):
+        # podman's line, and nothing below it, is what scripts compare.
+        raise UsageError(f'short name: auto updates require fully-qualified image reference: "{spec.image}"')
 
 
 def _check_source(path: str) -> None:
@@ -208,7 +254,7 @@ def _unreadable_part(path: str) -> str:
     return path
 
 
-def _take_volumes(engine: Engine, spec: ContainerSpec) -> None:
+def take_volumes(engine: Engine, spec: ContainerSpec) -> None:
     """--volumes-from: the bind mounts and volumes of other containers, where this one asks for nothing itself."""
     from podlike.engine.query import find
 
@@ -227,7 +273,7 @@ def _take_volumes(engine: Engine, spec: ContainerSpec) -> None:
         spec.image_volumes = [target for target in spec.image_volumes if target not in mounted]
 
 
-def _name_volumes(container: Container) -> None:
+def name_volumes(container: Container) -> None:
     from podlike.engine.volumes import anonymous_name
 
     spec = container.spec
@@ -238,7 +284,7 @@ def _name_volumes(container: Container) -> None:
             mount.options.append("anonymous")
 
 
-def _make_volumes(engine: Engine, container: Container) -> None:
+def make_volumes(engine: Engine, container: Container) -> None:
     from podlike.engine.volumes import ensure_volume
 
     for mount in container.spec.mounts:

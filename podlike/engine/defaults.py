@@ -20,10 +20,7 @@ def apply_config(spec: ContainerSpec, config: Config) -> None:
     for name in _SAME:
         if _silent(spec, name):
             setattr(spec, name, getattr(table, name))
-    for key, name in _NAMESPACES:
-        if not getattr(spec, name):
-            value = getattr(table, key)
-            setattr(spec, name, "" if value == "private" else value)
+    apply_namespaces(spec, config)
     if _silent(spec, "shm_size") and table.shm_size != "65536k":
         spec.shm_size = parse_size(table.shm_size)
     if _silent(spec, "stop_timeout"):
@@ -37,6 +34,14 @@ def apply_config(spec: ContainerSpec, config: Config) -> None:
     spec.devices = [*table.devices, *spec.devices]
     taken = {m.target for m in spec.mounts}
     spec.mounts += [m for m in map(parse_volume, table.volumes) if m.target not in taken]
+
+
+def apply_namespaces(spec: ContainerSpec, config: Config) -> None:
+    """Which namespaces it gets where nothing was said."""
+    for key, name in _NAMESPACES:
+        if not getattr(spec, name):
+            value = getattr(config.containers, key)
+            setattr(spec, name, "" if value == "private" else value)
 
 
 def _silent(spec: ContainerSpec, name: str) -> bool:

@@ -16,10 +16,10 @@ def is_url(text: str) -> bool:
     return text.startswith(("http://", "https://"))
 
 
-def download(engine: "Engine", url: str) -> int:
+def download(engine: "Engine", url: str, headers: "dict[str, str] | None" = None) -> int:
     """The content as a nameless file in the store's tmp/, at its beginning; the caller closes it.
 
-    Proxies, redirects and retries as for registries. Raises: RegistryError, StoreError.
+    headers: takes those of the answer. Proxies, redirects and retries as for registries. Raises: RegistryError, StoreError.
     """
     from urllib.parse import urlsplit
 
@@ -35,6 +35,8 @@ def download(engine: "Engine", url: str) -> int:
         if response.status != 200:
             transport.finish(response)
             raise RegistryError(f"download {url[:200]}: the server answered {response.status} {response.reason or ''}".rstrip())
+        if headers is not None:
+            headers.update(response.headers)
         expected = response.headers.get("Content-Length", "")
         size = 0
         while piece := response.read(_CHUNK, decode_content=False):

@@ -59,7 +59,7 @@ def _file_lines(engine: Engine, event: Event) -> list[str]:
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     return [f"file {path}", f"name {json.dumps(path, ensure_ascii=False)}", f"max-size {events.max_size(engine)}",
             f"head {_members(head)}",
-            f"tail {_members({'Attributes': event.attributes})}"]
+            f"tail {_members({**({'PodID': event.pod} if event.pod else {}), 'Attributes': event.attributes})}"]
 
 
 def _members(doc: "Mapping[str, object]") -> str:

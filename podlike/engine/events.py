@@ -71,7 +71,7 @@ def container_event(container: Container, status: str, *, exit_code: int | None 
                     attributes: "dict[str, str] | None" = None) -> Event:
     spec = container.spec
     return Event("container", status, id=container.id, name=container.name, image=spec.image_name, exit_code=exit_code,
-                 inspect_data=inspect_data, attributes={**spec.labels, **(attributes or {})})
+                 pod=spec.pod, inspect_data=inspect_data, attributes={**spec.labels, **(attributes or {})})
 
 
 def image(engine: Engine, status: str, *, id: str = "", name: str = "", error: str = "") -> None:

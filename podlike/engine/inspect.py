@@ -31,7 +31,7 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "ImageDigest": _image_digest(engine, c),
         "ImageName": spec.image_name,
         "Rootfs": spec.rootfs,
-        "Pod": "",
+        "Pod": spec.pod,
         "ResolvConfPath": f"{bundle}/etc/resolv.conf",
         "HostnamePath": f"{bundle}/etc/hostname",
         "HostsPath": f"{bundle}/etc/hosts",
@@ -56,11 +56,11 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
 
         doc["SizeRw"], doc["SizeRootFs"] = container_size(engine, c)
     doc |= {
-        "Mounts": [_mount(engine, m) for m in spec.mounts if m.type in ("bind", "volume", "image")],
+        "Mounts": mounts_of(engine, spec),
         "Dependencies": _dependencies(spec),
-        "NetworkSettings": _network(c, status.running),
+        "NetworkSettings": _network(c, status),
         "Namespace": "",
-        "IsInfra": False,
+        "IsInfra": spec.infra,
         "IsService": False,
         "KubeExitCodePropagation": "invalid",
         "lockNumber": 0,
@@ -144,6 +144,10 @@ def _graph_data(engine: Engine, c: Container) -> "dict[str, str]":
     return dict(sorted(out.items()))
 
 
+def mounts_of(engine: Engine, spec: ContainerSpec) -> "list[dict[str, Any]]":
+    return [_mount(engine, m) for m in spec.mounts if m.type in ("bind", "volume", "image")]
+
+
 def _mount(engine: Engine, m: Mount) -> "dict[str, Any]":
     propagation = next((o for o in m.options if o.lstrip("r") in ("shared", "slave", "private")), "rprivate")
     options = [o for o in m.options if o not in ("ro", "rw", propagation, "anonymous")]
@@ -179,7 +183,8 @@ def port_bindings(c: Container) -> "dict[str, list[dict[str, str]] | None]":
     return dict(sorted(out.items()))
 
 
-def _network(c: Container, running: bool) -> "dict[str, Any]":
+def _network(c: Container, status: query.Status) -> "dict[str, Any]":
+    running = status.running
     ports = port_bindings(c)
     for text in c.spec.expose:
         ports.setdefault(text, None)
@@ -188,9 +193,22 @@ def _network(c: Container, running: bool) -> "dict[str, Any]":
         "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "MacAddress": ""}
     return {**endpoint, "Bridge": "", "SandboxID": "", "HairpinMode": False, "LinkLocalIPv6Address": "",
             "LinkLocalIPv6PrefixLen": 0, "Ports": ports,
-            "SandboxKey": getattr(c.state, "netns", "") if running else "",
+            "SandboxKey": _sandbox(c, status),
             "Networks": {name: {**endpoint, "NetworkID": name, "DriverOpts": None, "IPAMConfig": None, "Links": None,
-                                "Aliases": [c.id[:12]]} for name in psrows.networks(c)}}
+                                "Aliases": [c.id[:12]]} for name in _network_names(c)}}
+
+
+def _sandbox(c: Container, status: query.Status) -> str:
+    """Where its network namespace is to be found."""
+    if not status.running:
+        return ""
+    return f"/proc/{status.pid}/ns/net" if c.spec.network == "none" else c.state.netns
+
+
+def _network_names(c: Container) -> list[str]:
+    """Also the modes that podman shows as if they were networks."""
+    mode = c.spec.network.partition(":")[0] or "pasta"
+    return [mode] if mode in ("pasta", "slirp4netns", "host", "none") else psrows.networks(c)
 
 
 def _entrypoint(spec: ContainerSpec) -> list[str]:
@@ -282,7 +300,7 @@ def _host_config(engine: Engine, c: Container) -> "dict[str, Any]":
         "GroupAdd": spec.groups, "IpcMode": spec.ipc_ns or "shareable", "Cgroup": "",
         "Cgroups": "default" if spec.cgroups == "enabled" else spec.cgroups, "Links": None,
         "OomScoreAdj": spec.oom_score_adj or 0, "PidMode": spec.pid_ns or "private", "Privileged": spec.privileged,
-        "PublishAllPorts": spec.publish_all, "ReadonlyRootfs": spec.read_only, "SecurityOpt": _security(spec),
+        "PublishAllPorts": spec.publish_all, "ReadonlyRootfs": spec.read_only, "SecurityOpt": security_of(spec),
         "Tmpfs": spec.tmpfs, "UTSMode": spec.uts_ns or "private", "UsernsMode": spec.user_ns, **_id_mappings(spec),
         "ShmSize": spec.shm_size, "Runtime": "oci", "ConsoleSize": [0, 0], "Isolation": "", **_resources(c),
         "CgroupConf": None,
@@ -310,7 +328,7 @@ def _bind_text(m: Mount) -> str:
     return f"{m.source}:{m.target}:{','.join([*access, *m.options, 'rprivate', 'rbind'])}"
 
 
-def _security(spec: ContainerSpec) -> list[str]:
+def security_of(spec: ContainerSpec) -> list[str]:
     out = ["no-new-privileges"] if spec.no_new_privileges else []
     if spec.seccomp_profile:
         out.append(f"seccomp={spec.seccomp_profile}")
@@ -334,11 +352,15 @@ def _resources(c: Container) -> "dict[str, Any]":
         "CgroupParent": spec.cgroup_parent, "BlkioWeight": 0, "BlkioWeightDevice": None, "BlkioDeviceReadBps": None,
         "BlkioDeviceWriteBps": None, "BlkioDeviceReadIOps": None, "BlkioDeviceWriteIOps": None, "CpuPeriod": period,
         "CpuQuota": quota, "CpuRealtimePeriod": 0, "CpuRealtimeRuntime": 0, "CpusetCpus": spec.cpuset_cpus,
-        "CpusetMems": spec.cpuset_mems, "Devices": [_device(d) for d in spec.devices], "DiskQuota": 0,
+        "CpusetMems": spec.cpuset_mems, "Devices": devices_of(spec), "DiskQuota": 0,
         "KernelMemory": 0, "MemoryReservation": spec.memory_reservation, "MemorySwap": spec.memory_swap,
         "MemorySwappiness": -1, "OomKillDisable": False, "Init": spec.init,
         "PidsLimit": 0 if spec.pids_limit is None else spec.pids_limit, "Ulimits": _ulimits(c),
         "CpuCount": 0, "CpuPercent": 0, "IOMaximumIOps": 0, "IOMaximumBandwidth": 0}
+
+
+def devices_of(spec: ContainerSpec) -> "list[dict[str, str]]":
+    return [_device(d) for d in spec.devices]
 
 
 def _device(text: str) -> "dict[str, str]":

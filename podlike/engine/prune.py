@@ -21,6 +21,7 @@ _ENDED = ("created", "initialized", "exited")
 class Pruned(NamedTuple):
     """What went; freed: bytes. failed: what was tried and could not be removed."""
 
+    pods: "list[str]"
     containers: "list[str]"
     images: "list[Image]"
     volumes: "list[str]"
@@ -35,6 +36,7 @@ def system(engine: Engine, *, every: bool = False, volumes: bool = False, anonym
     Raises: UsageError for a bad filter, before anything has gone.
     """
     _check_filters(filters)
+    pods, pod_failures = ([], []) if filters else _prune_pods(engine)
     containers, freed, failed = prune_containers(engine, filters=filters)
     gone, more = image_engine.prune(engine, every=every, filters=filters)
     freed += more
@@ -45,7 +47,13 @@ def system(engine: Engine, *, every: bool = False, volumes: bool = False, anonym
         names, more, errors = prune_volumes(engine, anonymous_only=anonymous_only, filters=filters)
         freed, failed = freed + more, failed + errors
     sweep(engine)
-    return Pruned(containers, gone, names, freed, failed)
+    return Pruned(pods, containers, gone, names, freed, [*pod_failures, *failed])
+
+
+def _prune_pods(engine: Engine) -> "tuple[list[str], list[PodlikeError]]":
+    from podlike.engine.pods.remove import prune
+
+    return prune(engine)
 
 
 def prune_containers(engine: Engine, *, filters: "Sequence[str]" = ()) -> "tuple[list[str], int, list[PodlikeError]]":
@@ -55,7 +63,8 @@ def prune_containers(engine: Engine, *, filters: "Sequence[str]" = ()) -> "tuple
     from podlike.engine.remove import remove
     from podlike.engine.sizes import container_size
 
-    ended = [c for c in filtered(engine, filters) if query.status(engine, c).state in _ENDED and not _is_starting(c)]
+    ended = [c for c in filtered(engine, filters) if not c.spec.infra
+             and query.status(engine, c).state in _ENDED and not _is_starting(c)]
     gone, freed, failed = [], 0, []
     for container in dependents_first(engine, ended) if len(ended) > 1 else ended:
         size = container_size(engine, container)[0]

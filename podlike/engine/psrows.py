@@ -96,6 +96,16 @@ class Row:
         """Published ports: host_ip, host_port, container_port, count, protocol."""
         return ports(self.c)
 
+    @property
+    def port_owner(self) -> Container:
+        """The container whose published ports lead to it: of a pod's member its infra container."""
+        return port_owner(self.engine, self.c)
+
+    @property
+    def pod_name(self) -> str:
+        pod = self.engine.pods.get(self.c.spec.pod) if self.c.spec.pod else None
+        return pod.name if pod else ""
+
     def size(self) -> tuple[int, int]:
         """(writable layer, all layers), bytes."""
         if self._size is None:
@@ -149,6 +159,7 @@ def _sort_key(name: str) -> "Callable[[Row], Any]":
 
 
 def _predicates(engine: Engine) -> "dict[str, Callable[[Row, str], bool]]":
+    pod_names: "dict[str, str]" = {}
     return {
         "ancestor": lambda r, v: _descends(r.c, v),
         "before": lambda r, v: r.c.created < query.find(engine, v).created,
@@ -161,6 +172,7 @@ def _predicates(engine: Engine) -> "dict[str, Callable[[Row, str], bool]]":
         "label!": lambda r, v: not label_matches(r.c.spec.labels, v),
         "name": lambda r, v: name_matches(v, r.c.name, f"/{r.c.name}"),
         "network": lambda r, v: v in networks(r.c),
+        "pod": lambda r, v: _in_pod(engine, r.c, v, pod_names),
         "publish": lambda r, v: any(f"{p['container_port']}/{p['protocol']}" == _with_protocol(v) for p in ports(r.c)),
         "restart-policy": lambda r, v: _has_policy(r.c, v),
         "should-start-on-boot": lambda r, v: comes_back(r.c) == _truth("should-start-on-boot", v),
@@ -176,6 +188,13 @@ def _id_matches(wanted: str, cid: str) -> bool:
     if wanted and not wanted.strip("0123456789abcdefABCDEF"):
         return cid.startswith(wanted.lower())
     return name_matches(wanted, cid)
+
+
+def _in_pod(engine: Engine, c: Container, wanted: str, names: "dict[str, str]") -> bool:
+    """By name, id or its beginning. names: of pods by id, filled when they are needed."""
+    if c.spec.pod and not names:
+        names.update(engine.pods.names())
+    return bool(c.spec.pod) and (c.spec.pod.startswith(wanted) or names.get(c.spec.pod) == wanted)
 
 
 def _number(key: str, text: str) -> int:
@@ -239,9 +258,18 @@ def _has_volume(c: Container, wanted: str) -> bool:
 
 def networks(c: Container) -> list[str]:
     """Names of the networks a container is in; pasta, slirp4netns and host are modes, not networks."""
+    if c.spec.network == "bridge":
+        return ["podman"]
     mode = c.spec.network.partition(":")[0]
     return [] if mode in ("", "host", "none", "private", "pasta", "slirp4netns", "container", "ns") \
         else c.spec.network.split(",")
+
+
+def port_owner(engine: Engine, c: Container) -> Container:
+    """The container whose published ports lead to this one: of a pod's member its infra container."""
+    kind, _, name = c.spec.network.partition(":")
+    owner = engine.containers.get(name) if c.spec.pod and kind == "container" else None
+    return c if owner is None else owner
 
 
 def ports(c: Container) -> "list[dict[str, Any]]":
@@ -281,11 +309,14 @@ def docker_status_words(row: Row) -> str:
     return words if s.state == "running" else words.removesuffix(f" ({s.health})")
 
 
-def port_words(c: Container) -> str:
-    """0.0.0.0:8080->80/tcp, 8000-8002/tcp: published ones first, then those only exposed, ranges together."""
+def port_words(c: Container, owner: Container | None = None) -> str:
+    """0.0.0.0:8080->80/tcp, 8000-8002/tcp: published ones first, then those only exposed, ranges together.
+
+    owner: of the published ports, if it is another container.
+    """
     out: list[str] = []
     taken: set[str] = set()
-    for p in ports(c):
+    for p in ports(owner or c):
         host = p["host_ip"] or "0.0.0.0"
         host = f"[{host}]" if ":" in host else host
         first, count, inner = p["host_port"], p["count"], p["container_port"]
@@ -341,10 +372,11 @@ def document(row: Row, *, size: bool) -> "dict[str, Any]":
         "AutoRemove": c.spec.remove, "CIDFile": c.spec.cidfile, "Command": c.spec.args or None,
         "CreatedAt": ago(c.created), "Exited": s.state == "exited", "ExitedAt": int(s.finished_at) if s.finished_at
         else -62135596800, "ExitCode": s.exit_code, "ExposedPorts": _exposed(c), "Id": c.id,
-        "Image": c.spec.image_name or c.spec.rootfs, "ImageID": c.image or "", "IsInfra": False,
+        "Image": c.spec.image_name or c.spec.rootfs, "ImageID": c.image or "", "IsInfra": c.spec.infra,
         "Labels": c.spec.labels or None, "Mounts": mount_targets(c), "Names": [c.name],
         "Namespaces": {k: v for k, v in namespaces(s.pid).items() if v and k != "Cgroup"}, "Networks": networks(c),
-        "Pid": s.pid, "Pod": "", "PodName": "", "Ports": _port_docs(c), "Restarts": row.status.restarts, "Size": None,
+        "Pid": s.pid, "Pod": c.spec.pod, "PodName": row.pod_name,
+        "Ports": _port_docs(row.port_owner), "Restarts": row.status.restarts, "Size": None,
         "StartedAt": int(s.started_at) if s.started_at else -62135596800, "State": s.state,
         "Status": status_words(row), "Created": int(c.created)}
     if size:

@@ -8,6 +8,7 @@ one finds, and unfinished blobs in tmp/, which it continues.
 """
 
 import hashlib
+import os
 from typing import NamedTuple
 
 from podlike import log
@@ -200,6 +201,16 @@ class _Pull:
 
     def _by_reference(self, reference: Reference) -> "Image":
         """Ask the mirrors and the registry in turn."""
+        socket = os.environ.get("NOTIFY_SOCKET", "")
+        if not socket:
+            return self._from_somewhere(reference)
+        from podlike.engine.notify import LIMIT_SECONDS, MoreTime
+
+        self._progress.note(f"Pulling image //{reference.name} inside systemd: setting pull timeout to {LIMIT_SECONDS // 60}m0s")
+        with MoreTime(socket):
+            return self._from_somewhere(reference)
+
+    def _from_somewhere(self, reference: Reference) -> "Image":
         places = self._conf.pull_sources(reference.repository, by_digest=reference.digest is not None)
         for place in places[:-1]:
             try:

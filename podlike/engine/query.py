@@ -163,6 +163,8 @@ def status(engine: Engine, container: Container) -> Status:
         return Status("stopping", conmon_pid=s.conmon_pid, started_at=s.started_at)
     if s.phase == "starting":
         return Status("created", error=s.error)
+    if s.unwatched:
+        return Status("exited", started_at=s.started_at, end="unknown")
     if told and told.phase in ("waiting", "creating", "created", "ended"):
         return _ended(s, told)
     return Status("exited", exit_code=UNWATCHED_EXIT, started_at=s.started_at, finished_at=s.started_at,
@@ -205,6 +207,14 @@ def _frozen(pid: int) -> bool:
         return cgroup not in ("", "/") and read_text(f"/sys/fs/cgroup{cgroup}/cgroup.events").find("frozen 1") >= 0
     except OSError:
         return False
+
+
+def pid_namespace(pid: int) -> str:
+    """What tells the pid namespace of a process from others; "" when it is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return ""
 
 
 def namespace_path(engine: Engine, name: str, kind: str) -> str:

@@ -10,11 +10,14 @@ from podlike.store.containers import Container
 
 
 def remove(engine: Engine, container: Container, *, force: bool = False, volumes: bool = False,
-           timeout: int | None = None) -> None:
-    """Remove a container; force: stop it first if it runs. volumes: its anonymous volumes too.
+           timeout: int | None = None, with_pod: bool = False) -> None:
+    """Remove a container; force: stop it first if it runs. volumes: its anonymous volumes too. with_pod: its pod goes too.
 
     Raises: InUseError (exit code 2) when it runs and force is not given; ConflictError when others depend on it.
     """
+    if container.spec.infra and not with_pod:
+        raise ConflictError(f"container {container.id} is the infra container of pod {container.spec.pod} and cannot be removed "
+                            "without removing the pod", hint=f"Remove the pod: `podlike pod rm {container.spec.pod[:12]}`.")
     needed_by = dependents(engine, container)
     if needed_by:
         raise ConflictError(f"container {container.id} has dependent containers which must be removed before it: "

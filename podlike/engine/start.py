@@ -45,6 +45,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
+    from podlike.spec.container import ContainerSpec
+
 
 class Started:
     """A container that was just started: its monitor, and the socket to it when somebody attaches."""
@@ -88,13 +90,19 @@ def start(engine: Engine, container: Container, *, attach: Attach | None = None,
         fresh = _ready_to_start(engine, container)
         if fresh is None:
             return None
+        started = None
         try:
-            started = _bring_up(engine, fresh, attach)
+            if fresh.spec.infra and _is_unwatched(fresh):
+                _bring_up_unwatched(engine, fresh)
+            else:
+                started = _bring_up(engine, fresh, attach)
         except BaseException as e:
             _undo(engine, fresh, lock, str(e), discard=discard or fresh.spec.remove)
             raise
     finally:
         lock.release()
+    if started is None:
+        return None
     try:
         if attach is not None:
             return _follow(engine, started)
@@ -147,21 +155,39 @@ def _ready_to_start(engine: Engine, container: Container) -> Container | None:
     return fresh
 
 
-def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> Started:
-    """Under the container's lock. On an exception the caller undoes what was done so far."""
-    roots, spec = engine.roots, container.spec
-    bundle = roots.bundle(container.id)
+def _is_unwatched(container: Container) -> bool:
+    from podlike.engine.pods.pause import is_unwatched
+
+    return is_unwatched(container.spec)
+
+
+def _bring_up_unwatched(engine: Engine, container: Container) -> None:
+    from podlike.engine.pods.pause import bring_up
+
+    _prepare(engine, container)
+    container.state.unwatched = True
+    bring_up(engine, container)
+
+
+def _prepare(engine: Engine, container: Container) -> str:
+    """Record that the start has begun; make and return the bundle's directory."""
+    bundle = engine.roots.bundle(container.id)
     os.makedirs(bundle, mode=0o700, exist_ok=True)
-    ensure_private_dir(roots.exits)
+    ensure_private_dir(engine.roots.exits)
     forget_end(engine, container.id)  # of a run whose clean-up was killed on its last step
     container.state = _fresh_state(engine, container)
     engine.containers.save_state(container)
+    return bundle
+
+
+def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> Started:
+    """Under the container's lock. On an exception the caller undoes what was done so far."""
+    spec = container.spec
+    bundle = _prepare(engine, container)
     network = Network(engine, container)
     try:
         network.start()
-        take_down_mount(engine, container.id)
-        rootfs = mount_rootfs(engine, container)
-        write_bundle(engine, container, rootfs=rootfs, network=network)
+        _write_bundle(engine, container, network)
         eventorders.write_for_monitor(engine, container)
         monitor = launch(_monitor_request(engine, container, attach, network), pidfile=f"{bundle}/conmon.pid")
         started = Started(container, monitor)
@@ -182,18 +208,36 @@ def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> St
     return started
 
 
+def _write_bundle(engine: Engine, container: Container, network: Network) -> None:
+    if container.spec.infra:
+        from podlike.engine.pods import pause
+
+        if pause.is_pause(container.spec):
+            pause.write_bundle(engine, container, network)
+            return
+    take_down_mount(engine, container.id)
+    write_bundle(engine, container, rootfs=mount_rootfs(engine, container), network=network)
+
+
 def _fresh_state(engine: Engine, container: Container) -> RunState:
     where, spec = "", container.spec
     if spec.cgroups != "disabled":
-        where = cgroup.place(container.id, manager=engine.cgroup_manager, parent=spec.cgroup_parent)
+        parent, manager = _pod_cgroup(engine, container) if spec.pod else ("", "")
+        where = cgroup.place(container.id, manager=manager or engine.cgroup_manager, parent=parent or spec.cgroup_parent)
     conmon = conmon_path(engine)
     refuse_without_our_monitor(container.spec, conmon)
     tended = is_ours(conmon) and needs_tending(container.spec)
     return RunState(phase="starting", boot_id=query.this_boot(), tended=tended, conmon="" if is_ours(conmon) else conmon,
                     restarts=0 if tended else container.state.restarts,
                     started_at=container.state.started_at, finished_at=container.state.finished_at,
-                    exit_code=container.state.exit_code, cgroup=where,
+                    exit_code=container.state.exit_code, cgroup=where, unit=os.environ.get("PODMAN_SYSTEMD_UNIT", ""),
                     starter=container.state.starter)  # so that what a killed `run` had begun to start goes, too
+
+
+def _pod_cgroup(engine: Engine, container: Container) -> tuple[str, str]:
+    from podlike.engine.pods.members import cgroup_parent
+
+    return cgroup_parent(engine, container.spec)
 
 
 def _go(engine: Engine, started: Started, attach: Attach | None, network: Network) -> None:
@@ -260,8 +304,17 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
         exit_command.append("--rm")
     return MonitorRequest(conmon=conmon_path(engine), runtime=runtime_of(engine, container), cid=cid, args=args,
                           cwd=bundle, exit_command=[*exit_command, cid], inherit=network.monitor_fds(),
-                          preserve_fds=spec.preserve_fds, owned=attach is not None,
+                          preserve_fds=spec.preserve_fds or _listening(spec), owned=attach is not None,
                           passthrough=spec.log_driver.startswith("passthrough"))
+
+
+def _listening(spec: "ContainerSpec") -> int:
+    """How many sockets systemd has opened for it."""
+    if "LISTEN_FDS" not in os.environ:  # spares the start of others the import
+        return 0
+    from podlike.engine.listening import count
+
+    return count(spec)
 
 
 def conmon_path(engine: Engine) -> str:

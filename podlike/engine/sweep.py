@@ -22,6 +22,14 @@ def sweep(engine: Engine) -> None:
                 lock.release(remove=True)
         finally:
             lock.release()
+    _sweep_pods(engine)
+
+
+def _sweep_pods(engine: Engine) -> None:
+    if engine.db.row("SELECT 1 FROM pods WHERE json_extract(state, '$.phase') != 'created' LIMIT 1"):
+        from podlike.engine.pods.remove import sweep as sweep_pods
+
+        sweep_pods(engine)
 
 
 def _finish(engine: Engine, cid: str) -> bool:

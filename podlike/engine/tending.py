@@ -99,7 +99,8 @@ def _process(bundle: str, word: str, check: HealthCheck, config: "dict[str, Any]
     from podlike.spec.health import argv
 
     process = {k: v for k, v in config["process"].items() if k != "consoleSize"}
-    process |= {"args": argv(check), "terminal": False}
+    process |= {"args": argv(check), "terminal": False,
+                "env": [text for text in process["env"] if not text.startswith("LISTEN_")]}
     path = f"{bundle}/{word}.json"
     replace_text(path, json.dumps(process))  # the monitor may be about to run a check
     return path

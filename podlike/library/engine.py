@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from podlike.library.child import Children
     from podlike.library.images import Images
     from podlike.library.networks import Networks
+    from podlike.library.pods import Pods
     from podlike.library.system import System
     from podlike.library.volumes import Volumes
 
 
 class Engine:
-    """One user's podlike: `containers`, `images`, `volumes`, `networks` and `system` have the verbs.
+    """One user's podlike: `containers`, `images`, `volumes`, `pods`, `networks` and `system` have the verbs.
 
     Making one opens nothing. It may be used from several threads, and after a fork on both sides. close(), or the end
     of a `with` block, ends the helper process that is kept ready; the engine can be used again afterwards.
@@ -66,6 +67,12 @@ class Engine:
         from podlike.library.volumes import Volumes
 
         return Volumes(self)
+
+    @property
+    def pods(self) -> "Pods":
+        from podlike.library.pods import Pods
+
+        return Pods(self)
 
     @property
     def networks(self) -> "Networks":

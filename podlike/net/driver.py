@@ -39,8 +39,8 @@ def parse_network(text: str) -> tuple[str, str]:
     argument: with join, "container:ID" or "ns:PATH"; with a helper, its options. Raises: NetworkError.
     """
     kind, colon, argument = text.partition(":")
-    if kind in ("", "default", "private") and not colon:
-        return "default", ""
+    if kind in ("", "default", "private", "bridge", "podman") and not colon:
+        return "default", ""  # bridge and podman: the default network by its names, see engine/networks.py
     if kind in ("host", "none") and not colon:
         return kind, ""
     if kind in HELPERS and (argument or not colon):
@@ -54,7 +54,7 @@ def parse_network(text: str) -> tuple[str, str]:
             raise NetworkError(f"use network {text!r}: the path is not absolute",
                                hint="Write ns:/run/netns/NAME.")
         return "join", text
-    raise NetworkError(f"use network {text!r}: named networks are not supported by this version",
+    raise NetworkError(f"unable to find network with name or ID {text}: network not found",
                        hint="Use --network private, host, none, slirp4netns, pasta, container:ID or ns:PATH.")
 
 

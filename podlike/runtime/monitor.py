@@ -137,7 +137,8 @@ class _Inheritance:
     def __init__(self, first: int) -> None:
         self.next = first
         self.actions: "list[tuple[int, ...]]" = []
-        self.env = dict(os.environ)
+        # Sockets go on by number (preserve_fds): a runtime that counted them once more would pass on our pipes, too.
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("LISTEN_")}
         self._sources: list[int] = []
 
     def add(self, fd: int, variable: str = "") -> None:

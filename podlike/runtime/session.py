@@ -154,22 +154,43 @@ def _make_session(roots: Roots) -> None:
 
 
 def _run_session_program(roots: Roots, args: list[str]) -> None:
-    program = libexec("podlike-session")
-    read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
-    try:
-        pid = os.posix_spawn(program, [program, "--state", f"{roots.run}/session", *args], os.environ,
-                             file_actions=[(os.POSIX_SPAWN_DUP2, write_fd, 1)], setsigdef=procs.PYTHON_SIGNALS)
-    except OSError as e:
-        os.close(read_fd)
-        raise SessionError(f"start {program}: {e.strerror}", hint="Reinstall podlike.") from e
-    finally:
-        os.close(write_fd)
-    with open(read_fd, "rb", buffering=0) as f:
-        answer = f.read(4096)
-    os.waitpid(pid, 0)
+    argv = [libexec("podlike-session"), "--state", f"{roots.run}/session", *args]
+    scope = _own_scope()
+    answer = _answer_of([*scope, *argv]) if scope else b""
+    if not answer:  # systemd may be going down, or have no bus
+        answer = _answer_of(argv)
     doc = json.loads(answer or b'{"stage": "create session", "errno": 5, "text": "podlike-session died"}')
     if "stage" in doc:
         raise SessionError(f"{doc['stage']}: {doc['text']}", hint=_hint_for(doc["stage"]))
+
+
+def _own_scope() -> list[str]:
+    """In a service of systemd's: words that put a program into a scope of its own. What one unit's `podlike run` has made must
+    not go with that unit, as all others rely on it."""
+    if not os.environ.get("INVOCATION_ID") or not os.path.isdir("/run/systemd/system"):
+        return []
+    program = find_program("systemd-run")
+    if program is None:
+        return []
+    return [program, "--user", "--scope", "--quiet", "--collect", f"--unit=podlike-session-{os.getpid()}.scope",
+            "--description=The user and mount namespace of podlike's containers", "--"]
+
+
+def _answer_of(argv: list[str]) -> bytes:
+    """Raises: SessionError."""
+    read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+    try:
+        pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, write_fd, 1)],
+                             setsigdef=procs.PYTHON_SIGNALS)
+    except OSError as e:
+        os.close(read_fd)
+        raise SessionError(f"start {argv[0]}: {e.strerror}", hint="Reinstall podlike.") from e
+    finally:
+        os.close(write_fd)
+    with open(read_fd, "rb", buffering=0) as f:
+        answer = f.read(4096) or b""
+    os.waitpid(pid, 0)
+    return answer
 
 
 def _hint_for(stage: str) -> str:

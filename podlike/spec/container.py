@@ -73,6 +73,9 @@ class ContainerSpec:
     create_command: "list[str]" = field(default_factory=list)  # argv as typed
     given: "list[str]" = field(default_factory=list)  # fields that the user set to what is their default anyway
     cidfile: str = ""  # absolute path that --cidfile wrote; goes with the container
+    pod: str = ""  # id; before `create` a name too
+    infra: bool = False  # it is its pod's infra container; without an image and a rootfs it is our pause program
+    init_ctr: str = ""  # once, always: runs to its end before the pod's other containers start
 
     # image and root file system
     image: str = ""  # name as the user typed it

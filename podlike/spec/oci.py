@@ -256,7 +256,7 @@ def _linux(
 ) -> "dict[str, Any]":
     linux: "dict[str, Any]" = {"namespaces": namespaces}
     for key, ranges in (("uidMappings", spec.uid_map), ("gidMappings", spec.gid_map)):
-        if ranges:
+        if ranges and {"type": "user"} in namespaces:  # not that of another container
             linux[key] = [{"containerID": inside, "hostID": outside, "size": count} for inside, outside, count in ranges]
     own_ipc = {"type": "ipc"} in namespaces
     if spec.uid_map:

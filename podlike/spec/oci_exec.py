@@ -29,6 +29,9 @@ class ExecRequest(NamedTuple):
     privileged: bool = False
 
 
+_SOCKETS = ("LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID")  # sd_listen_fds(3)
+
+
 def exec_process(request: ExecRequest, spec: "ContainerSpec", container: "Mapping[str, Any]", *,
                  user: "ResolvedUser", bounding: "Sequence[str]" = capabilities.KNOWN) -> "dict[str, Any]":
     """A process of runtime-spec for `exec`.
@@ -63,6 +66,8 @@ def _env(request: ExecRequest, container: "Sequence[str]", home: str, *, keep_ho
     """keep_home: HOME was set on purpose, by the image or --env; otherwise it belongs to the container's own
     user."""
     env = dict(item.partition("=")[::2] for item in container)
+    for key in _SOCKETS if "LISTEN_PID" in env else ():
+        env.pop(key, None)  # they are the first process's
     if not keep_home:
         env["HOME"] = home
     env.update(request.env)

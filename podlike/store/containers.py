@@ -46,6 +46,8 @@ class RunState:
     starter: "list[int]" = field(default_factory=list)  # pid, start time of the `run` that is about to start it
     execs: "list[str]" = field(default_factory=list)
     conmon: str = ""  # the monitor's path, where it is not podlike-conmon
+    unit: str = ""  # the systemd unit that started it last: what brings it back, and stops it when the machine goes down
+    unwatched: bool = False  # a pod's pause program, which has no monitor
     tended: bool = False  # its monitor has orders, and starts it again by itself
     end: str = ""  # why the last run ended, in runtime/statefile.py's words
     health: str = ""
@@ -77,22 +79,34 @@ class ContainerStore:
         """Record a new container; its name and id become taken. Raises: ConflictError."""
         c = container
         try:
-            self._db.execute(f"INSERT INTO containers ({_COLUMNS}) VALUES (?,?,?,?,?,?)",
-                             (c.id, c.name, c.image, c.created, json.dumps(c.spec.to_dict()), json.dumps(asdict(c.state))))
+            added = self._db.execute(
+                f"INSERT INTO containers ({_COLUMNS}, pod) SELECT ?,?,?,?,?,?,? "
+                "WHERE NOT EXISTS (SELECT 1 FROM pods WHERE name=?)",
+                (c.id, c.name, c.image, c.created, json.dumps(c.spec.to_dict()), json.dumps(asdict(c.state)),
+                 c.spec.pod or None, c.name))
         except UniqueError:
             owner = self._db.row("SELECT id FROM containers WHERE name=?", (c.name,))
+            if owner is None and c.spec.pod:
+                raise NotFoundError(f"add container {c.name} to pod {c.spec.pod}: no such pod") from None
             raise ConflictError(
                 f'creating container storage: the container name "{c.name}" is already in use by '
                 f"{owner[0] if owner else 'another container'}. You have to remove that container to be able to reuse "
                 f"that name: that name is already in use, or use --replace to instruct podlike to do so.") from None
+        if not added:
+            raise ConflictError(f'creating container storage: the container name "{c.name}" is already in use by a pod: '
+                                "that name is already in use", hint="Choose another name.")
 
     def save_state(self, container: Container) -> None:
         """Write the state of a container that exists; nothing happens if it was removed meanwhile."""
         self._db.execute("UPDATE containers SET state=? WHERE id=?", (json.dumps(asdict(container.state)), container.id))
 
     def save_spec(self, container: Container) -> None:
-        self._db.execute("UPDATE containers SET name=?, spec=? WHERE id=?",
-                         (container.name, json.dumps(container.spec.to_dict()), container.id))
+        """Raises: UniqueError when the name is another container's or a pod's."""
+        if not self._db.execute("UPDATE containers SET name=?1, spec=?2 WHERE id=?3 AND NOT EXISTS "
+                                "(SELECT 1 FROM pods WHERE name=?1)",
+                                (container.name, json.dumps(container.spec.to_dict()), container.id)) \
+                and self._db.row("SELECT 1 FROM pods WHERE name=?", (container.name,)):
+            raise UniqueError(f"{container.name} is the name of a pod")
 
     def set_tended(self, cid: str) -> None:
         """Only this field: others, as that it is being stopped, may change at the same time."""
@@ -126,6 +140,11 @@ class ContainerStore:
         return [_from_row(r) for r in self._db.query(
             f"SELECT {_COLUMNS} FROM containers WHERE instr(spec, '\"container:') > 0 OR instr(spec, '\"volumes_from\"') > 0 "
             "OR instr(spec, '\"requires\"') > 0 ORDER BY created")]
+
+    def in_pod(self, pod_id: str) -> list[Container]:
+        """Oldest first."""
+        return [_from_row(r) for r in
+                self._db.query(f"SELECT {_COLUMNS} FROM containers WHERE pod=? ORDER BY created", (pod_id,))]
 
     def using_image(self, image_id: str) -> list[Container]:
         return [_from_row(r) for r in

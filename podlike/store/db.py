@@ -73,6 +73,17 @@ MIGRATIONS = (
     """
     ALTER TABLE volumes ADD COLUMN state TEXT NOT NULL DEFAULT '{}';  -- store.volumes.VolumeState as JSON
     """,
+    """
+    CREATE TABLE pods (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,        -- pods and containers have one namespace of names: the stores see to it
+        created REAL NOT NULL,
+        spec TEXT NOT NULL,               -- spec.pod.PodSpec as JSON
+        state TEXT NOT NULL DEFAULT '{}'  -- store.pods.PodState as JSON
+    ) STRICT;
+    ALTER TABLE containers ADD COLUMN pod TEXT REFERENCES pods(id);
+    CREATE INDEX containers_pod ON containers(pod);
+    """,
 )
 
 # Longer than any transaction of ours by three orders; parallel starts wait instead of failing.

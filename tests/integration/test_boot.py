@@ -109,6 +109,19 @@ def test_who_comes_back(machine: Machine, podlike: Engine, image: str, tmp_path:
     assert podlike("system", "startup", "run").stdout.split()[-2:] == ["broken", "needs-broken"]
 
 
+def test_a_pod_comes_back(machine: Machine, podlike: Engine, image: str) -> None:
+    """Its containers have its policy, and need its infra container."""
+    podlike("pod", "create", "--name", "p", "--restart=always", *QUIET)
+    podlike("run", "-d", "--pod", "p", "--name", "member", image, "sleep", "100")
+    podlike("pod", "create", "--name", "q", *QUIET)
+    podlike("run", "-d", "--pod", "q", image, "sleep", "100")
+    machine.reboot()
+    assert podlike("system", "startup", "run").stdout.split() == ["member"]
+    rows = podlike("pod", "ps", "--format", "{{.Name}} {{.Status}}").stdout.splitlines()
+    assert sorted(rows) == ["p Running", "q Exited"]
+    podlike("pod", "rm", "--all", "--force", "--time", "0")
+
+
 def test_a_shutdown_is_nobodys_stop(machine: Machine, podlike: Engine, image: str) -> None:
     trap = ("sh", "-c", "trap 'exit 0' TERM; sleep 100 & wait")
     podlike("run", "-d", "--name", "kept", "--restart=unless-stopped", *QUIET, image, *trap)

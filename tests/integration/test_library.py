@@ -158,6 +158,19 @@ def test_images_volumes_networks_system(podlike: Engine, lib: Library, image: st
     assert any(e.type == "volume" and e.name == name for e in lib.system.events(since=1, stream=False))
 
 
+def test_pods(podlike: Engine, lib: Library, image: str, name: str) -> None:
+    pod = lib.pods.create(name, labels={"a": "b"}, network="none")
+    lib.containers.create(image, ["sleep", "100"], pod=name, name=f"{name}-c", stop_signal="KILL")
+    lib.pods.start(pod)
+    assert [(row.pod.id, row.state) for row in lib.pods.list(filters={"name": name})] == [(pod.id, "Running")]
+    assert lib.pods.inspect(name)["Id"] == pod.id == podlike("pod", "inspect", "-f", "{{.Id}}", name).line
+    with pytest.raises(library.PodlikeError):
+        lib.pods.remove(pod)
+    lib.pods.stop(pod, timeout=0)
+    lib.pods.remove(pod, force=True, timeout=0)
+    assert not lib.pods.exists(name) and not lib.containers.exists(f"{name}-c")
+
+
 def test_pull_tells_its_progress_in_the_callers_thread(lib: Library, tmp_path: Path) -> None:
     told: list[tuple[str, int]] = []
 

@@ -15,12 +15,25 @@
 /* What a shell says of a program that cannot be executed, and of one that is not there. */
 enum { CANNOT_EXECUTE = 126, NOT_FOUND = 127, BY_SIGNAL = 128 };
 
+/* Sockets of systemd's that were meant for the first process are the program's; sd_listen_fds(3). */
+static void give_sockets(void)
+{
+        const char *pid = getenv("LISTEN_PID");
+        char own[16];
+
+        if (pid == NULL || (pid_t) atol(pid) != getppid())
+                return;
+        (void) snprintf(own, sizeof(own), "%d", (int) getpid());
+        (void) setenv("LISTEN_PID", own, 1);
+}
+
 /* A process group of its own in the foreground: a key like ctrl-c then reaches the program once, from the terminal,
  * and not again through us. */
 static _Noreturn void run_program(char **argv, const sigset_t *before)
 {
         int code;
 
+        give_sockets();
         if (setpgid(0, 0) == 0 && isatty(STDIN_FILENO))
                 (void) tcsetpgrp(STDIN_FILENO, getpid()); /* SIGTTOU is blocked */
         (void) sigprocmask(SIG_SETMASK, before, NULL);

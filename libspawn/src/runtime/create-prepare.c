@@ -129,6 +129,16 @@ static int idmap_namespace(const struct creation *c, const struct oci_mount *m, 
         return spawn_userns_open(c->config.uids.v, c->config.uids.n, c->config.gids.v, c->config.gids.n, e);
 }
 
+static bool enters_userns(const struct creation *c)
+{
+        if (c->ns.create & CLONE_NEWUSER)
+                return true;
+        for (size_t i = 0; i < c->ns.n_join; i++)
+                if (c->ns.join[i].ns->flag == CLONE_NEWUSER)
+                        return true;
+        return false;
+}
+
 static int prepare_mounts(struct creation *c, spawn_error *e)
 {
         for (size_t i = 0; i < c->plan.n; i++) {
@@ -144,9 +154,9 @@ static int prepare_mounts(struct creation *c, spawn_error *e)
                 if (op->kind == OP_BIND && (r = op_bind_preopen(op, e)) < 0)
                         return fail_wrap(e, r, "mounts[%zu]", (size_t) (op->mount - c->config.mounts));
         }
-        if (!(c->ns.create & CLONE_NEWUSER))
+        if (!enters_userns(c))
                 return 0;
-        /* Root of a new user namespace may not pass directories whose owner or group has no id in it. */
+        /* Root of another user namespace may not pass directories whose owner or group has no id in it. */
         c->root_tree = tree_clone(AT_FDCWD, c->config.root_path, true);
         if (c->config.n_devices > 0) {
                 c->devices_fd = devices_premake(&c->config, e);

@@ -231,9 +231,13 @@ void process_env(const struct oci_process *p, struct process_env *room, const ch
                 find_home(p->uid, room->home, sizeof(room->home));
                 ret_env[n++] = room->home;
         }
+        (void) snprintf(room->pid, sizeof(room->pid), "LISTEN_PID=%d", (int) getpid());
+        /* An engine that passes sockets on by --preserve-fds may not know the pid, and says 0. */
+        for (size_t i = 0; i < n; i++)
+                if (strcmp(ret_env[i], "LISTEN_PID=0") == 0)
+                        ret_env[i] = room->pid;
         if (listen_fds() > 0) {
                 (void) snprintf(room->fds, sizeof(room->fds), "LISTEN_FDS=%d", listen_fds());
-                (void) snprintf(room->pid, sizeof(room->pid), "LISTEN_PID=%d", (int) getpid());
                 if (!has_name(p, room->fds))
                         ret_env[n++] = room->fds;
                 if (!has_name(p, room->pid))

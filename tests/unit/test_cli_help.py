@@ -1,0 +1,96 @@
+"""Every command: what its usage line says is what it takes, and wrong numbers of arguments are refused before anything is done.
+
+The rules are those that podman's users know: arguments in upper case, required ones first, [options] when there are any.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+
+from podlike.cli.app import COMMANDS
+from podlike.cli.command import Command
+from podlike.cli.complete import find
+from podlike.cli.later import refuse_later
+
+
+def commands() -> Iterator[tuple[str, Command]]:
+    for level, rows in COMMANDS.items():
+        for name in rows:
+            found = find(level, name)
+            if isinstance(found, Command):
+                yield f"{level} {name}".strip(), found
+
+
+ALL = dict(commands())
+
+
+@pytest.fixture(autouse=True)
+def empty_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODLIKE_ROOT", str(tmp_path / "data"))
+    monkeypatch.setenv("PODLIKE_RUNROOT", str(tmp_path / "run"))
+
+
+def run(*words: str) -> tuple[int, str, str]:
+    from podlike.__main__ import run
+
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = run(list(words), "podlike")
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_usage_line(path: str) -> None:
+    code, text, _ = run(*path.split(), "--help")
+    usage = re.search(r"^Usage:\n  (.*)$", text, re.M)
+    assert code == 0 and usage is not None and text.splitlines()[0] == ALL[path].summary
+    words = usage.group(1).removeprefix(f"podlike {path}").strip()
+    if path == "help":
+        return
+    assert words.startswith("[options]") == ("\nOptions:\n" in text)
+    arguments = words.removeprefix("[options]").strip()
+    assert not re.search(r"[a-z]", arguments), "arguments are in upper case"
+    assert not re.search(r"\[.*\] [A-Z]", arguments), "required arguments come first"
+    assert ALL[path].examples, "an example"
+
+
+@pytest.mark.parametrize("path", [p for p, c in ALL.items() if p != "help" and "..." not in c.usage])
+def test_too_many_arguments(path: str) -> None:
+    usage = ALL[path].usage
+    count = len(usage.split())
+    code, _, err = run(*path.split(), *(f"x{n}" for n in range(count + 1)))
+    assert code == 125
+    words = "takes no arguments" if not count else (
+        r"requires (exactly|only)|accepts at most|too many arguments|accepts \d+ arg\(s\), received|"
+        r"accepts between .* arg\(s\), received ")
+    assert re.match(f"Error: .*({words})", err), err
+
+
+@pytest.mark.parametrize("path", [p for p, c in ALL.items() if re.match(r"[A-Z{]", c.usage)])
+def test_too_few_arguments(path: str) -> None:
+    code, _, err = run(*path.split())
+    assert code == 125 and re.match("Error:.* (require|specif|must|provide|need|choose|accepts)", err), err
+
+
+@pytest.mark.parametrize("level", [level for level in COMMANDS if level])
+def test_groups_want_a_command(level: str) -> None:
+    code, out, err = run(*level.split())
+    assert code == 125 and "Usage:\n" in out and err.startswith(f"Error: missing command 'podlike {level} COMMAND'")
+    code, _, err = run(*level.split(), "NoSuchCommand")
+    assert code == 125 and err.startswith(f"Error: unrecognized command `podlike {level} NoSuchCommand`")
+
+
+def test_a_slip_of_the_fingers_is_guessed() -> None:
+    code, _, err = run("imagse")
+    assert code == 125 and "Did you mean this?\n\timage\n\timages\n" in err
+    assert "\tvolume\n" in run("volumes")[2] and "\tinspect\n" in run("volume", "inspct")[2]
+
+
+def test_no_command_is_both_there_and_refused() -> None:
+    for level, rows in COMMANDS.items():
+        for name in rows:
+            refuse_later(level, name, "podlike")
