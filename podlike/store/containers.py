@@ -146,6 +146,10 @@ class ContainerStore:
         return [_from_row(r) for r in
                 self._db.query(f"SELECT {_COLUMNS} FROM containers WHERE pod=? ORDER BY created", (pod_id,))]
 
+    def count_by_image(self) -> "dict[str, int]":
+        """How many containers each image has, by its id."""
+        return dict(self._db.query("SELECT image, count(*) FROM containers WHERE image IS NOT NULL GROUP BY image"))
+
     def using_image(self, image_id: str) -> list[Container]:
         return [_from_row(r) for r in
                 self._db.query(f"SELECT {_COLUMNS} FROM containers WHERE image=? ORDER BY created", (image_id,))]
