@@ -94,20 +94,18 @@ def _version(prog: str) -> int:
 
 def _known(error: "PodlikeError", session: "Session") -> int:
     bare = type(error).__name__ == "StartupError"
-    hint = f"\nHint: {error.hint}" if error.hint else ""
-    _report(f"{'' if bare else 'Error: '}{error.message}{hint}\n")
+    if session.docker and not bare:
+        from podlike.cli.dockerwords import code_of, text_of
+
+        _report(text_of(error, session.command_path) + "\n")
+        code = code_of(error, session.command_path.rpartition(" ")[2])
+    else:
+        hint = f"\nHint: {error.hint}" if error.hint else ""
+        _report(f"{'' if bare else 'Error: '}{error.message}{hint}\n")
+        code = error.exit_code
     if os.environ.get("PODLIKE_DEBUG"):
         _trace()
-    return _docker_code(error, session) if session.docker else error.exit_code
-
-
-def _docker_code(error: "PodlikeError", session: "Session") -> int:
-    """docker keeps 125 for `run`, `create` and bad flags; other failures are 1."""
-    flags = ("unknown flag", "unknown shorthand flag", "flag needs an argument", "invalid argument")
-    command = session.command_path.rpartition(" ")[2]
-    if error.exit_code in (2, 125) and not error.message.startswith(flags) and command not in ("run", "create"):
-        return 1
-    return error.exit_code
+    return code
 
 
 def _unknown(error: Exception, session: "Session") -> int:

@@ -49,7 +49,9 @@ class UsageError(PodlikeError):
 
 
 class ConfigError(PodlikeError):
-    """A configuration file cannot be read or says something wrong."""
+    """A configuration file cannot be read or says something wrong. detail: what is wrong in a file's text, alone."""
+
+    detail = ""
 
 
 class NotFoundError(PodlikeError):

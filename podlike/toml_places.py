@@ -105,6 +105,21 @@ def line_of(text: str, where: str) -> int:
     return spots.get(where, 0)
 
 
+def last_key(text: str, number: int) -> str:
+    """The dotted key that was begun last, down to and with this line; "" when there is none."""
+    counts: dict[str, int] = {}
+    table = found = ""
+    for line in text.split("\n")[:number]:
+        header = _HEADER.match(line)
+        if header:
+            table = found = _table_path(header.group(2), header.group(1) == "[[", counts)
+            continue
+        key = _KEY.match(line)
+        if key:
+            found = _join(table, next(g for g in key.groups() if g is not None))
+    return found
+
+
 def _table_path(name: str, repeated: bool, counts: "dict[str, int]") -> str:
     """registry.mirror -> registry[1].mirror[0], by how often each header came before."""
     path = ""

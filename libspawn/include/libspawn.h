@@ -42,6 +42,10 @@ int spawn_session_join(int userns_fd, int mntns_fd, spawn_error *reterr);
 /* overlay.c. lower: topmost layer first, as overlayfs counts; upper NULL: read-only; options: "userxattr,volatile". */
 int spawn_overlay_mount(const char *target, const char *const *lower, size_t n_lower, const char *upper,
                         const char *work, const char *options, spawn_error *reterr);
+/* The same, mounted nowhere: returns the fd of its root directory, and goes when the last fd into it is closed. -ENOSYS,
+ * -EINVAL: not on this kernel. */
+int spawn_overlay_open(const char *const *lower, size_t n_lower, const char *upper, const char *work,
+                       const char *options, spawn_error *reterr);
 int spawn_bind_mount(const char *source, const char *target, unsigned long flags, spawn_error *reterr);
 int spawn_tmpfs_mount(const char *target, const char *options, spawn_error *reterr);
 /* Returns 0 also when nothing is mounted there. detach: lazily, so that a user of the mount cannot hold it. */

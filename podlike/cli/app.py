@@ -37,10 +37,13 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "auto-update": ("autoupdate", "Auto update containers according to their auto-update policy"),
         "completion": ("completion", "Generate shell completion scripts"),
         "container": ("", "Manage containers"),
+        "commit": ("commit", "Create new image based on the changed container"),
+        "cp": ("cp", "Copy files/folders between a container and the local filesystem"),
         "create": ("create", "Create but do not start a container"),
         "diff": ("diff", "Display the changes to the object's file system"),
         "events": ("events", "Show podlike system events"),
         "exec": ("exec", "Run a process in a running container"),
+        "export": ("export", "Export container's filesystem contents as a tar archive"),
         "generate": ("", "Generate structured data based on containers, pods or volumes"),
         "healthcheck": ("", "Manage health checks on containers"),
         "help": ("help", "Help about any command"),
@@ -48,6 +51,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "image": ("", "Manage images"),
         "images": ("images", "List images in local storage"),
         "info": ("info", "Display podlike system information"),
+        "init": ("init", "Initialize one or more containers"),
         "inspect": ("inspect", "Display the configuration of object denoted by ID"),
         "import": ("import_", "Import a tarball to create a filesystem image"),
         "kill": ("kill", "Kill one or more running containers with a specific signal"),
@@ -97,11 +101,17 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
     },
     "container": {
         "attach": ("attach", "Attach to a running container"),
+        "checkpoint": ("checkpoint:checkpoint_command", "Checkpoint one or more containers"),
         "cleanup": ("cleanup", "Clean up network and mountpoints of one or more containers"),
+        "clone": ("clone", "Clone an existing container"),
+        "commit": ("commit", "Create new image based on the changed container"),
+        "cp": ("cp", "Copy files/folders between a container and the local filesystem"),
         "create": ("create", "Create but do not start a container"),
         "diff": ("diff:container", "Inspect changes to the container's file systems"),
         "exec": ("exec", "Run a process in a running container"),
         "exists": ("exists", "Check if a container exists in local storage"),
+        "export": ("export", "Export container's filesystem contents as a tar archive"),
+        "init": ("init", "Initialize one or more containers"),
         "inspect": ("inspect:container_inspect", "Display the configuration of a container"),
         "kill": ("kill", "Kill one or more running containers with a specific signal"),
         "list": _LIST,
@@ -109,10 +119,13 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "mount": ("mount", "Mount a working container's root filesystem"),
         "pause": ("pause", "Pause all the processes in one or more containers"),
         "port": ("port", "List port mappings or a specific mapping for the container"),
+        "prune": ("container_prune", "Remove all non running containers"),
         "rename": ("rename", "Rename an existing container"),
         "restart": ("restart", "Restart one or more containers"),
+        "restore": ("checkpoint:restore_command", "Restore one or more containers from a checkpoint"),
         "rm": ("rm", "Remove one or more containers"),
         "run": ("run", "Run a command in a new container"),
+        "runlabel": ("runlabel", "Execute the command described by an image label"),
         "start": ("start", "Start one or more containers"),
         "stop": ("stop", "Stop one or more containers"),
         "top": ("top", "Display the running processes of a container"),
@@ -261,46 +274,66 @@ ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container
 LOG_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
 
 GLOBAL_FLAGS = (
+    Flag("cdi-spec-dir", "", "array", "Set the CDI spec directory path (may be set multiple times)"),
     Flag("cgroup-manager", "", "string", 'Cgroup manager to use ("cgroupfs"|"systemd")'),
     Flag("config", "", "string", "Path to directory containing authentication config file"),
     Flag("conmon", "", "string", "Path of the conmon binary"),
-    Flag("connection", "c", "string", "Connection to use for remote podlike service", hidden=True),
+    Flag("connection", "c", "string", "Connection to use for remote podlike service (CONTAINER_CONNECTION)"),
+    Flag("context", "", "string", "Name of the context to use for the connection", hidden=True),
+    Flag("cpu-profile", "", "string", "Path for the cpu-profiling results", hidden=True),
+    Flag("db-backend", "", "string", "Database backend to use", hidden=True),
     Flag("debug", "D", "bool", "Docker compatibility, force setting of log-level", hidden=True),
     Flag("default-mounts-file", "", "string", "Path to default mounts file", hidden=True),
     Flag("events-backend", "", "string", 'Events backend to use ("file"|"journald"|"none")'),
     Flag("hooks-dir", "", "array", "Set the OCI hooks directory path (may be set multiple times)"),
     Flag("host", "H", "string", "Used for Docker compatibility", hidden=True),
+    Flag("identity", "", "string", "path to SSH identity file, (CONTAINER_SSHKEY)"),
+    Flag("imagestore", "", "string", "Path to the 'image store', different from 'graph root', use this to split storing the "
+                                     "image into a separate 'image store'"),
     Flag("log-level", "", "string", f"Log messages above specified level ({', '.join(LOG_LEVELS)})", "warn"),
+    Flag("max-workers", "", "int", "The maximum number of workers for parallel operations", hidden=True),
+    Flag("memory-profile", "", "string", "Path for the memory-profiling results", hidden=True),
     Flag("module", "", "array", "Load the containers.conf(5) module"),
+    Flag("namespace", "", "string", "Set the libpod namespace", hidden=True),
+    Flag("network-backend", "", "string", "Network backend to use", hidden=True),
     Flag("network-cmd-path", "", "string", "Path to the command for configuring the network"),
     Flag("network-config-dir", "", "string", "Path of the configuration directory for networks",
          aliases=("cni-config-dir",)),
     Flag("noout", "", "bool", "do not output to stdout", hidden=True),
     Flag("out", "", "string", "Send output (stdout) from podlike to a file"),
     Flag("pull-option", "", "array", "Specify an option to change how the image is pulled", hidden=True),
+    Flag("registries-conf", "", "string", "Path to a registries.conf to use for image processing", hidden=True),
     Flag("remote", "r", "bool", "Access remote podlike service"),
     Flag("root", "", "string", "Path to the root directory where images, containers, etc. are stored"),
     Flag("runroot", "", "string", "Path to the 'run directory' where all state information is stored"),
     Flag("runtime", "", "string", "Path to the OCI-compatible binary used to run containers."),
     Flag("runtime-flag", "", "array", "add global flags for the container runtime"),
+    Flag("ssh", "", "string", "define the ssh mode", "golang"),
     Flag("storage-driver", "", "string",
          "Select which storage driver is used to manage storage of images and containers"),
     Flag("storage-opt", "", "array", "Used to pass an option to the storage driver"),
     Flag("syslog", "", "bool", "Output internal logs to syslog as well as the console (default false)"),
+    Flag("tls", "", "bool", "Use TLS; implied by --tlsverify", hidden=True),
+    Flag("tls-ca", "", "string", "path to TLS certificate Authority PEM file for remote."),
+    Flag("tls-cert", "", "string", "path to TLS client certificate PEM file for remote."),
+    Flag("tls-details", "", "string", "path to a file with details of TLS"),
+    Flag("tls-key", "", "string", "path to TLS client certificate private key PEM file for remote."),
+    Flag("tlscacert", "", "string", "Trust certs signed only by this CA", hidden=True),
+    Flag("tlscert", "", "string", "Path to TLS certificate file", hidden=True),
+    Flag("tlskey", "", "string", "Path to TLS key file", hidden=True),
+    Flag("tlsverify", "", "bool", "Use TLS and verify the remote", hidden=True),
     Flag("tmpdir", "", "string", "Path to the tmp directory for state content"),
+    Flag("trace", "", "bool", "Enable opentracing output (default false)", hidden=True),
+    Flag("transient-store", "", "bool", "Enable transient container storage"),
     Flag("url", "", "string", "URL to access podlike service (CONTAINER_HOST)"),
     Flag("version", "v", "bool", "version for podlike"),
     Flag("volumepath", "", "string", "Path to the volume directory in which volume data is stored"),
 )
 
-# What a global option would need and this version has not; said instead of being ignored.
-_REFUSED = {
-    "connection": "podlike runs containers on this host only",
-    "host": "podlike runs containers on this host only",
-    "url": "podlike runs containers on this host only",
-    "remote": "podlike runs containers on this host only",
-    "syslog": "messages go to standard error only",
-}
+# Shown in docker's help instead.
+_DOCKERS = ("context", "debug", "host", "tls", "tlscacert", "tlscert", "tlskey", "tlsverify")
+_DOCKER_KEEPS = ("config", "log-level", "version")
+
 _GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts", "container": "Manage containers",
                 "generate": "Generate structured data based on containers, pods or volumes",
                 "healthcheck": "Manage health checks on containers", "image": "Manage images",
@@ -321,7 +354,7 @@ def version_line(prog: str) -> str:
 def find_command(level: str, name: str, *, docker: bool = False) -> "Command | str | None":
     """The command of that name in a group ("": the program itself), its module loaded; a group's path; or None.
 
-    docker: docker's own command, where its flags mean something else.
+    docker: docker's own command, where its flags are others, or mean something else.
     """
     name = ALIASES.get((level, name), name)
     row = COMMANDS[level].get(name)
@@ -331,9 +364,9 @@ def find_command(level: str, name: str, *, docker: bool = False) -> "Command | s
         return f"{level} {name}" if level else name
     module, _, attribute = row[0].partition(":")
     loaded: Any = __import__(f"podlike.cli.{module}", fromlist=("command",))
-    found = getattr(loaded, attribute or "command")
-    if docker:
-        found = getattr(loaded, f"docker_{attribute or 'command'}", found)
+    found = getattr(loaded, f"docker_{attribute or 'command'}", None) if docker else None
+    if found is None:
+        found = getattr(loaded, attribute or "command")
     assert isinstance(found, Command)
     return found
 
@@ -359,6 +392,10 @@ def read_level(session: Session, level: str, path: str, args: list[str]) -> "lis
     if not level:
         session.options = parser.values
         _check_log_level(session)
+        if session.options["module"]:
+            from podlike.cli.globaloptions import check_modules
+
+            check_modules(session)
     return None if parser.help else rest
 
 
@@ -392,38 +429,16 @@ def apply_globals(session: Session) -> None:
         log.info(f"{sys.argv[0]} filtering at log level {options['log_level']}")
         log.debug(f"Called {session.command_path}: {sys.argv!r}")
         log.trace(f"Options: {options!r}")
-    for name, why in _REFUSED.items():
-        if options.get(name):
-            raise UsageError(f"use --{name.replace('_', '-')}: {why}",
-                             hint="Leave the option out; it has no effect on this version of podlike.")
-    if options["config"]:
-        import os
+    if any(options.get(f.dest) != f.initial() for f in GLOBAL_FLAGS if f.dest not in _QUIET):
+        from podlike.cli.globaloptions import act
 
-        os.environ["DOCKER_CONFIG"] = options["config"]  # as docker does, for credential helpers too
-    if options["noout"] or options["out"]:
-        _redirect(options["out"] or "/dev/null")
-    if options["events_backend"] not in ("", "file", "journald", "none"):
-        raise UsageError(f'create an events logger "{options["events_backend"]}": unknown event logger type',
-                         hint="Use file, journald or none.")
-    if options["cgroup_manager"] not in ("", "cgroupfs", "systemd"):
-        raise UsageError(f'use cgroup manager "{options["cgroup_manager"]}": there is none of that name',
-                         hint="Use cgroupfs or systemd.")
-    for word in options["pull_option"]:
-        if word.partition("=")[2].lower() not in ("", "false"):
-            raise UsageError(f"use --pull-option {word}: images are pulled whole and as they are", hint="Leave the option out.")
+        act(session)
     session.make_engine = make_engine
 
 
-def _redirect(path: str) -> None:
-    """Send standard output to a file, for ourselves and what we start."""
-    import os
-
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    except OSError as e:
-        raise UsageError(f"open {path} for output: {e.strerror}") from None
-    os.dup2(fd, 1)
-    os.close(fd)
+# Options that only make_engine() and the commands look at.
+_QUIET = frozenset(("log_level", "debug", "root", "runroot", "conmon", "storage_driver", "storage_opt", "runtime", "runtime_flag",
+                    "hooks_dir", "cdi_spec_dir", "default_mounts_file", "version", "module", "tmpdir", "volumepath"))
 
 
 def make_engine(session: Session) -> "Engine":
@@ -434,13 +449,16 @@ def make_engine(session: Session) -> "Engine":
     from podlike.paths import Roots, default_roots
 
     options = session.options
-    data, run = options["root"], options["runroot"]
+    data, run = options["root"], options["runroot"] or options["tmpdir"]
     roots = None
     if data or run:
         usual = default_roots()
         roots = Roots(data=os.path.abspath(data) if data else usual.data, run=os.path.abspath(run) if run else usual.run)
     return Engine(roots=roots, conmon=options["conmon"], events=options["events_backend"], cgroups=options["cgroup_manager"],
-                  storage_driver=options["storage_driver"], storage_opts=options["storage_opt"],
+                  storage_driver=options["storage_driver"], storage_opts=options["storage_opt"], modules=options["module"],
+                  settings={key: value for key, value in (
+                      ("engine.network_cmd_path", options["network_cmd_path"]),
+                      ("network.network_config_dir", options["network_config_dir"])) if value},
                   volumes_root=options["volumepath"])
 
 

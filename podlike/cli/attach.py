@@ -2,7 +2,7 @@
 
 from podlike.cli.command import Call, Command, Flag
 from podlike.cli.options import DETACH_KEYS, LATEST, take_container
-from podlike.cli.run import check_detach_keys
+from podlike.cli.run import detach_keys
 from podlike.errors import UsageError
 
 
@@ -11,14 +11,14 @@ def attach(call: Call) -> int:
     if len(call.args) > 1 or (opts.latest and call.args):
         raise UsageError("--latest and containers cannot be used together" if opts.latest
                          else f"`{call.path}` accepts at most one argument")
-    check_detach_keys(opts.detach_keys)
+    keys = detach_keys(call)
     container, _ = take_container(call)
     tty = container.spec.terminal
     from podlike.engine.attach import attach as attach_container
     from podlike.spec.attach import Attach
 
     how = Attach(stdin=not opts.no_stdin and container.spec.stdin_open, tty=tty, sig_proxy=opts.sig_proxy,
-                 detach_keys=opts.detach_keys)
+                 detach_keys=keys)
     return attach_container(call.engine, container, how) or 0
 
 

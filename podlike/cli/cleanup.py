@@ -2,7 +2,7 @@
 
 from podlike.cli.command import Call, Command, Flag
 from podlike.cli.options import LATEST, latest_container
-from podlike.errors import UsageError
+from podlike.errors import NotFoundError, UsageError
 
 
 def cleanup(call: Call) -> int:
@@ -10,9 +10,8 @@ def cleanup(call: Call) -> int:
     for first, second in (("all", "exec"), ("exec", "rmi")):
         if getattr(opts, first) and getattr(opts, second):
             raise UsageError(f"--{first} and --{second} cannot be set together")
-    if opts.exec or opts.rmi:
-        raise UsageError(f"--{'exec' if opts.exec else 'rmi'} is not supported by this version of podlike",
-                         hint="Exec sessions and images need no cleaning up after a container.")
+    if opts.exec and len(call.args) > 1:
+        raise UsageError("cannot use exec option when more than one container is given")
     if opts.all and opts.latest:
         raise UsageError("--all and --latest cannot be used together")
     if call.args and opts.latest:
@@ -30,10 +29,32 @@ def cleanup(call: Call) -> int:
         ids = [latest_container(call).id]
 
     def one(cid: str) -> str:
-        find_and_cleanup(call.engine, cid, remove=opts.rm)
+        if opts.exec:
+            from podlike.engine.exec import forget
+            from podlike.engine.query import find
+
+            forget(call.engine, find(call.engine, cid), opts.exec)
+            return cid
+        image = call.engine.containers.find(cid).image if opts.rmi else None
+        if not (opts.stopped_only and _runs(call, cid)):
+            find_and_cleanup(call.engine, cid, remove=opts.rm)
+        if image:
+            from podlike.engine.imageremove import remove
+
+            remove(call.engine, image)
         return cid
 
     return call.each(ids, one)
+
+
+def _runs(call: Call, cid: str) -> bool:
+    """Its cleaning up is another command's, which waits for its end."""
+    from podlike.engine.query import find, status
+
+    try:
+        return status(call.engine, find(call.engine, cid)).running
+    except NotFoundError:
+        return False
 
 
 command = Command(

@@ -168,6 +168,10 @@ class Call:
         """Whether the user gave the flag (long name)."""
         return name in self._given
 
+    def changed_any(self, names: "frozenset[str]") -> bool:
+        """Whether the user gave one of these flags."""
+        return not names.isdisjoint(self._given)
+
     @property
     def given(self) -> "frozenset[str]":
         """Long names of the flags that the user gave."""
@@ -200,12 +204,22 @@ class Call:
             try:
                 result = action(item)
             except PodlikeError as e:
-                print_error(e)
-                code = e.exit_code
+                code = self.complain(e)
             else:
                 if result is not None:
                     self.out(str(result))
         return code
+
+    def complain(self, error: PodlikeError) -> int:
+        """Print an error, in docker's words when called so; returns the exit code that goes with it."""
+        if not self.docker:
+            print_error(error)
+            return error.exit_code
+        from podlike.cli.dockerwords import code_of, text_of
+
+        sys.stdout.flush()
+        sys.stderr.write(text_of(error, self.path) + "\n")
+        return code_of(error, self.path.rpartition(" ")[2])
 
 
 def print_error(error: PodlikeError) -> None:
@@ -292,14 +306,14 @@ class Command:
             self.args(call)
         return self.run(call)
 
-    def help_text(self, path: str) -> str:
-        """What --help prints, without the last newline. path: the command as typed."""
+    def help_text(self, path: str, *, modules: "Sequence[str]" = ()) -> str:
+        """What --help prints, without the last newline. path: the command as typed. modules: of --module."""
         prog = path.split(" ", 1)[0]
         shown = [f for f in self.flags if not f.hidden]
-        if any(f.name == "retry" for f in shown):
+        if any(f.name in ("retry", "detach-keys", "add-compression") for f in shown):
             from podlike.cli.retries import show_defaults
 
-            show_defaults(shown)
+            show_defaults(shown, modules)
         words = [path, "[options]" if shown else "", self.usage]
         parts = [self.summary, "Description:\n  " + self.description.replace("\n", "\n  ").replace("\n  \n", "\n\n"),
                  "Usage:\n  " + " ".join(w for w in words if w)]
@@ -430,9 +444,9 @@ class Parser:
 
 # Global options that may stand behind the command's name too.
 PERSISTENT = frozenset((
-    "cgroup_manager", "conmon", "default_mounts_file", "events_backend", "hooks_dir", "log_level", "network_cmd_path",
-    "network_config_dir", "root", "runroot", "runtime", "runtime_flag", "storage_driver", "storage_opt", "syslog", "tmpdir",
-    "volumepath"))
+    "cdi_spec_dir", "cgroup_manager", "conmon", "default_mounts_file", "events_backend", "hooks_dir", "log_level",
+    "network_cmd_path", "network_config_dir", "root", "runroot", "runtime", "runtime_flag", "storage_driver", "storage_opt",
+    "syslog", "tmpdir", "volumepath"))
 
 
 def format_flags(flags: "Sequence[Flag]") -> str:

@@ -5,7 +5,7 @@ import os
 from podlike import log
 from podlike.cli.command import Call, Command, Flag
 from podlike.cli.options import DETACH_KEYS, LATEST, latest_container, one_container
-from podlike.cli.run import check_detach_keys
+from podlike.cli.run import check_descriptors, detach_keys
 from podlike.errors import RuntimeFailure, UsageError
 
 TYPE_CHECKING = False
@@ -15,8 +15,14 @@ if TYPE_CHECKING:
 
 def exec_(call: Call) -> int:
     opts = call.opts
-    check_detach_keys(opts.detach_keys)
+    keys = detach_keys(call)
+    if opts.no_session and (opts.detach or call.changed("detach-keys")):
+        raise UsageError("--no-session cannot be used with --detach or --detach-keys")
     container, args = _target(call)
+    if opts.preserve_fds or opts.preserve_fd:
+        check_descriptors(opts.preserve_fds, opts.preserve_fd)
+    if opts.wait:
+        _await_start(call, container, opts.wait)
     from podlike.spec.attach import Attach
     from podlike.spec.exec import ExecSpec
 
@@ -26,10 +32,13 @@ def exec_(call: Call) -> int:
     if opts.env or opts.env_file:
         from podlike.spec.environ import environment
 
+        _ = call.engine.config  # whose table [engine] may set variables that are passed on
         env = environment(opts.env, opts.env_file, os.environ)
+    privileged = opts.privileged if call.changed("privileged") else call.engine.config.containers.privileged
     spec = ExecSpec(args=args, env=env, user=opts.user, workdir=opts.workdir, tty=opts.tty,
-                    interactive=opts.interactive and not opts.detach, privileged=opts.privileged,
-                    preserve_fds=opts.preserve_fds, detach=opts.detach)
+                    interactive=opts.interactive and not opts.detach, privileged=privileged,
+                    preserve_fds=opts.preserve_fds, preserve_fd=opts.preserve_fd, detach=opts.detach,
+                    session=not opts.no_session)
     if opts.detach:
         try:
             call.out(str(call.api.containers.exec_spec(container, spec, attach=None)))
@@ -38,10 +47,24 @@ def exec_(call: Call) -> int:
                 e.exit_code = RuntimeFailure.exit_code  # podman keeps 126 and 127 for those that wait for the command
             raise
         return 0
-    attach = Attach(stdin=opts.interactive, tty=opts.tty, sig_proxy=True, detach_keys=opts.detach_keys)
+    attach = Attach(stdin=opts.interactive, tty=opts.tty, sig_proxy=True, detach_keys=keys)
     code = call.api.containers.exec_spec(container, spec, attach=attach)
     assert isinstance(code, int)
     return code
+
+
+def _await_start(call: Call, container: "Container", seconds: int) -> None:
+    """--wait. Raises: UsageError when the time is over."""
+    import time
+
+    from podlike.engine.query import find, status
+
+    deadline = time.monotonic() + seconds
+    while status(call.engine, find(call.engine, container.id)).state != "running":
+        if time.monotonic() >= deadline:
+            raise UsageError(f"timed out waiting for container: {container.name}",
+                             hint=f"Start it: `podlike start {container.name}`.")
+        time.sleep(0.05)
 
 
 def _target(call: Call) -> "tuple[Container, list[str]]":
@@ -74,11 +97,14 @@ command = Command(
            Flag("env", "e", "array", "Set environment variables"),
            Flag("env-file", "", "array", "Read in a file of environment variables"),
            Flag("interactive", "i", "bool", "Make STDIN available to the contained process"), LATEST,
+           Flag("no-session", "", "bool", "Do not create a database session for the exec process"),
+           Flag("preserve-fd", "", "uints", "Pass a list of additional file descriptors to the container"),
            Flag("preserve-fds", "", "uint", "Pass N additional file descriptors to the container"),
            Flag("privileged", "", "bool", "Give the process extended Linux capabilities inside the container.  The "
                                           "default is false"),
            Flag("tty", "t", "bool", "Allocate a pseudo-TTY. The default is false"),
            Flag("user", "u", "string", "Sets the username or UID used and optionally the groupname or GID for the "
                                        "specified command"),
+           Flag("wait", "", "int", "Total seconds to wait for container to start", hidden=True),
            Flag("workdir", "w", "string", "Working directory inside the container")),
     examples=("exec -it ctrID ls", "exec -it -w /tmp myCtr pwd", "exec --user root ctrID ls"))

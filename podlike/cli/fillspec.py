@@ -14,12 +14,9 @@ from podlike.spec.container import ContainerSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any
 
     from podlike.cli.command import Call
-    from podlike.engine.fetch import Progress
-    from podlike.store.containers import Container
-    from podlike.store.pods import Pod
 
     Row = tuple[str, str, str, Any, str, str]
 
@@ -40,19 +37,33 @@ def fill_spec(call: "Call", table: "tuple[Row, ...]" = ()) -> ContainerSpec:
     for name, _, _, _, how, _ in CREATE_TABLE + table:
         if how == "!":
             if call.changed(name):
+                from podlike.cli.refused import refuse
+
                 refuse(name)
         elif how not in ("*", "-"):
             setattr(spec, how, getattr(opts, name.replace("-", "_")))
     _identity(call, spec)
     _process(call, spec)
     _isolation(call, spec)
-    _files(call, spec)
+    if call.changed_any(_FILES):
+        from podlike.cli.fillfiles import fill_files
+
+        fill_files(call, spec)
     _network(call, spec)
     _resources(call, spec)
     _life(call, spec)
-    _health(call, spec)
+    if call.changed_any(_HEALTH):
+        from podlike.cli.fillhealth import fill_health
+
+        fill_health(call, spec)
     spec.given = _given_defaults(call, spec, table)
     return spec
+
+
+# Flags whose file is loaded only for them.
+_FILES = frozenset(("volume", "mount", "tmpfs", "shm-size", "shm-size-systemd", "image-volume", "chrootdirs", "volume-driver"))
+_ISOLATION = frozenset(("security-opt", "device", "device-cgroup-rule", "gpus", "seccomp-policy"))
+_HEALTH = frozenset(name for name, *_ in CREATE_TABLE if name.startswith("health-"))
 
 
 def _given_defaults(call: "Call", spec: ContainerSpec, table: "tuple[Row, ...]") -> list[str]:
@@ -60,11 +71,6 @@ def _given_defaults(call: "Call", spec: ContainerSpec, table: "tuple[Row, ...]")
     changed = ((name, how) for name, _, _, _, how, _ in CREATE_TABLE + table if how not in ("!", "-") and call.changed(name))
     fields = [name.replace("-", "_") if how == "*" else how for name, how in changed]
     return [name for name in fields if hasattr(spec, name) and getattr(spec, name) == getattr(_DEFAULTS, name)]
-
-
-def refuse(flag: str) -> "NoReturn":
-    raise UsageError(f"--{flag} is not supported by this version of podlike",
-                     hint="Leave it out, if the container can do without.")
 
 
 def _check_conflicts(call: "Call") -> None:
@@ -110,7 +116,7 @@ def _identity(call: "Call", spec: ContainerSpec) -> None:
 
         spec.annotations = strict_key_values(opts.annotation, "annotations must be formatted KEY=VALUE")
     if opts.rootfs:
-        spec.rootfs = os.path.abspath(call.args[0])
+        spec.rootfs, spec.rootfs_overlay = rootfs_argument(call.args[0])
     else:
         spec.image = call.args[0]
     spec.command = call.args[1:]
@@ -138,6 +144,21 @@ def _pod(call: "Call", spec: ContainerSpec) -> None:
         spec.pod = opts.pod
 
 
+def rootfs_argument(text: str) -> "tuple[str, bool]":
+    """(absolute path, whether it is to be the lower directory of an overlay) of DIR[:O]. Raises: UsageError."""
+    path, colon, option = text.rpartition(":")
+    if not colon or os.path.exists(text):
+        return os.path.abspath(text), False
+    if option.partition("=")[0] == "idmap":
+        from podlike.cli.refused import refuse
+
+        refuse("rootfs DIR:idmap", "the kernel lets no user shift the ids of a directory",
+               "Use an image, whose files are copied for --userns and --uidmap.")
+    if option != "O":
+        return os.path.abspath(text), False
+    return os.path.abspath(path), True
+
+
 def _process(call: "Call", spec: ContainerSpec) -> None:
     opts = call.opts
     if call.changed("entrypoint"):
@@ -145,7 +166,12 @@ def _process(call: "Call", spec: ContainerSpec) -> None:
     if opts.env or opts.env_file:
         from podlike.spec.environ import environment
 
+        _ = call.engine.config  # whose table [engine] may set variables that are passed on
         spec.env = environment(opts.env, opts.env_file, os.environ)
+    for text in opts.env_merge:
+        if not text.partition("=")[0]:
+            raise UsageError(f'invalid variable: "{text}"', hint="Write NAME=VALUE, where VALUE may have ${NAME} in it.")
+    spec.env_merge = list(opts.env_merge)
     spec.workdir = opts.workdir
     if spec.workdir and not spec.workdir.startswith("/"):
         raise UsageError(f'the working directory "{spec.workdir}" is invalid, it needs to be an absolute path')
@@ -181,16 +207,10 @@ def parse_entrypoint(text: str) -> list[str]:
 
 def _isolation(call: "Call", spec: ContainerSpec) -> None:
     opts = call.opts
-    if opts.device_cgroup_rule:
-        if os.geteuid() != 0:
-            raise UsageError("device cgroup rules are not supported in rootless mode or in a user namespace")
-        refuse("device-cgroup-rule")
-    for text in opts.security_opt:
-        _security_option(text, spec)
-    if opts.seccomp_policy != "default":
-        refuse(f"seccomp-policy={opts.seccomp_policy}")
-    if opts.device:
-        spec.devices = [_device(text) for text in opts.device]
+    if call.changed_any(_ISOLATION):
+        from podlike.cli.fillisolation import fill_isolation
+
+        fill_isolation(call, spec)
     if opts.ulimit:
         from podlike.spec.rlimits import parse as parse_limit
 
@@ -206,101 +226,22 @@ def _isolation(call: "Call", spec: ContainerSpec) -> None:
         if not -1000 <= opts.oom_score_adj <= 1000:
             raise UsageError(f"--oom-score-adj {opts.oom_score_adj}: must be between -1000 and 1000")
         spec.oom_score_adj = opts.oom_score_adj
+    if opts.personality:
+        if opts.personality not in ("LINUX", "LINUX32"):
+            raise UsageError(f'use --personality "{opts.personality}": there is none of that name',
+                             hint="Write LINUX or LINUX32.")
+        spec.personality = opts.personality
     spec.pid_ns, spec.ipc_ns, spec.uts_ns = opts.pid, opts.ipc, opts.uts
     spec.cgroup_ns = opts.cgroupns
     spec.user_ns = opts.userns or ("" if opts.pod or opts.pod_id_file else os.environ.get("PODMAN_USERNS", ""))
 
 
-def _security_option(text: str, spec: ContainerSpec) -> None:
-    for separator in ("=", ":"):
-        key, found, value = text.partition(separator)
-        if found and key in _SECURITY:
-            break
-    else:
-        key, found, value = text, "", ""
-    if key == "no-new-privileges":
-        if value not in ("", "true", "false"):
-            raise UsageError(f'invalid --security-opt 2: "{text}"')
-        spec.no_new_privileges = value != "false"
-    elif not found or key not in _SECURITY:
-        raise UsageError(f'invalid --security-opt {"2" if found or "=" in text else "1"}: "{text}"',
-                         hint="Options are no-new-privileges, seccomp=, apparmor=, label=, mask=, unmask=.")
-    elif key == "seccomp":
-        spec.seccomp_profile = value if value in ("", "unconfined") else os.path.abspath(value)
-    elif key == "apparmor":
-        spec.apparmor_profile = value
-    elif key == "label":
-        # Containers have no SELinux label here, which is what label=disable asks for; the rest would need one.
-        if value not in ("disable", "nested"):
-            refuse(f"security-opt label={value}")
-    elif key == "mask":
-        spec.masked_paths += value.split(":")
-    elif key == "unmask":
-        spec.unmasked_paths += ["ALL"] if value.upper() == "ALL" else value.split(":")
-    elif key == "systempaths":
-        if value != "unconfined":
-            raise UsageError(f'invalid systempaths option "{value}", only `unconfined` is supported')
-        spec.unmasked_paths.append("ALL")
-    else:
-        refuse(f"security-opt {key}")
-
-
-_SECURITY = frozenset(("no-new-privileges", "seccomp", "apparmor", "label", "mask", "unmask", "systempaths",
-                       "proc-opts"))
-
-
-def _device(text: str) -> str:
-    parts = text.split(":")
-    if len(parts) > 3 or not all(parts):
-        raise UsageError(f"invalid device specification: {text}", hint="Write HOST-DEVICE[:CONTAINER-DEVICE][:rwm].")
-    if len(parts) == 3 and parts[2].strip("rwm"):
-        raise UsageError(f"invalid device mode: {parts[2]}", hint="The mode is made of r, w and m.")
-    if not parts[0].startswith("/") and "=" in parts[0]:
-        refuse(f"device {text} (CDI)")
-    return text
-
-
-def _files(call: "Call", spec: ContainerSpec) -> None:
-    opts = call.opts
-    if opts.volume or opts.mount or opts.tmpfs:
-        _mounts(call, spec)
-    if call.changed("shm-size"):
-        from podlike.spec.sizes import parse_size
-
-        try:
-            spec.shm_size = parse_size(opts.shm_size)
-        except UsageError as e:
-            raise UsageError(f"unable to translate --shm-size: {e.message}", hint=e.hint) from None
-    if opts.image_volume not in ("", "bind", "anonymous"):
-        refuse(f"image-volume={opts.image_volume}")
-
-
-def _mounts(call: "Call", spec: ContainerSpec) -> None:
-    from podlike.spec import mounts
-
-    opts, cwd = call.opts, os.getcwd()
-
-    def glob(pattern: str) -> list[str]:
-        import glob as globbing
-
-        return globbing.glob(pattern)
-
-    for text in opts.tmpfs:
-        target, options = mounts.parse_tmpfs(text)
-        if target in spec.tmpfs:
-            raise UsageError(f"{target}: duplicate mount destination")
-        spec.tmpfs[target] = options
-    found = [mounts.parse_volume(text, cwd=cwd) for text in opts.volume]
-    rootless = os.geteuid() != 0
-    for text in opts.mount:
-        found += mounts.parse_mount(text, cwd=cwd, rootless=rootless, glob=glob)
-    spec.mounts = mounts.check_duplicates(found, spec.tmpfs)
-
-
 def _network(call: "Call", spec: ContainerSpec) -> None:
     opts = call.opts
     if len(opts.network) > 1:
-        refuse("network given more than once")
+        from podlike.cli.refused import refuse
+
+        refuse("network given more than once", "a container has one network")
     spec.network = opts.network[0] if opts.network else ""
     if spec.network == "default":
         spec.network = ""
@@ -315,6 +256,10 @@ def _network(call: "Call", spec: ContainerSpec) -> None:
         sys.stderr.write(f'Port mappings have been discarded because "{mode}" network namespace mode does not support '
                          "them\n")
         spec.ports = []
+    if opts.hosts_file:
+        if opts.no_hosts:
+            raise UsageError("--no-hosts and --hosts-file cannot be set together")
+        spec.hosts_file = opts.hosts_file if opts.hosts_file in ("none", "image") else os.path.abspath(opts.hosts_file)
     for text in opts.add_host:
         _check_host_entry(text)
     spec.add_hosts = list(opts.add_host)
@@ -367,6 +312,16 @@ def _resources(call: "Call", spec: ContainerSpec) -> None:
     spec.cgroups = opts.cgroups
 
 
+def fill_limits(call: "Call", spec: ContainerSpec) -> None:
+    """The same for a command that takes only some of the flags, as `container clone`: the others are not given."""
+    from podlike.cli.command import Call, Options, Parser
+    from podlike.cli.options import create_flags
+
+    given = {flag.name for flag in call.command.flags if call.changed(flag.name)}
+    values = {**Parser(create_flags(CREATE_TABLE)).values, **vars(call.opts)}
+    _resources(Call(call.command, call.path, Options(values), call.args, given, call.session), spec)
+
+
 def memory_size(flag: str, text: str) -> int:
     """Bytes; 0 when it is not given, -1 for --memory-swap without limit. Raises: UsageError."""
     if not text:
@@ -394,9 +349,14 @@ def _life(call: "Call", spec: ContainerSpec) -> None:
         raise UsageError(f'invalid sdnotify value "{opts.sdnotify}": must be container, conmon, healthy or ignore')
     spec.sdnotify = opts.sdnotify if call.changed("sdnotify") else ""
     spec.notify_socket = "" if spec.sdnotify == "ignore" else os.environ.get("NOTIFY_SOCKET", "")
+    if getattr(opts, "isolation", "") not in ("", "default"):
+        from podlike.cli.refused import refuse
+
+        refuse(f"isolation={opts.isolation}", "it is for containers of Windows", "Leave it out.")
     world = call.session.options
-    spec.runtime = world["runtime"]
+    spec.runtime = getattr(opts, "runtime", "") or world["runtime"]
     spec.runtime_flags = world["runtime_flag"]
+    spec.cdi_dirs = [os.path.abspath(path) for path in world["cdi_spec_dir"]]
     spec.hooks_dirs = [os.path.abspath(path) for path in world["hooks_dir"]]
     spec.mounts_file = os.path.abspath(world["default_mounts_file"]) if world["default_mounts_file"] else ""
 
@@ -410,67 +370,6 @@ def restart_policy(text: str) -> str:
     if colon and (policy != "on-failure" or not retries.isdigit()):
         raise UsageError(f"parse restart policy {text}: only on-failure takes a number of retries")
     return "no" if policy == "never" else text
-
-
-_HEALTH_TIMES = ("interval", "timeout", "start_period", "start_interval")
-
-
-def _health(call: "Call", spec: ContainerSpec) -> None:
-    opts = call.opts
-    if opts.health_cmd or opts.health_startup_cmd:
-        _health_commands(call, spec)
-    spec.health_on_failure = health_action(opts.health_on_failure)
-    if not opts.health_cmd:
-        spec.health_changes = {name: getattr(opts, f"health_{name}") for name in _HEALTH_TIMES
-                               if call.changed(f"health-{name.replace('_', '-')}")}
-        if call.changed("health-retries"):
-            if opts.health_retries < 1:
-                raise UsageError("healthcheck-retries must be greater than 0")
-            spec.health_changes["retries"] = str(opts.health_retries)
-    if call.changed("health-log-destination"):
-        spec.health_log_destination = health_log(opts.health_log_destination)
-    if call.changed("health-max-log-count"):
-        spec.health_log_count = opts.health_max_log_count
-    if call.changed("health-max-log-size"):
-        spec.health_log_size = opts.health_max_log_size
-
-
-def _health_commands(call: "Call", spec: ContainerSpec) -> None:
-    from podlike.spec.health import check_from_flags
-
-    opts = call.opts
-    if opts.no_healthcheck:
-        flag = "health-cmd" if opts.health_cmd else "health-startup-cmd"
-        raise UsageError(f"cannot specify both --no-healthcheck and --{flag}")
-    if opts.health_cmd:
-        spec.health = check_from_flags(
-            opts.health_cmd, interval=opts.health_interval, timeout=opts.health_timeout, retries=opts.health_retries,
-            start_period=opts.health_start_period, start_interval=opts.health_start_interval)
-    if opts.health_startup_cmd:
-        spec.startup_health = check_from_flags(
-            opts.health_startup_cmd, interval=opts.health_startup_interval, timeout=opts.health_startup_timeout,
-            retries=opts.health_startup_retries, successes=opts.health_startup_success, startup=True)
-
-
-def health_action(text: str) -> str:
-    """What --health-on-failure asks for, "" for none. Raises: UsageError."""
-    if text not in ("", "none", "kill", "restart", "stop"):
-        raise UsageError(f'invalid on-failure action "{text}" for health check: supported actions are none,kill,restart,stop')
-    return "" if text == "none" else text
-
-
-def health_log(destination: str) -> str:
-    """Raises: UsageError unless it is a word that podman knows, or a directory."""
-    if destination in ("local", "events_logger"):
-        return destination
-    try:
-        os.stat(destination)
-    except OSError as e:
-        raise UsageError(f"HealthCheck Log '{destination}' destination error: stat {destination}: "
-                         f"{(e.strerror or '').lower()}") from None
-    if not os.path.isdir(destination):
-        raise UsageError(f"HealthCheck Log '{destination}' destination must be directory")
-    return os.path.abspath(destination)
 
 
 def _log(call: "Call", spec: ContainerSpec) -> None:
@@ -501,102 +400,11 @@ def platform_of(call: "Call") -> str:
 
 def pull_policy(call: "Call") -> str:
     """Raises: UsageError for an unknown policy."""
-    policy = PULL_POLICIES.get(call.opts.pull.lower())
+    text = str(call.opts.pull if call.changed("pull") else call.engine.config.engine.pull_policy)
+    policy = PULL_POLICIES.get(text.lower())
     if policy is None:
-        raise UsageError(f'unsupported pull policy "{call.opts.pull}"',
+        raise UsageError(f'unsupported pull policy "{text}"',
                          hint="Policies are always, missing, never and newer.")
     return policy
 
 
-class LazyProgress:
-    """Stands for cli/progress.py's display until something is really pulled: a run of a local image pays nothing."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._real: "Progress | None" = None
-
-    def __getattr__(self, name: str) -> "Any":
-        if self._real is None:
-            from podlike.cli.progress import make_progress
-
-            self._real = make_progress(quiet=self._quiet)
-        return getattr(self._real, name)
-
-    def close(self) -> None:
-        if self._real is not None:
-            self._real.close()
-
-
-def create_container(call: "Call", spec: ContainerSpec, *, for_run: bool = False) -> "Container":
-    """Make the container that spec describes and write its --cidfile."""
-    policy = pull_policy(call)
-    progress: "Any" = LazyProgress(quiet=call.opts.quiet)
-    startup = new_pod = None
-    try:
-        if spec.restart_policy not in ("", "no"):
-            from podlike.cli.startup import set_up_once
-
-            startup = set_up_once(call, spec.restart_policy)  # first: cron is out of reach from inside the session
-        if spec.image and policy != "never" and _pulls_in_its_own_way(call):
-            _pull(call, spec.image, policy, progress)
-            policy = "missing"
-        if spec.pod.startswith("new:"):
-            new_pod = _new_pod(call, spec)
-        container = call.api.containers.create(spec, pull=policy, replace=call.opts.replace, for_run=for_run, progress=progress)
-    except BaseException:
-        if new_pod is not None:
-            _discard_pod(call, new_pod)
-        if startup is not None:
-            startup.forget()
-        raise
-    finally:
-        progress.close()
-    if spec.cidfile:
-        write_cidfile(call, spec.cidfile, container)
-    return container
-
-
-def _new_pod(call: "Call", spec: ContainerSpec) -> "Pod":
-    from podlike.engine.pods.create import for_container
-
-    pod = for_container(call.engine, spec, spec.pod.removeprefix("new:"))
-    spec.pod = pod.id
-    return pod
-
-
-def _discard_pod(call: "Call", pod: "Pod") -> None:
-    from podlike.engine.pods.remove import discard
-
-    discard(call.engine, pod)
-
-
-def _pulls_in_its_own_way(call: "Call") -> bool:
-    """Whether a flag says how to pull, so that the engine's plain pull will not do."""
-    return any(call.changed(name) for name in ("platform", "arch", "os", "variant", "authfile", "creds", "cert-dir",
-                                               "tls-verify", "retry", "retry-delay", "signature-policy"))
-
-
-def _pull(call: "Call", name: str, policy: str, progress: "Progress") -> None:
-    from podlike.engine.pull import pull
-    from podlike.spec.durations import parse_duration
-
-    opts = call.opts
-    pull(call.engine, name, platform=platform_of(call) or None,
-         tls_verify=opts.tls_verify if call.changed("tls-verify") else None, creds=opts.creds or None,
-         authfile=opts.authfile or None, cert_dir=opts.cert_dir or None, policy=policy,
-         retries=opts.retry if call.changed("retry") else None,
-         retry_delay=parse_duration(opts.retry_delay) if opts.retry_delay else None,
-         signature_policy=opts.signature_policy or None, progress=progress)
-
-
-def write_cidfile(call: "Call", path: str, container: "Container") -> None:
-    """Write the id for scripts; the container goes away again if that cannot be done."""
-    try:
-        with open(path, "w") as f:
-            f.write(container.id)
-    except OSError as e:
-        from podlike.engine.remove import remove
-
-        remove(call.engine, container, force=True, volumes=True)
-        raise UsageError(f"write container ID to {path}: {(e.strerror or '').lower()}",
-                         hint="Give --cidfile a path that you can write.") from None

@@ -10,12 +10,22 @@ def info(call: Call) -> None:
 
     if call.changed("format") and not call.opts.format:
         return  # an empty template
-    doc = describe(call.engine, runtime=call.session.options["runtime"])
+    doc = describe(call.engine, runtime=call.session.options["runtime"], debug=call.opts.debug)
+    if call.docker:
+        from podlike.cli import dockershape
+
+        doc = dockershape.info(doc)
     if not call.opts.format:
-        call.out(to_yaml(doc), end="")
+        call.out("\n".join(dockershape.info_lines(doc)) + "\n" if call.docker else to_yaml(doc), end="")
         return
     from podlike.cli.inspect import as_structs
+    from podlike.cli.output import is_json
 
+    if call.docker and is_json(call.opts.format):
+        from podlike.spec.govalues import to_json
+
+        call.out(to_json(doc))
+        return
     format_document(call, as_structs(doc), call.opts.format, indent=2)
 
 

@@ -1,6 +1,6 @@
 """podlike inspect: everything about containers, images, networks and volumes."""
 
-from podlike.cli.command import Call, Command, Flag, at_least, print_error
+from podlike.cli.command import Call, Command, Flag, at_least
 from podlike.cli.options import LATEST, latest_container, one_container
 from podlike.errors import NotFoundError, PodlikeError, UsageError
 
@@ -56,11 +56,8 @@ def _run(call: Call, kind: str) -> int:
         except PodlikeError as e:
             errors.append(e)
     _print(call, docs)
-    for error in errors:
-        print_error(error)
-    if call.docker and errors:
-        return 1
-    return errors[-1].exit_code if errors else 0
+    codes = [call.complain(error) for error in errors]
+    return codes[-1] if codes else 0
 
 
 def _document(call: Call, name: str | None, kind: str) -> "Any":
@@ -146,7 +143,12 @@ class PodDocument(dict):  # type: ignore[type-arg]
 
 def _container(call: Call, name: str | None) -> "Any":
     container = latest_container(call) if name is None else one_container(call, name)
-    return call.api.containers.inspect(container, size=getattr(call.opts, "size", False))
+    doc = call.api.containers.inspect(container, size=getattr(call.opts, "size", False))
+    if not call.docker:
+        return doc
+    from podlike.cli.dockershape import container as in_docker_shape
+
+    return in_docker_shape(doc)
 
 
 def _print(call: Call, docs: "list[Any]") -> None:
@@ -154,7 +156,7 @@ def _print(call: Call, docs: "list[Any]") -> None:
 
     text = call.opts.format
     if is_json(text):
-        print_json(docs, indent=5)
+        print_json(docs, indent=4 if call.docker else 5)
         return
     for doc in docs:
         if isinstance(doc, PodDocument):

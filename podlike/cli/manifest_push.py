@@ -19,7 +19,8 @@ def manifest_push(call: Call) -> None:
     if opts.format not in ("", "oci", "v2s2", "docker"):
         raise UsageError(f"unknown format \"{opts.format}\". Choose one of the supported formats: 'oci' or 'v2s2'")
     chosen = call.changed("compression-format")
-    done = _push(call, call.args[-1], every=opts.all, add=opts.add_compression, options={
+    done = _push(call, call.args[-1], every=opts.all, add=opts.add_compression if call.changed("add-compression")
+                 else list(call.engine.config.engine.add_compression), options={
         "format": opts.format or None, "compression": opts.compression_format if chosen else None,
         "level": opts.compression_level if call.changed("compression-level") else None,
         "force": opts.force_compression if call.changed("force-compression") else chosen, "signer": signer(call)})

@@ -1,8 +1,8 @@
 """Flags that several commands share, and the one table of everything that `run` and `create` take.
 
 CREATE_TABLE has a row for each flag of podman's run and create: name, letter, kind, default, how it is met, help.
-How it is met: the name of the ContainerSpec field that takes the value as it is; "*" when cli/fillspec.py works it
-out; "-" when it makes no difference here and is taken quietly; "!" when this version cannot do it and says so.
+How it is met: the name of the ContainerSpec field that takes the value as it is; "*" when cli/fillspec.py or its
+neighbours work it out; "-" when it makes no difference here and is taken quietly; "!" when this version cannot do it and says so.
 Other commands' helpers at the end: which containers a command means (selection).
 """
 
@@ -32,7 +32,7 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("name", "", "string", None, "*", "Assign a name to the container"),
     ("hostname", "h", "string", None, "hostname", "Set container hostname"),
     ("domainname", "", "string", None, "domainname", "Set container NIS domain name"),
-    ("no-hostname", "", "bool", None, "!", "Do not create /etc/hostname within the container, instead use "
+    ("no-hostname", "", "bool", None, "no_hostname", "Do not create /etc/hostname within the container, instead use "
                                                     "the version from the image"),
     ("label", "l", "array", None, "*", "Set metadata on container"),
     ("label-file", "", "array", None, "*", "Read in a line delimited file of labels"),
@@ -68,13 +68,12 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
                                                             "tmpfs on /dev, /dev/shm, /run, /tmp and /var/tmp"),
     ("image-volume", "", "string", None, "*", 'Tells podlike how to handle the builtin image volumes '
                                              '("bind"|"tmpfs"|"ignore")'),
-    ("storage-opt", "", "array", None, "!", "Storage driver options for the container"),
     # process
     ("entrypoint", "", "string", None, "*", "Overwrite the default ENTRYPOINT of the image"),
     ("env", "e", "array", None, "*", "Set environment variables in container"),
     ("env-file", "", "array", None, "*", "Read in a file of environment variables"),
     ("env-host", "", "bool", None, "env_host", "Use all current host environment variables in container"),
-    ("env-merge", "", "array", None, "!", "Preprocess environment variables from image before injecting them into the "
+    ("env-merge", "", "array", None, "*", "Preprocess environment variables from image before injecting them into the "
                                          "container"),
     ("unsetenv", "", "array", None, "unset_env", "Unset environment default variables in container"),
     ("unsetenv-all", "", "bool", None, "unset_env_all", "Unset all default environment variables in container"),
@@ -101,7 +100,7 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
                                       "processes"),
     ("init-path", "", "string", None, "init_path", "Path to the container-init binary"),
     ("systemd", "", "string", "true", "*", 'Run container in systemd mode ("true"|"false"|"always")'),
-    ("personality", "", "string", None, "!", "Configure execution domain using personality (e.g., LINUX/LINUX32)"),
+    ("personality", "", "string", None, "*", "Configure execution domain using personality (e.g., LINUX/LINUX32)"),
     ("secret", "", "array", None, "!", "Add secret to container"),
     # isolation
     ("cap-add", "", "strings", None, "cap_add", "Add capabilities to the container"),
@@ -111,7 +110,7 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("seccomp-policy", "", "string", "default", "*", "Policy for selecting a seccomp profile (experimental)"),
     ("device", "", "array", None, "*", "Add a host device to the container"),
     ("device-cgroup-rule", "", "strings", None, "*", "Add a rule to the cgroup allowed devices list"),
-    ("gpus", "", "strings", None, "!", "GPU devices to add to the container ('all' to pass all GPUs)"),
+    ("gpus", "", "strings", None, "*", "GPU devices to add to the container ('all' to pass all GPUs)"),
     ("ulimit", "", "strings", None, "*", "Ulimit options"),
     ("sysctl", "", "strings", None, "*", "Sysctl options"),
     ("oom-score-adj", "", "int", None, "*", "Tune the host's OOM preferences (-1000 to 1000)"),
@@ -124,7 +123,7 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("gidmap", "", "strings", None, "gidmap", "GID map to use for the user namespace"),
     ("subuidname", "", "string", None, "!", "Name of range listed in /etc/subuid for use in user namespace"),
     ("subgidname", "", "string", None, "!", "Name of range listed in /etc/subgid for use in user namespace"),
-    ("chrootdirs", "", "array", None, "!", "Chroot directories inside the container"),
+    ("chrootdirs", "", "array", None, "*", "Chroot directories inside the container"),
     # files
     ("volume", "v", "array", None, "*", "Bind mount a volume into the container"),
     ("mount", "", "array", None, "*", "Attach a filesystem mount to the container"),
@@ -132,9 +131,9 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("volumes-from", "", "array", None, "volumes_from", "Mount volumes from the specified container(s)"),
     ("shm-size", "", "string", "65536k", "*", "Size of /dev/shm <number>[<unit>], where unit = b (bytes), k (kibibytes), "
                                              "m (mebibytes), or g (gibibytes)"),
-    ("shm-size-systemd", "", "string", None, "!", "Size of systemd specific tmpfs mounts (/run, /run/lock)"),
+    ("shm-size-systemd", "", "string", None, "*", "Size of systemd specific tmpfs mounts (/run, /run/lock)"),
     ("tz", "", "string", None, "timezone", "Set timezone in container"),
-    ("volume-driver", "", "string", None, "!", "Volume driver for anonymous volumes"),
+    ("volume-driver", "", "string", None, "*", "Volume driver for anonymous volumes"),
     # network
     ("network", "", "array", None, "*", "Connect a container to a network"),
     ("network-alias", "", "strings", None, "!", "Add network-scoped alias for the container"),
@@ -149,7 +148,7 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("add-host", "", "strings", None, "*", "Add a custom host-to-IP mapping (host:ip)"),
     ("no-hosts", "", "bool", None, "no_hosts", "Do not create /etc/hosts within the container, instead use the version "
                                               "from the image"),
-    ("hosts-file", "", "string", None, "!", "Base file to create the /etc/hosts file inside the container"),
+    ("hosts-file", "", "string", None, "*", "Base file to create the /etc/hosts file inside the container"),
     ("dns", "", "strings", None, "*", "Set custom DNS servers"),
     ("dns-option", "", "strings", None, "dns_option", "Set custom DNS options"),
     ("dns-search", "", "strings", None, "dns_search", "Set custom DNS search domains"),
@@ -234,12 +233,20 @@ RUN_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("sig-proxy", "", "bool", True, "*", "Proxy received signals to the process"),
     ("rmi", "", "bool", None, "remove_image", "Remove image unless used by other containers, implies --rm"),
     ("preserve-fds", "", "uint", None, "preserve_fds", "Pass a number of additional file descriptors into the container"),
-    ("preserve-fd", "", "uints", None, "!", "Pass a file descriptor into the container"),
+    ("preserve-fd", "", "uints", None, "preserve_fd", "Pass a file descriptor into the container"),
     ("attach", "a", "strings", None, "*", "Attach to STDIN, STDOUT or STDERR"),
 )
 CREATE_ONLY: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("init-ctr", "", "string", None, "*", "Run this container as an init container in a pod"),
     ("attach", "a", "strings", None, "-", "Attach to STDIN, STDOUT or STDERR"),
+)
+
+# What docker's run and create have beyond podman's.
+DOCKER_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
+    ("isolation", "", "string", None, "*", "Container isolation technology"),
+    ("runtime", "", "string", None, "*", "Runtime to use for this container"),
+    ("storage-opt", "", "array", None, "!", "Storage driver options for the container"),
+    ("use-api-socket", "", "bool", None, "!", "Bind mount Docker API socket and required auth"),
 )
 
 # Spellings of old scripts that no help shows.
@@ -252,13 +259,15 @@ _METAVARS = {"memory": "<number>[<unit>]", "memory-reservation": "<number>[<unit
              "shm-size-systemd": "<number>[<unit>]", "tmpfs": "tmpfs", "arch": "ARCH", "os": "OS", "variant": "VARIANT",
              "blkio-weight-device": "DEVICE_NAME:WEIGHT", "creds": "credentials", "cert-dir": "Pathname",
              "detach-keys": "[a-Z]", "signature-policy": "Pathname"}
-_HIDDEN = frozenset(("kernel-memory", "signature-policy", "link-local-ip", "link", "volume-driver", "domainname",
-                     "health-start-interval", "storage-opt"))
+# docker's, which podman takes for its scripts' sake, and podman's own that its help keeps back.
+_DOCKERS = frozenset(("kernel-memory", "link-local-ip", "link", "volume-driver", "domainname", "health-start-interval"))
+_HIDDEN = _DOCKERS | {"signature-policy"}
 
 
-def create_flags(*tables: "tuple[tuple[str, str, str, Any, str, str], ...]") -> tuple[Flag, ...]:
-    """Flag objects of the rows of these tables."""
-    return tuple(Flag(name, short, kind, help_, default, metavar=_METAVARS.get(name, ""), hidden=name in _HIDDEN,
+def create_flags(*tables: "tuple[tuple[str, str, str, Any, str, str], ...]", docker: bool = False) -> tuple[Flag, ...]:
+    """Flag objects of the rows of these tables. docker: its own flags are shown in help."""
+    hidden = _HIDDEN - _DOCKERS if docker else _HIDDEN
+    return tuple(Flag(name, short, kind, help_, default, metavar=_METAVARS.get(name, ""), hidden=name in hidden,
                       aliases=_ALIASES.get(name, ()))
                  for table in tables for name, short, kind, default, _, help_ in table)
 

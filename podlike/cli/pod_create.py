@@ -4,7 +4,8 @@ import os
 import sys
 
 from podlike.cli.command import Call, Command, Flag, Options, at_most
-from podlike.cli.fillspec import LazyProgress, fill_spec, restart_policy
+from podlike.cli.creating import LazyProgress
+from podlike.cli.fillspec import fill_spec, restart_policy
 from podlike.cli.options import CREATE_TABLE, create_flags
 from podlike.errors import UsageError
 

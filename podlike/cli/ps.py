@@ -82,10 +82,11 @@ def view(call: Call, row: "Row") -> "View":
 
     fields: "dict[str, Any]" = {
         "AutoRemove": spec.remove, "CIDFile": spec.cidfile, "Created": lambda: durations.go_time(c.created),
-        "CreatedAt": lambda: durations.go_time(c.created), "CreatedHuman": created, "RunningFor": created,
+        "CreatedAt": lambda: durations.go_time(float(int(c.created)) if docker else c.created), "CreatedHuman": created,
+        "RunningFor": created,
         "Command": lambda: _command(spec.args, full, docker), "ExitCode": s.exit_code, "Exited": s.state == "exited",
         "ExitedAt": lambda: int(s.finished_at), "ExposedPorts": lambda: psrows.document(row, size=False)["ExposedPorts"],
-        "ID": c.id if full else c.id[:12], "Id": c.id, "Image": familiar(image) if docker else image,
+        "ID": c.id if full else c.id[:12], "Id": c.id, "Image": _familiar(image) if docker else image,
         "ImageID": (c.image or "") if full else (c.image or "")[:12], "IsInfra": spec.infra,
         "Label": lambda name: spec.labels.get(name, ""), "Labels": labels,
         "LocalVolumes": lambda: sum(m.type == "volume" for m in spec.mounts),
@@ -98,7 +99,26 @@ def view(call: Call, row: "Row") -> "View":
     for name in ("Cgroup", "IPC", "MNT", "NET", "PIDNS", "UTS", "User"):
         fields[name] = lambda name=name: psrows.namespaces(s.pid)[name]
     fields["Namespaces"] = lambda: psrows.namespaces(s.pid)
-    return View(fields, lambda: psrows.document(row, size=call.opts.size))
+    return View(fields, lambda: _docker_document(call, fields) if docker else psrows.document(row, size=call.opts.size))
+
+
+_DOCKERS = ("Command", "CreatedAt", "ID", "Image", "Labels", "LocalVolumes", "Mounts", "Names", "Networks", "Platform", "Ports",
+            "RunningFor", "Size", "State", "Status")
+
+
+def _docker_document(call: Call, fields: "dict[str, Any]") -> "dict[str, Any]":
+    """What docker writes of a container for --format json: words, but for the platform. Sizes cost time: 0B without -s."""
+    out = {}
+    for name in _DOCKERS:
+        value = "0B" if name == "Size" and not call.opts.size else fields[name]
+        out[name] = str(value() if callable(value) else value)
+    return out | {"Platform": None}
+
+
+def _familiar(name: str) -> str:
+    from podlike.cli.dockershape import familiar
+
+    return familiar(name)
 
 
 def _command(args: list[str], full: bool, docker: bool) -> str:
@@ -115,11 +135,6 @@ def _size(row: "Row") -> str:
 
     own, everything = row.size()
     return f"{human_size(own, precision=3)} (virtual {human_size(everything, precision=3)})"
-
-
-def familiar(name: str) -> str:
-    """docker's short form: docker.io/library/x:tag is x:tag."""
-    return name.removeprefix("docker.io/").removeprefix("library/") if name.startswith("docker.io/") else name
 
 
 command = Command(

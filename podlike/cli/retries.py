@@ -1,10 +1,10 @@
-"""--retry and --retry-delay, whose defaults are in containers.conf."""
+"""Flags whose defaults are in containers.conf: --retry, --retry-delay and others, as help shows them."""
 
 from podlike.cli.command import Flag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 def retry_flags(what: str) -> tuple[Flag, Flag]:
@@ -13,13 +13,15 @@ def retry_flags(what: str) -> tuple[Flag, Flag]:
             Flag("retry-delay", "", "string", f"delay between retries in case of {what} failures"))
 
 
-def show_defaults(flags: "Iterable[Flag]") -> None:
-    """Make help tell what containers.conf says."""
+def show_defaults(flags: "Iterable[Flag]", modules: "Sequence[str]") -> None:
+    """Make help tell what containers.conf says. modules: of --module."""
     from podlike.config import load_config
 
-    settings = load_config().engine
+    settings = load_config(modules).engine
+    says = {"retry": settings.retry, "retry-delay": settings.retry_delay, "pull": settings.pull_policy,
+            "detach-keys": settings.detach_keys, "compression-format": settings.compression_format,
+            "compression-level": settings.compression_level, "add-compression": ",".join(settings.add_compression)}
     for flag in flags:
-        if flag.name == "retry":
-            flag.default_text = str(settings.retry)
-        elif flag.name == "retry-delay" and settings.retry_delay:
-            flag.default_text = f'"{settings.retry_delay}"'
+        value = says.get(flag.name)
+        if value not in (None, ""):
+            flag.default_text = f'"{value}"' if isinstance(value, str) else str(value)

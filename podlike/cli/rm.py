@@ -2,7 +2,7 @@
 
 import os
 
-from podlike.cli.command import Call, Command, Flag, print_error
+from podlike.cli.command import Call, Command, Flag
 from podlike.cli.options import ALL_CIDFILE, FILTER, LATEST, TIME, check_selection, container_name, select
 from podlike.errors import NotFoundError, PodlikeError
 
@@ -23,8 +23,7 @@ def rm(call: Call) -> int:
         except NotFoundError:
             continue  # somebody else removed it meanwhile
         except PodlikeError as e:
-            print_error(e)
-            codes.append(e.exit_code)
+            codes.append(call.complain(e))
         else:
             call.out(typed)
     return max((c for c in codes if c != 1), default=1 if codes else 0)
@@ -41,8 +40,7 @@ def _without_pods(call: Call, chosen: "list[tuple[str, Container]]", codes: list
             timeout = call.opts.time if call.changed("time") else None
             gone = remove(call.engine, pod, force=call.opts.force, timeout=timeout) if pod else []
         except PodlikeError as e:
-            print_error(e)
-            codes.append(e.exit_code)
+            codes.append(call.complain(e))
             continue
         for cid in gone:
             call.out(cid)
@@ -74,11 +72,10 @@ def _chosen(call: Call, codes: list[int]) -> "list[tuple[str, Container]]":
         except NotFoundError as e:
             if not (call.opts.ignore or call.opts.force):
                 e.message = e.message.replace("name or ID", "ID or name")  # as podman's rm says it
-                print_error(e)
+                call.complain(e)
                 codes.append(1)
         except PodlikeError as e:
-            print_error(e)
-            codes.append(e.exit_code)
+            codes.append(call.complain(e))
     return found
 
 

@@ -1,6 +1,6 @@
 """podlike rmi: remove images."""
 
-from podlike.cli.command import Call, Command, Flag, print_error
+from podlike.cli.command import Call, Command, Flag
 from podlike.errors import InUseError, NotFoundError, PodlikeError, UsageError
 
 TYPE_CHECKING = False
@@ -39,11 +39,11 @@ def report(call: Call, removed: "Removed") -> int:
         call.out(f"Deleted: {'sha256:' if call.docker else ''}{image_id}")
     errors = [_in_dockers_words(e) for e in removed.errors] if call.docker else removed.errors
     if len(errors) == 1:
-        print_error(errors[0])
+        call.complain(errors[0])
     elif errors:
         lines = "".join(f"\n\t* {e.message}" for e in errors)
         hints = list(dict.fromkeys(e.hint for e in errors if e.hint))
-        print_error(PodlikeError(f"{len(errors)} errors occurred:{lines}", hint=hints[0] if len(hints) == 1 else None))
+        call.complain(PodlikeError(f"{len(errors)} errors occurred:{lines}", hint=hints[0] if len(hints) == 1 else None))
     code = _code(errors)
     return min(code, 1) if call.docker else code
 

@@ -5,8 +5,9 @@ import sys
 
 from podlike import log
 from podlike.cli.command import Call, Command, at_least
-from podlike.cli.fillspec import create_container, fill_spec
-from podlike.cli.options import CREATE_TABLE, RUN_TABLE, create_flags
+from podlike.cli.creating import create_container
+from podlike.cli.fillspec import fill_spec
+from podlike.cli.options import CREATE_TABLE, DOCKER_TABLE, RUN_TABLE, create_flags
 from podlike.errors import CannotExecuteError, NetworkError, RuntimeFailure, UsageError
 
 TYPE_CHECKING = False
@@ -22,9 +23,10 @@ def run(call: Call) -> int:
         if call.changed("rm") and not opts.rm:
             raise UsageError("the --rmi option does not work without --rm")
         opts.rm = True
-    spec = fill_spec(call, RUN_TABLE)
+    spec = fill_spec(call, (*RUN_TABLE, *DOCKER_TABLE) if call.docker else RUN_TABLE)
     attach = None if opts.detach else make_attach(call, spec)
-    _check_descriptors(opts.preserve_fds)
+    if opts.preserve_fds or opts.preserve_fd:
+        check_descriptors(opts.preserve_fds, opts.preserve_fd)
     if opts.tty and opts.interactive and not opts.detach and not os.isatty(0):
         log.warning("The input device is not a TTY. The --tty and --interactive flags might not work properly")
     container = create_container(call, spec, for_run=True)
@@ -60,34 +62,50 @@ def make_attach(call: Call, spec: "ContainerSpec") -> "Attach":
                          "invalid argument")
     if streams and spec.log_driver.startswith("passthrough"):
         raise UsageError("cannot specify --attach with --log-driver=passthrough: invalid argument")
-    check_detach_keys(opts.detach_keys)
+    keys = detach_keys(call)
     return Attach(stdin=opts.interactive or "stdin" in streams, stdout=not streams or "stdout" in streams,
                   stderr=not streams or "stderr" in streams, tty=opts.tty, sig_proxy=opts.sig_proxy,
-                  detach_keys=opts.detach_keys)
+                  detach_keys=keys)
 
 
-def check_detach_keys(text: str) -> None:
-    """Raises: UsageError."""
+def detach_keys(call: Call) -> str:
+    """--detach-keys, or what containers.conf says. Raises: UsageError."""
+    text = str(call.opts.detach_keys if call.changed("detach-keys") else call.engine.config.engine.detach_keys)
     from podlike.spec.attach import parse_detach_keys
 
     try:
         parse_detach_keys(text)
     except ValueError as e:
         raise UsageError(str(e), hint="Write letters or ctrl-X, separated by commas: ctrl-p,ctrl-q.") from None
+    return text
 
 
-def _check_descriptors(count: int) -> None:
-    for fd in range(3, 3 + count):
-        try:
-            os.fstat(fd)
-        except OSError:
-            raise UsageError(f"file descriptor {fd} is not available - the preserve-fds option requires that file "
-                             "descriptors must be passed") from None
+def check_descriptors(count: int, single: "list[int]") -> None:
+    """--preserve-fds and --preserve-fd. Raises: UsageError for one that is not open."""
+    for flag, numbers in (("preserve-fds", list(range(3, 3 + count))), ("preserve-fd", single)):
+        for fd in numbers:
+            if fd < 3 and flag == "preserve-fd":
+                raise UsageError(f"invalid file descriptor {fd} for --preserve-fd: 0, 1 and 2 are passed on anyway",
+                                 hint="Give numbers from 3 on.")
+            try:
+                os.fstat(fd)
+            except (OSError, OverflowError):
+                raise UsageError(f"file descriptor {fd} is not available - the {flag} option requires that file "
+                                 "descriptors must be passed") from None
 
 
-command = Command(
-    "run", run, usage="IMAGE [COMMAND [ARG...]]", args=at_least(1), interspersed=False,
-    summary="Run a command in a new container", description="Runs a command in a new container from the given image",
-    flags=create_flags(CREATE_TABLE, RUN_TABLE),
-    examples=("run imageID ls -alF /etc", "run --network=host imageID dnf -y install java",
-              "run --volume /var/hostdir:/var/ctrdir -i -t fedora /bin/bash"))
+def _command(*, docker: bool) -> Command:
+    tables = (CREATE_TABLE, RUN_TABLE, DOCKER_TABLE) if docker else (CREATE_TABLE, RUN_TABLE)
+    return Command(
+        "run", run, usage="IMAGE [COMMAND [ARG...]]", args=at_least(1), interspersed=False,
+        summary="Run a command in a new container", description="Runs a command in a new container from the given image",
+        flags=create_flags(*tables, docker=docker),
+        examples=("run imageID ls -alF /etc", "run --network=host imageID dnf -y install java",
+                  "run --volume /var/hostdir:/var/ctrdir -i -t fedora /bin/bash"))
+
+
+def __getattr__(name: str) -> Command:
+    # One of the two is made, when it is asked for: 170 flags take their time.
+    if name in ("command", "docker_command"):
+        return _command(docker=name == "docker_command")
+    raise AttributeError(name)

@@ -2,7 +2,7 @@
 
 from podlike.cli.command import Call, Command, Flag
 from podlike.cli.options import DETACH_KEYS, FILTER, LATEST, container_name, select, select_each
-from podlike.cli.run import check_detach_keys
+from podlike.cli.run import detach_keys
 from podlike.errors import RuntimeFailure, UsageError
 
 TYPE_CHECKING = False
@@ -72,12 +72,12 @@ def _start_attached(call: Call) -> int:
     from podlike.spec.attach import Attach
 
     opts = call.opts
-    check_detach_keys(opts.detach_keys)
+    keys = detach_keys(call)
     container: Container = select(call)[0][1]
     tty = container.spec.terminal
     proxy = opts.sig_proxy if call.changed("sig-proxy") else opts.attach
     attach = Attach(stdin=opts.interactive and container.spec.stdin_open, tty=tty, sig_proxy=proxy,
-                    stdout=opts.attach, stderr=opts.attach, detach_keys=opts.detach_keys)
+                    stdout=opts.attach, stderr=opts.attach, detach_keys=keys)
     return call.api.containers.start(container, attach=attach) or 0
 
 

@@ -9,7 +9,17 @@ import sys
 
 import click
 
-from podlike.cli.app import _GROUP_ABOUT, COMMANDS, GLOBAL_FLAGS, apply_globals, find_command, read_level, version_line
+from podlike.cli.app import (
+    _DOCKER_KEEPS,
+    _DOCKERS,
+    _GROUP_ABOUT,
+    COMMANDS,
+    GLOBAL_FLAGS,
+    apply_globals,
+    find_command,
+    read_level,
+    version_line,
+)
 from podlike.cli.command import Command, Flag, format_flags
 from podlike.errors import UsageError
 
@@ -78,13 +88,19 @@ class App(click.Group):
         rows = "\n".join(f"  {n.ljust(width)} {self.rows[n][1]}" for n in shown)
         if self.level:
             return f"{about}\n\nDescription:\n  {about}\n\nUsage:\n  {path} [command]\n\nAvailable Commands:\n{rows}\n"
-        flags = format_flags([f for f in GLOBAL_FLAGS if not f.hidden and not (f.name == "remote" and _remote(ctx))])
+        flags = format_flags([f for f in GLOBAL_FLAGS if _shown(f, ctx)])
         return f"{about}\n\nUsage:\n  {path} [options] [command]\n\nAvailable Commands:\n{rows}\n\nOptions:\n{flags}\n"
 
 
 def path_of(ctx: click.Context) -> str:
     """The command as typed: "podlike container ls"."""
     return f"{path_of(ctx.parent)} {ctx.info_name}" if ctx.parent else str(ctx.info_name)
+
+
+def _shown(flag: Flag, ctx: click.Context) -> bool:
+    if ctx.obj.docker:
+        return flag.name in _DOCKERS + _DOCKER_KEEPS
+    return not flag.hidden and not (flag.name == "remote" and _remote(ctx))
 
 
 def _remote(ctx: click.Context) -> bool:
@@ -120,7 +136,7 @@ class Leaf(click.Command):
         return [as_click_option(flag) for flag in self.command.flags]
 
     def get_help(self, ctx: click.Context) -> str:
-        return self.command.help_text(path_of(ctx))
+        return self.command.help_text(path_of(ctx), modules=ctx.obj.options.get("module", ()) if ctx.obj else ())
 
 
 def as_click_option(flag: Flag) -> click.Option:

@@ -3,8 +3,10 @@
 import os
 
 from podlike.cli.command import Call, Command
-from podlike.cli.fillspec import health_action, health_log, memory_size, refuse, restart_policy
+from podlike.cli.fillhealth import health_action, health_log
+from podlike.cli.fillspec import memory_size, restart_policy
 from podlike.cli.options import CREATE_TABLE, LATEST, container_name, create_flags, take_container
+from podlike.cli.refused import refuse
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False

@@ -19,10 +19,11 @@ def version(call: Call) -> None:
     from podlike.cli.output import format_document
     from podlike.spec.govalues import Struct
 
+    if call.docker:
+        _docker_version(call)
+        return
     client = describe()
     document: "dict[str, Any]" = Struct(Client=Struct(client))
-    if call.docker:
-        document["Server"] = Struct(client)  # there is no daemon: client and server are one program
     if call.opts.format:
         format_document(call, document, call.opts.format, indent=2)
         return
@@ -32,6 +33,23 @@ def version(call: Call) -> None:
         call.out(f"{part + ':':<14}podlike Engine")
         for name, value in rows:
             call.out(f"{name + ':':<14}{value}")
+
+
+def _docker_version(call: Call) -> None:
+    from podlike.cli import dockershape
+    from podlike.cli.inspect import as_structs
+    from podlike.cli.output import format_document, is_json
+    from podlike.spec.govalues import to_json
+
+    document = dockershape.version(describe())
+    if is_json(call.opts.format):
+        call.out(to_json(document))
+        return
+    if call.opts.format:
+        format_document(call, as_structs(document), call.opts.format)
+        return
+    for line in dockershape.version_lines(document):
+        call.out(line)
 
 
 def describe() -> "dict[str, Any]":

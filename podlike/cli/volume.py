@@ -2,7 +2,7 @@
 
 import sys
 
-from podlike.cli.command import Call, Command, Flag, at_least, at_most, exactly, no_args, print_error
+from podlike.cli.command import Call, Command, Flag, at_least, at_most, exactly, no_args
 from podlike.errors import NotFoundError, PodlikeError, UsageError
 
 TYPE_CHECKING = False
@@ -57,11 +57,10 @@ def rm(call: Call) -> int:
             remove_volume(call.engine, volume, force=opts.force and not call.docker, timeout=timeout)
         except NotFoundError as e:
             if not (opts.force or opts.all):
-                print_error(e)
+                call.complain(e)
                 codes.append(1)
         except PodlikeError as e:
-            print_error(e)
-            codes.append(e.exit_code)
+            codes.append(call.complain(e))
         else:
             call.out(name if call.docker else volume.name)
     code = max((c for c in codes if c != 1), default=1 if codes else 0)
@@ -88,9 +87,8 @@ def prune(call: Call) -> int:
     else:
         for name in gone:
             call.out(name)
-    for error in failed:
-        print_error(error)
-    return failed[-1].exit_code if failed else 0
+    codes = [call.complain(error) for error in failed]
+    return codes[-1] if codes else 0
 
 
 def _doomed(call: Call) -> "list[Volume]":

@@ -1,6 +1,6 @@
 """podlike volume ls, podlike volume inspect."""
 
-from podlike.cli.command import Call, Command, Flag, no_args, print_error
+from podlike.cli.command import Call, Command, Flag, no_args
 from podlike.errors import NotFoundError, PodlikeError, UsageError
 
 TYPE_CHECKING = False
@@ -72,13 +72,12 @@ def inspect(call: Call) -> int:
         raise UsageError("provide one or more volume names or use --all")
     found, errors = _find(call)
     if is_json(opts.format):
-        print_json([inspected(call, volume) for volume in found], indent=5)
+        print_json([inspected(call, volume) for volume in found], indent=4 if call.docker else 5)
     else:
         for volume in found:
             format_document(call, as_struct(call, volume), opts.format)
-    for error in errors:
-        print_error(error)
-    return (1 if call.docker else errors[-1].exit_code) if errors else 0
+    codes = [call.complain(error) for error in errors]
+    return codes[-1] if codes else 0
 
 
 def _find(call: Call) -> "tuple[list[Volume], list[PodlikeError]]":

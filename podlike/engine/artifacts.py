@@ -181,6 +181,22 @@ def extract(engine: Engine, name: str, target: str, *, digest: str = "", title: 
         _copy_out(engine, blob, os.path.join(target, file_name))
 
 
+def blob_files(engine: Engine, name: str, *, digest: str = "", title: str = "") -> "list[tuple[str, str]]":
+    """(file name, path of the blob in the store) of an artifact's files, or of one of them.
+
+    Raises: UsageError, NotFoundError, StoreError; also for a title that is no plain file name.
+    """
+    if digest and title:
+        raise UsageError("cannot specify both digest and title")
+    layers = find(engine, name).manifest["layers"]
+    if digest or title:
+        layers = [_selected(layers, digest, title)]
+    if not layers:
+        raise StoreError(f"artifact {name} has no blobs, nothing to mount")
+    return [(_file_name((layer.get("annotations") or {}).get(TITLE, ""), layer["digest"]), engine.blobs.path(layer["digest"]))
+            for layer in layers]
+
+
 def _selected(layers: "list[dict[str, Any]]", digest: str, title: str) -> "dict[str, Any]":
     if digest:
         found = [layer for layer in layers if layer["digest"] == digest]

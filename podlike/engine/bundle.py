@@ -9,9 +9,10 @@ from podlike.engine.core import Engine
 from podlike.engine.devices import look_up_devices
 from podlike.engine.hooks import hooks_of
 from podlike.engine.hostfiles import copied_mounts
+from podlike.engine.mountsources import Sources
 from podlike.engine.network import Network
 from podlike.engine.tending import write_orders
-from podlike.engine.users import identify, write_in_root
+from podlike.engine.users import identify, read_file, write_in_root
 from podlike.errors import CannotExecuteError, UsageError
 from podlike.files import read_text, write_text
 from podlike.net import files
@@ -19,17 +20,20 @@ from podlike.paths import libexec
 from podlike.runtime import cgroup, hostfacts, spawn
 from podlike.runtime.session import rootless
 from podlike.spec import oci, resolve, sysctls
-from podlike.spec.container import ContainerSpec, Mount
-from podlike.spec.oci_mounts import NAMED_VOLUME_FLAGS, BoundPath
+from podlike.spec.cdi import is_qualified
+from podlike.spec.container import ContainerSpec
+from podlike.spec.oci_mounts import BoundPath
 from podlike.store.containers import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from dataclasses import replace
     from typing import Any
+else:
+    from podlike.spec.record import replace
 
-    from podlike.spec.users import ResolvedUser
-
+SECCOMP_LABEL = "io.containers.seccomp.profile"  # for --seccomp-policy=image
 _PROFILE_LIMIT = 4 << 20  # bytes of a seccomp profile; the default one has 18 kB
 
 
@@ -40,10 +44,10 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
     root_fd = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         user, entries = identify(root_fd, spec)
-        if not spec.rootfs and not spec.read_only:
+        if not (spec.rootfs and not spec.rootfs_overlay) and not spec.read_only:
             # In the container's own layer, where it can change them; the bound files are for those that must not change.
             entries = {path: text for path, text in entries.items() if not write_in_root(root_fd, path, text)}
-        volumes = [_bound_path(engine, root_fd, container, m, user) for m in spec.mounts if m.type in ("bind", "volume")]
+        volumes = Sources(engine, container, root_fd, user).all() if spec.mounts else []
         _check_workdir(root_fd, container, volumes)
         binds = _own_files(engine, container, root_fd, entries, network)
         _add_copied_mounts(spec, binds, bundle)
@@ -51,14 +55,17 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
     finally:
         os.close(root_fd)
     is_rootless, table = rootless(), engine.config.containers
+    nodes = [d for d in spec.devices if not is_qualified(d)]
     warnings: list[str] = []
+    ns_paths, as_joined = _shared_namespaces(engine, spec)
     config = oci.build(
-        spec, cid=container.id, rootfs=rootfs, user=user, host=_host_facts(container), rootless=is_rootless,
-        binds=binds, volumes=volumes, device_nodes=look_up_devices(spec.devices),
+        as_joined, cid=container.id, rootfs=rootfs, user=user, host=_host_facts(container), rootless=is_rootless,
+        binds=binds, volumes=volumes, device_nodes=look_up_devices(nodes),
         host_devices=list(hostfacts.all_devices()) if spec.privileged else (), netns_path=network.netns or None,
-        ns_paths=_shared_namespaces(engine, spec), init_path=_init_path(engine, spec),
+        ns_paths=ns_paths, init_path=_init_path(engine, spec),
         cgroups_path=container.state.cgroup or None, seccomp_profile=_seccomp_profile(spec, table.seccomp_profile),
         default_capabilities=table.default_capabilities, default_pids_limit=table.pids_limit,
+        default_apparmor=table.apparmor_profile,
         default_sysctls=default_sysctls(table.default_sysctls), extra_env=_listening(engine, spec), warnings=warnings)
     container.state.limits = [(r["type"], r["soft"], r["hard"]) for r in config["process"]["rlimits"]]
     if spec.notify_socket and spec.sdnotify in ("", "container"):
@@ -68,6 +75,10 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
     hooks = hooks_of(engine, spec)
     if hooks:
         config["hooks"] = hooks
+    if len(nodes) < len(spec.devices):
+        from podlike.engine.cdi import inject
+
+        inject(engine, spec, config, rootless=is_rootless)
     if warnings:
         from podlike import log
 
@@ -137,35 +148,6 @@ def default_sysctls(configured: "Sequence[str]") -> dict[str, str]:
     return dict(text.partition("=")[::2] for text in configured)
 
 
-def _bound_path(engine: Engine, root_fd: int, container: Container, mount: Mount, user: "ResolvedUser") -> BoundPath:
-    from podlike.engine import volumemount
-
-    spec = container.spec
-    options = [o for o in mount.options if o != "anonymous"]
-    uid, gid = _in_session(spec.uid_map, user.uid), _in_session(spec.gid_map, user.gid)
-    if mount.type == "bind":
-        if "U" in options:
-            volumemount.chown_source(mount.source, uid, gid)
-        try:
-            return hostfacts.bound_path(mount.source, mount.target, options)
-        except OSError as e:
-            raise UsageError(f"statfs {mount.source}: {(e.strerror or str(e)).lower()}",
-                             hint="It was there when the container was created: bring it back.") from e
-    path, flags = volumemount.prepare(engine, container.id, mount, root_fd=root_fd, uid=uid, gid=gid)
-    if flags & os.ST_RDONLY and "rw" not in options and "ro" not in options:
-        options.append("ro")  # a bind mount of its own would forget it
-    return BoundPath(path, mount.target, options, NAMED_VOLUME_FLAGS | flags)
-
-
-def _in_session(ranges: "Sequence[tuple[int, int, int]]", number: int) -> int:
-    """The session's id behind one of the container's."""
-    if not ranges:
-        return number
-    from podlike.spec.userns import outside
-
-    return outside(ranges, number) or 0
-
-
 def _check_workdir(root_fd: int, container: Container, volumes: list[BoundPath]) -> None:
     """The image's working directory is made when it is missing; one that the user named must be there."""
     path = container.spec.workdir
@@ -208,7 +190,9 @@ def _own_files(engine: Engine, container: Container, root_fd: int, entries: dict
     directory = f"{engine.roots.bundle(container.id)}/etc"
     os.makedirs(directory, mode=0o755, exist_ok=True)
     name = files.hostname(spec, network.plan, engine.config, container.id)
-    texts = {"/run/.containerenv": _containerenv(container), "/etc/hostname": name + "\n", **entries}
+    texts = {"/run/.containerenv": _containerenv(container), **entries}
+    if not spec.no_hostname:
+        texts["/etc/hostname"] = name + "\n"
     shared = _files_of_joined(engine, network)
     if not spec.no_hosts and "/etc/hosts" not in shared:
         texts["/etc/hosts"] = ""
@@ -224,6 +208,8 @@ def _own_files(engine: Engine, container: Container, root_fd: int, entries: dict
     covered = {m.target for m in spec.mounts}
     if any(m.target == "/run" and m.type in ("bind", "volume") for m in spec.mounts):
         del out["/run/.containerenv"]  # nothing of ours is made in what belongs to others
+    for directory in spec.chroot_dirs:
+        out.update({f"{directory.rstrip('/')}{target}": path for target, path in list(out.items())})
     return {target: path for target, path in out.items() if target not in covered}
 
 
@@ -250,9 +236,21 @@ def write_network_files(engine: Engine, container: Container, network: Network) 
     spec, config, directory = container.spec, engine.config, f"{engine.roots.bundle(container.id)}/etc"
     if os.path.exists(f"{directory}/hosts"):
         name = files.hostname(spec, network.plan, config, container.id)
-        write_text(f"{directory}/hosts", files.hosts(spec, network.plan, network.setup, config, name=name))
+        image_hosts = ""
+        if (spec.hosts_file or config.containers.base_hosts_file) == "image":
+            image_hosts = read_file(_rootfs_of(engine, container), "/etc/hosts")
+        write_text(f"{directory}/hosts", files.hosts(spec, network.plan, network.setup, config, name=name,
+                                                     image_hosts=image_hosts))
     if os.path.exists(f"{directory}/resolv.conf"):
         write_text(f"{directory}/resolv.conf", files.resolv_conf(spec, network.plan, network.setup, config) or "")
+
+
+def _rootfs_of(engine: Engine, container: Container) -> str:
+    """Where the root file system of a container that is being started is."""
+    spec, base = container.spec, engine.roots.container(container.id)
+    if spec.rootfs and not spec.rootfs_overlay:
+        return spec.rootfs
+    return f"{base}/root" if engine.storage.driver == "vfs" else f"{base}/merged"
 
 
 def _containerenv(container: Container) -> str:
@@ -297,19 +295,29 @@ def _localtime(zone: str, directory: str) -> dict[str, str]:
     return {"/etc/localtime": f"{directory}/localtime"}
 
 
-def _shared_namespaces(engine: Engine, spec: ContainerSpec) -> dict[str, str]:
-    """Namespace files of the other containers that this one joins."""
-    out = {}
-    for kind, text in (("pid", spec.pid_ns), ("ipc", spec.ipc_ns), ("uts", spec.uts_ns), ("cgroup", spec.cgroup_ns),
-                       ("user", spec.user_ns)):
-        mode, value = resolve.namespace(text)
+def _shared_namespaces(engine: Engine, spec: ContainerSpec) -> "tuple[dict[str, str], ContainerSpec]":
+    """Namespace files of the other containers that this one joins, and the spec that says host where these are the host's."""
+    out: dict[str, str] = {}
+    as_joined = replace(spec)
+    for kind, field in (("pid", "pid_ns"), ("ipc", "ipc_ns"), ("uts", "uts_ns"), ("cgroup", "cgroup_ns"), ("net", "network"),
+                        ("user", "user_ns")):
+        mode, value = resolve.namespace(getattr(spec, field))
         if mode == "container":
             out[kind] = query.namespace_path(engine, value, kind)
-    return out
+            if query.is_ours(out[kind], kind):  # the kernel lets nobody join it who is in it and is not its root
+                setattr(as_joined, field, "host")
+    return out, as_joined
 
 
 def _seccomp_profile(spec: ContainerSpec, configured: str) -> "Any":
     path = spec.seccomp_profile or configured
+    label = spec.labels.get(SECCOMP_LABEL, "") if spec.seccomp_by_image and not spec.seccomp_profile else ""
+    if label:
+        try:
+            return json.loads(label)
+        except ValueError as e:
+            raise UsageError(f"loading seccomp profile failed: the image's label {SECCOMP_LABEL} is no JSON: {e}",
+                             hint="Leave --seccomp-policy=image away.") from e
     if path in ("", "unconfined"):
         return None
     try:

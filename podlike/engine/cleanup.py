@@ -28,7 +28,7 @@ def lock_of(engine: Engine, cid: str) -> Lock:
 def runtime_of(engine: Engine, container: Container) -> OciRuntime:
     spec, table = container.spec, engine.config.engine
     name = spec.runtime or table.runtime
-    flags = [f"--{flag}" for flag in (*table.runtimes_flags.get(name, ()), *spec.runtime_flags)]
+    flags = [f"--{flag}" for flag in (*table.runtimes_flags.get(name or "podlike-spawn", ()), *spec.runtime_flags)]
     return find_runtime(name, roots=engine.roots, runtimes=table.runtimes, extra=flags,
                         cgroup_manager=cgroup.manager_of(container.state.cgroup))
 
@@ -88,7 +88,7 @@ def take_down(engine: Engine, container: Container) -> bool:
 
     Returns whether it had run since it was last taken down.
     """
-    if container.state.phase not in ("starting", "started"):
+    if container.state.phase not in ("starting", "started", "initialized"):
         forget_end(engine, container.id)  # of a start that failed before its monitor ended
         return False
     now = query.status(engine, container)
@@ -104,7 +104,7 @@ def take_down(engine: Engine, container: Container) -> bool:
     ended = s.phase == "started" or now.state == "exited"
     if ended:
         _tell_end(engine, container, now, oom=not told_oom, died=not told_died)
-    if s.phase == "starting" and now.state != "exited":
+    if s.phase in ("starting", "initialized") and now.state != "exited":
         s.phase = "created" if not s.finished_at else "exited"
     else:
         s.phase, s.exit_code, s.oom_killed, s.error = "exited", now.exit_code, now.oom_killed, now.error or lost_output
@@ -198,11 +198,13 @@ def remove_leftovers(engine: Engine, cid: str, cgroup_path: str = "", *, keep_ex
 
     keep_exit: the exit file stays, for its code is not in the database yet.
     """
+    from podlike.engine.mountsources import forget as forget_sources
     from podlike.runtime import spawn
 
     roots = engine.roots
     bundle = roots.bundle(cid)
     collect([lambda: spawn.umount(f"{roots.container(cid)}/merged"),
+             lambda: forget_sources(engine, cid),
              lambda: spawn.umount(f"{bundle}/shm"),
              lambda: spawn.netns_unpin(f"{roots.netns}/{cid}"),
              lambda: None if keep_exit else forget_end(engine, cid),

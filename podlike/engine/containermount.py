@@ -25,8 +25,7 @@ def mount(engine: Engine, container: Container) -> str:
         path = mounted(engine, container)
         if not path:
             path = mount_rootfs(engine, container)
-            with open(_marker(engine, container.id), "w") as f:
-                f.write(path)
+            mark(engine, container, path)
             events.container(engine, container, "mount")
         return path
 
@@ -34,10 +33,17 @@ def mount(engine: Engine, container: Container) -> str:
 def mounted(engine: Engine, container: Container) -> str:
     """Where it is mounted now, or ""."""
     if query.status(engine, container).state in _LIVE:
-        return container.spec.rootfs or f"{engine.roots.container(container.id)}/merged"
+        merged = f"{engine.roots.container(container.id)}/merged"
+        return merged if container.spec.rootfs_overlay else container.spec.rootfs or merged
     path = _asked(engine, container.id)
     # Directories of --rootfs and of drivers that copy are there without a mount.
     return path if path and (is_mounted(path) or not path.endswith("/merged")) else ""
+
+
+def mark(engine: Engine, container: Container, path: str) -> None:
+    """Under the container's lock: somebody wants it mounted at path."""
+    with open(_marker(engine, container.id), "w") as f:
+        f.write(path)
 
 
 def unmount(engine: Engine, container: Container) -> bool:

@@ -2,11 +2,12 @@
 
 import os
 
+from podlike.errors import ConfigError
 from podlike.paths import Roots, default_roots, ensure_private_dir
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from podlike.config import Config
     from podlike.store.artifacts import ArtifactStore
@@ -24,18 +25,20 @@ class Engine:
     """One user's podlike. Cheap to make: nothing is opened or created before it is needed."""
 
     def __init__(self, *, roots: Roots | None = None, config: "Config | None" = None, conmon: str = "",
-                 events: str = "", cgroups: str = "", storage_driver: str = "",
-                 storage_opts: "Sequence[str]" = (), volumes_root: str = "") -> None:
+                 events: str = "", cgroups: str = "", storage_driver: str = "", storage_opts: "Sequence[str]" = (),
+                 volumes_root: str = "", modules: "Sequence[str]" = (), settings: "Mapping[str, str] | None" = None) -> None:
         """conmon: path of a monitor to be used instead of ours and of the configured one. events: file, journald or none,
         instead of the configured events_logger. cgroups: cgroupfs or systemd, instead of the configured cgroup_manager.
         storage_driver, storage_opts: as typed; over what storage.conf says. volumes_root: where new volumes are made,
-        instead of the configured place.
+        instead of the configured place. modules: of containers.conf, to be loaded too. settings: over what containers.conf
+        says, by dotted key.
         """
         self.roots = roots or default_roots()
         self.conmon = conmon
         self.events = events
         self._cgroups = cgroups
         self._config = config
+        self._modules, self._settings = modules, settings or {}
         self._db: "Database | None" = None
         self._storage_driver, self._storage_opts = storage_driver, storage_opts
         self._storage: "StoreOptions | None" = None
@@ -49,13 +52,20 @@ class Engine:
         if self._config is None:
             from podlike.config import load_config
 
-            self._config = load_config()
+            self._config = load_config(self._modules)
+            for dotted, value in self._settings.items():
+                table, _, key = dotted.partition(".")
+                setattr(getattr(self._config, table), key, value)
         return self._config
 
     @property
     def cgroup_manager(self) -> str:
-        """systemd, cgroupfs, or "": what suits the caller's cgroup."""
-        return self._cgroups or self.config.engine.cgroup_manager
+        """systemd, cgroupfs, or "": what suits the caller's cgroup. Raises: ConfigError."""
+        manager = self._cgroups or self.config.engine.cgroup_manager
+        if manager not in ("", "systemd", "cgroupfs"):
+            raise ConfigError(f'use cgroup_manager = "{manager}" of containers.conf: there is none of that name',
+                              hint="Write systemd or cgroupfs.")
+        return manager
 
     @property
     def storage(self) -> "StoreOptions":

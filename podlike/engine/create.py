@@ -47,6 +47,7 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
             image, found_here = _look_up_or_pull(engine, spec.image, pull_policy=pull_policy, progress=progress)
             spec.image_id, spec.layers = image.id, list(image.layers)
             spec.image_name = _shown_name(image, spec.image)
+            _choose_runtime(engine, spec, image)
         if spec.name:
             check_name(spec.name)
             if replace:
@@ -56,6 +57,7 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
             _check_init_container(resolved)
             _take_hostname(engine, pod, resolved)
         take_volumes(engine, resolved)
+        _name_joined(engine, resolved)
         resolved.requires = [engine.containers.find(name).id for name in resolved.requires]
         refuse_bad_requests(engine, resolved)
         container = Container(id=cid, name=resolved.name, image=image.id if image else None, created=time.time(),
@@ -66,6 +68,8 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
         _add(engine, container, generated=not spec.name)
     try:
         make_volumes(engine, container)
+        if engine.config.containers.prepare_volume_on_create:
+            _fill_volumes(engine, container)
     except BaseException:
         engine.containers.delete(container.id)
         raise
@@ -146,6 +150,30 @@ def check_name(name: str) -> None:
                          f'"{name}": invalid argument')
 
 
+def _name_joined(engine: Engine, spec: ContainerSpec) -> None:
+    """container:NAME becomes container:ID, which stays right when it is renamed. Raises: NotFoundError, UsageError."""
+    for kind, field in (("pid", "pid_ns"), ("ipc", "ipc_ns"), ("uts", "uts_ns"), ("cgroup", "cgroup_ns"), ("network", "network")):
+        mode, _, name = str(getattr(spec, field)).partition(":")
+        if mode != "container":
+            continue
+        try:
+            other = engine.containers.find(name)
+        except NotFoundError as e:
+            raise NotFoundError(f"looking up container to share {kind} namespace with: {e.message}", hint=e.hint) from None
+        if field == "ipc_ns" and other.spec.ipc_ns in ("private", "none") and not spec.pod:
+            raise UsageError(f"joining the IPC namespace of container {other.id} is not allowed: non-shareable IPC "
+                             "(hint: use IpcMode:shareable for the donor container)")
+        setattr(spec, field, f"container:{other.id}")
+
+
+def _choose_runtime(engine: Engine, spec: ContainerSpec, image: "Image") -> None:
+    """platform_to_oci_runtime of containers.conf, where --runtime says nothing."""
+    table = engine.config.engine.platform_to_oci_runtime
+    if table and not spec.runtime:
+        names = [str(image.config[key]) for key in ("os", "architecture", "variant") if image.config.get(key)]
+        spec.runtime = table.get("/".join(names), "") or table.get("/".join(names[:2]), "")
+
+
 def _replace(engine: Engine, name: str) -> None:
     from podlike.engine.remove import remove
 
@@ -166,10 +194,17 @@ def resolve_spec(engine: Engine, spec: ContainerSpec, image: "Image | None", cid
     resolved = resolve(spec, image.config if image else None, defaults_for(engine.config),
                        name=spec.name or random_name(), cid=cid, host_env=os.environ)
     resolved.workdir_given = bool(spec.workdir)
+    if engine.config.containers.container_name_as_hostname and not resolved.hostname and resolved.uts_ns in ("", "private"):
+        resolved.hostname = "" if resolved.network == "host" else hostname_of(resolved.name)
     if resolved.uidmap or resolved.gidmap or resolved.user_ns not in ("", "host") \
             and not (resolved.pod and resolved.user_ns.startswith("container:")):
         plan_user_namespace(engine, resolved, asked_user=spec.user)
     return resolved
+
+
+def hostname_of(name: str) -> str:
+    """A container's name as a host name: without what hostname(7) does not allow."""
+    return "".join(c for c in name if c.isascii() and (c.isalnum() or c in "-.")).strip("-.")[:64]
 
 
 def plan_user_namespace(engine: Engine, spec: ContainerSpec, *, asked_user: str) -> None:
@@ -184,6 +219,9 @@ def plan_user_namespace(engine: Engine, spec: ContainerSpec, *, asked_user: str)
     engine.enter_session()
     found = plan(spec.user_ns, spec.uidmap, spec.gidmap, caller())
     if found is None:
+        if spec.user_ns not in ("private", "host"):
+            raise UsageError(f"--userns={spec.user_ns} is not supported by this version of podlike",
+                             hint="Modes are host, private and keep-id; --uidmap and --gidmap map ids one by one.")
         return
     if spec.rootfs:
         raise UsageError("use --rootfs with a user namespace of its own: the ids of its files cannot be shifted",
@@ -204,8 +242,10 @@ def refuse_bad_limits(engine: Engine, spec: ContainerSpec) -> None:
 
 def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> None:
     """What can be known to fail is refused before anything exists: network, ports, limits, runtime, volumes."""
+    from podlike.engine.mountsources import check as check_mount
     from podlike.net.driver import prepare
     from podlike.runtime.oci import find_runtime
+    from podlike.spec.cdi import is_qualified
 
     refuse_unfit_for_updates(spec)  # now with the image's labels
     prepare(spec, engine.config)
@@ -214,7 +254,12 @@ def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> None:
     find_runtime(spec.runtime or table.runtime, roots=engine.roots, runtimes=table.runtimes)
     for mount in spec.mounts:
         if mount.type == "bind":
-            _check_source(mount.source)
+            _check_source(mount.source, link="no-dereference" in mount.options)
+        check_mount(engine, mount)
+    if any(is_qualified(device) for device in spec.devices):
+        from podlike.engine.cdi import check
+
+        check(engine, spec)
 
 
 def refuse_unfit_for_updates(spec: ContainerSpec) -> None:
@@ -232,9 +277,10 @@ def refuse_unfit_for_updates(spec: ContainerSpec) -> None:
         raise UsageError(f'short name: auto updates require fully-qualified image reference: "{spec.image}"')
 
 
-def _check_source(path: str) -> None:
+def _check_source(path: str, *, link: bool) -> None:
+    """link: what is mounted is a symbolic link itself, which may lead anywhere."""
     try:
-        os.stat(path)
+        os.stat(path, follow_symlinks=not link)
     except FileNotFoundError:
         raise UsageError(f"statfs {path}: no such file or directory",
                          hint=f"Create it first (`mkdir -p {path}`), or use a named volume.") from None
@@ -290,6 +336,29 @@ def make_volumes(engine: Engine, container: Container) -> None:
     for mount in container.spec.mounts:
         if mount.type == "volume":
             ensure_volume(engine, mount.source, anonymous="anonymous" in mount.options)
+
+
+def _fill_volumes(engine: Engine, container: Container) -> None:
+    """What a start does for new volumes: they get what the image has at their place."""
+    volumes = [m for m in container.spec.mounts if m.type == "volume"]
+    if not volumes:
+        return
+    from podlike.engine import volumemount
+    from podlike.engine.mountsources import Sources
+    from podlike.engine.rootfs import mount_rootfs
+    from podlike.engine.users import identify
+    from podlike.runtime import spawn
+
+    engine.enter_session()
+    root_fd = os.open(mount_rootfs(engine, container), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sources = Sources(engine, container, root_fd, identify(root_fd, container.spec)[0])
+        for mount in volumes:
+            sources.volume(mount)
+    finally:
+        os.close(root_fd)
+        volumemount.release(engine, container)
+        spawn.umount(f"{engine.roots.container(container.id)}/merged")
 
 
 def _add(engine: Engine, container: Container, *, generated: bool) -> None:

@@ -1,10 +1,17 @@
 """containers.conf's say in what a container is, where the command line was silent."""
 
 from podlike.config import Config
+from podlike.errors import UsageError
 from podlike.spec.container import ContainerSpec
 from podlike.spec.mounts import parse_volume
 from podlike.spec.resolve import Defaults
 from podlike.spec.sizes import parse_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from podlike.spec.container import Mount
 
 # Fields of [containers] that mean the same as the ContainerSpec field of that name.
 _SAME = ("cgroups", "env_host", "http_proxy", "init", "log_driver", "no_hosts", "oom_score_adj", "privileged",
@@ -21,6 +28,10 @@ def apply_config(spec: ContainerSpec, config: Config) -> None:
         if _silent(spec, name):
             setattr(spec, name, getattr(table, name))
     apply_namespaces(spec, config)
+    spec.image_volume_mode = spec.image_volume_mode or config.engine.image_volume_mode
+    if spec.image_volume_mode not in ("", "anonymous", "bind", "tmpfs", "ignore"):
+        raise UsageError(f'use image_volume_mode = "{spec.image_volume_mode}" of containers.conf: there is none of that name',
+                         hint="Write anonymous, tmpfs or ignore.")
     if _silent(spec, "shm_size") and table.shm_size != "65536k":
         spec.shm_size = parse_size(table.shm_size)
     if _silent(spec, "stop_timeout"):
@@ -32,8 +43,26 @@ def apply_config(spec: ContainerSpec, config: Config) -> None:
     if "tag" not in spec.log_options and table.log_tag and spec.log_driver == "journald":
         spec.log_options = {**spec.log_options, "tag": table.log_tag}
     spec.devices = [*table.devices, *spec.devices]
-    taken = {m.target for m in spec.mounts}
-    spec.mounts += [m for m in map(parse_volume, table.volumes) if m.target not in taken]
+    if table.volumes or table.mounts:
+        taken = {m.target for m in spec.mounts} | set(spec.tmpfs)
+        configured = [*map(parse_volume, table.volumes), *_mounts(table.mounts)]
+        spec.mounts += [m for m in configured if m.target not in taken]
+
+
+def _mounts(texts: "Sequence[str]") -> "list[Mount]":
+    """Raises: UsageError."""
+    from podlike.runtime.session import rootless
+    from podlike.spec.mounts import parse_mount
+
+    def matches(pattern: str) -> list[str]:
+        from glob import glob
+
+        return glob(pattern)
+
+    try:
+        return [m for text in texts for m in parse_mount(text, rootless=rootless(), glob=matches)]
+    except UsageError as e:
+        raise UsageError(f"parsing containers.conf mounts: {e.message}", hint=e.hint) from None
 
 
 def apply_namespaces(spec: ContainerSpec, config: Config) -> None:
@@ -42,6 +71,8 @@ def apply_namespaces(spec: ContainerSpec, config: Config) -> None:
         if not getattr(spec, name):
             value = getattr(config.containers, key)
             setattr(spec, name, "" if value == "private" else value)
+    if not spec.ipc_ns and config.containers.ipcns != "shareable":  # here private is not the default, but says who may join
+        spec.ipc_ns = config.containers.ipcns
 
 
 def _silent(spec: ContainerSpec, name: str) -> bool:

@@ -8,7 +8,7 @@ from podlike.engine import eventorders, events, query
 from podlike.engine.cleanup import runtime_of
 from podlike.engine.core import Engine
 from podlike.engine.users import lookup_user
-from podlike.errors import ConflictError
+from podlike.errors import ConflictError, NotFoundError
 from podlike.files import read_text, write_text
 from podlike.runtime import attach as attaching
 from podlike.runtime import hostfacts
@@ -41,7 +41,7 @@ def exec_(engine: Engine, container: Container, spec: "ExecSpec", *, attach: Att
                               "container state improper", hint=f"Start it: `podlike start {container.name}`.")
     engine.enter_session()
     session = os.urandom(32).hex()
-    bundle = f"{engine.roots.bundle(container.id)}/exec/{session}"
+    bundle = f"{engine.roots.bundle(container.id)}/exec/{session if spec.session else f'.{session}'}"
     os.makedirs(bundle, mode=0o700)
     try:
         _write_process(engine, container, spec, bundle, pid)
@@ -55,10 +55,34 @@ def exec_(engine: Engine, container: Container, spec: "ExecSpec", *, attach: Att
         monitor.close()
     if attach is None:
         return session
-    if not os.path.exists(eventorders.path_of(bundle)):
+    if spec.session and not os.path.exists(eventorders.path_of(bundle)):
         _tell(engine, container, session, code)
     remove_tree(bundle)
     return code
+
+
+def sessions(engine: Engine, container: Container) -> list[str]:
+    """Ids of the exec sessions whose monitors live; those of --no-session, whose directories begin with a dot, do not count."""
+    directory = f"{engine.roots.bundle(container.id)}/exec"
+    try:
+        names = sorted(n for n in os.listdir(directory) if n[0] != ".")
+    except FileNotFoundError:
+        return []
+    return [n for n in names if _lives(f"{directory}/{n}")]
+
+
+def _lives(bundle: str) -> bool:
+    try:
+        pid = int(read_text(f"{bundle}/conmon.pid"))
+        # The number may be another process's by now: a monitor of ours was started before it wrote the file.
+        return procs.start_time(pid) > 0 and b"conmon" in _command_of(pid)
+    except (OSError, ValueError):
+        return False
+
+
+def _command_of(pid: int) -> bytes:
+    with open(f"/proc/{pid}/cmdline", "rb") as f:
+        return f.read(4096).partition(b"\0")[0]
 
 
 def _tell(engine: Engine, container: Container, session: str, code: int) -> None:
@@ -81,7 +105,7 @@ def _write_process(engine: Engine, container: Container, spec: "ExecSpec", bundl
 
 
 def _request(engine: Engine, container: Container, spec: "ExecSpec", bundle: str, session: str) -> MonitorRequest:
-    from podlike.engine.start import conmon_path
+    from podlike.engine.start import conmon_path, monitor_env
     from podlike.engine.tending import is_ours
 
     args = ["-b", bundle, "-p", f"{bundle}/pidfile", "--exit-dir", bundle, "--persist-dir", bundle, "-l", "none",
@@ -90,10 +114,11 @@ def _request(engine: Engine, container: Container, spec: "ExecSpec", bundle: str
         args.append("-t")
     if spec.interactive:
         args.append("-i")
-    if is_ours(conmon_path(engine)):
+    if spec.session and is_ours(conmon_path(engine)):
         eventorders.write(engine, container, bundle, exec_id=session)
     return MonitorRequest(conmon=conmon_path(engine), runtime=runtime_of(engine, container), cid=container.id,
-                          uid=session, args=args, cwd=bundle, exec_session=True, preserve_fds=spec.preserve_fds)
+                          uid=session, args=args, cwd=bundle, exec_session=True, env=monitor_env(engine),
+                          preserved=[*range(3, 3 + spec.preserve_fds), *spec.preserve_fd])
 
 
 def _drive(engine: Engine, monitor: Monitor, bundle: str, attach: Attach | None) -> int:
@@ -122,3 +147,19 @@ def _drive(engine: Engine, monitor: Monitor, bundle: str, attach: Attach | None)
     finally:
         sock.close()
     return monitor.wait_exec_exit() if ended else 0
+
+
+def forget(engine: Engine, container: Container, session: str) -> None:
+    """Remove the files of an exec session whose process has ended. Raises: NotFoundError, ConflictError."""
+    bundle = f"{engine.roots.bundle(container.id)}/exec/{session}"
+    if "/" in session or not os.path.isdir(bundle):
+        raise NotFoundError(f"no exec session with ID {session} found: no such exec session")
+    try:
+        pid = int(read_text(f"{bundle}/pidfile"))
+    except (OSError, ValueError):
+        pid = 0
+    if pid and procs.start_time(pid):
+        raise ConflictError(f"cannot clean up container {container.id} exec session {session} as it is running: "
+                            "exec session state improper")
+    engine.enter_session()
+    remove_tree(bundle)

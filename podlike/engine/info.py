@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
-def describe(engine: Engine, *, runtime: str = "") -> "dict[str, Any]":
-    """The document, in podman's order. runtime: --runtime, if it was given."""
-    return {"host": _host(engine, runtime), "plugins": _plugins(), "registries": _registries(engine),
-            "store": _store(engine), "version": _version()}
+def describe(engine: Engine, *, runtime: str = "", debug: bool = False) -> "dict[str, Any]":
+    """The document, in podman's order. runtime: --runtime, if it was given. debug: with what containers.conf says in vain."""
+    out = {"host": _host(engine, runtime), "plugins": _plugins(), "registries": _registries(engine),
+           "store": _store(engine), "version": _version()}
+    if debug:
+        from podlike.engine.configreport import report
+
+        out["containersConf"] = report(engine.config)
+    return out
 
 
 def _host(engine: Engine, runtime: str) -> "dict[str, Any]":
@@ -43,7 +48,7 @@ def _host(engine: Engine, runtime: str) -> "dict[str, Any]":
         "idMappings": _id_mappings(),
         "kernel": uname.release,
         "linkmode": "dynamic",
-        "logDriver": getattr(engine.config, "log_driver", "") or "k8s-file",
+        "logDriver": engine.config.containers.log_driver,
         "memFree": memory.get("MemFree", 0),
         "memTotal": memory.get("MemTotal", 0),
         "networkBackend": "podlike",
@@ -104,9 +109,9 @@ def _package(path: str) -> str:
 def _runtime(engine: Engine, name: str) -> "dict[str, str]":
     from podlike.runtime.oci import find_runtime
 
-    name = name or getattr(engine.config, "runtime", "") or "podlike-spawn"
+    name = name or engine.config.engine.runtime or "podlike-spawn"
     try:
-        path = find_runtime(name, roots=engine.roots, runtimes=getattr(engine.config, "runtimes", None)).path
+        path = find_runtime(name, roots=engine.roots, runtimes=engine.config.engine.runtimes).path
     except PodlikeError:
         path = ""
     base = name.rpartition("/")[2]
@@ -166,8 +171,7 @@ def _ranges(path: str, own: int) -> "list[dict[str, int]]":
 
 
 def _network_command(engine: Engine) -> str:
-    named = getattr(engine.config, "default_rootless_network_cmd", "")
-    return named or ("pasta" if paths.find_program("pasta") else "slirp4netns")
+    return engine.config.network.default_rootless_network_cmd
 
 
 def _security() -> "dict[str, Any]":

@@ -48,7 +48,7 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
         "AppArmorProfile": "" if spec.apparmor_profile == "unconfined" else spec.apparmor_profile,
         "EffectiveCaps": effective,
         "BoundingCaps": bounding,
-        "ExecIDs": list(c.state.execs),
+        "ExecIDs": _exec_ids(engine, c) if status.running else [],
         "GraphDriver": {"Name": engine.storage.driver, "Data": _graph_data(engine, c)},
     }
     if size:
@@ -72,6 +72,12 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
     return doc
 
 
+def _exec_ids(engine: Engine, c: Container) -> list[str]:
+    from podlike.engine.exec import sessions
+
+    return sessions(engine, c)
+
+
 def _state(engine: Engine, c: Container, s: query.Status, error: str) -> "dict[str, Any]":
     out: "dict[str, Any]" = {
         "OciVersion": _OCI_VERSION, "Status": s.state, "Running": s.state in ("running", "stopping"),
@@ -86,7 +92,8 @@ def _state(engine: Engine, c: Container, s: query.Status, error: str) -> "dict[s
         out["Health"] = {"Status": s.health, "FailingStreak": s.streak, "Log": read_log(engine, c)}
     if getattr(c.state, "cgroup", ""):
         out["CgroupPath"] = cgroup.path_of(c.state.cgroup)
-    return out | {"CheckpointedAt": rfc3339(0.0), "RestoredAt": rfc3339(0.0), "StoppedByUser": c.state.stopped_by_user}
+    return out | {"CheckpointedAt": rfc3339(c.state.checkpointed_at), "RestoredAt": rfc3339(c.state.restored_at),
+                  "StoppedByUser": c.state.stopped_by_user}
 
 
 def _end_words(c: Container, s: query.Status) -> str:
@@ -139,7 +146,7 @@ def _graph_data(engine: Engine, c: Container) -> "dict[str, str]":
     out = {"UpperDir": f"{data}/upper", "WorkDir": f"{data}/work"}
     if c.spec.layers:
         out["LowerDir"] = ":".join(engine.layers.path(d) for d in reversed(c.spec.layers))
-    if c.state.phase in ("started", "starting"):
+    if c.state.phase in ("started", "starting", "initialized"):
         out["MergedDir"] = f"{data}/merged"
     return dict(sorted(out.items()))
 
@@ -165,7 +172,8 @@ def _mount(engine: Engine, m: Mount) -> "dict[str, Any]":
     out |= {"Destination": m.target, "Driver": driver,
             "Mode": "", "Options": options, "RW": "ro" not in m.options and (m.type != "image" or "rw" in m.options),
             "Propagation": propagation}
-    return out
+    subpath = next((o[len("subpath="):] for o in m.options if o.startswith("subpath=")), "")
+    return out | {"SubPath": subpath} if subpath else out
 
 
 def _dependencies(spec: ContainerSpec) -> list[str]:

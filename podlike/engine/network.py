@@ -92,4 +92,5 @@ class Network:
     def _namespace_to_join(self, kind: str, target: str) -> str:
         if kind == "ns":
             return target
-        return query.namespace_path(self.engine, target, "net")
+        path = query.namespace_path(self.engine, target, "net")
+        return "" if query.is_ours(path, "net") else path

@@ -75,7 +75,7 @@ def process_of(engine: Engine, container: Container) -> tuple[int, int]:
     s = container.state
     if s.boot_id != this_boot():
         return 0, 0
-    if s.phase == "started":
+    if s.phase in ("started", "initialized"):
         if procs.alive(s.pid, s.start_time):
             return s.pid, s.start_time
         return _restarted(engine, container) if s.tended else (0, 0)
@@ -139,7 +139,7 @@ def log_error(engine: Engine, cid: str) -> str:
 def status(engine: Engine, container: Container) -> Status:
     """What the container is doing now."""
     s = container.state
-    if s.phase not in ("starting", "started"):
+    if s.phase not in ("starting", "started", "initialized"):
         return Status(s.phase, exit_code=s.exit_code, started_at=s.started_at, finished_at=s.finished_at,
                       oom_killed=s.oom_killed, error=s.error, health=s.health, streak=s.health_streak, restarts=s.restarts,
                       end=s.end)
@@ -161,7 +161,7 @@ def status(engine: Engine, container: Container) -> Status:
         if told and told.phase in ("waiting", "creating", "created"):
             return _restarting(s, told)
         return Status("stopping", conmon_pid=s.conmon_pid, started_at=s.started_at)
-    if s.phase == "starting":
+    if s.phase in ("starting", "initialized"):
         return Status("created", error=s.error)
     if s.unwatched:
         return Status("exited", started_at=s.started_at, end="unknown")
@@ -176,7 +176,7 @@ def _alive(s: RunState, pid: int, told: "Told | None") -> Status:
     if told and told.restarts and told.phase in ("creating", "created"):
         # Made again, but its program has not begun; without a monitor it never will.
         return _restarting(s, told) if _watched(s) else Status("initialized", pid=pid, restarts=told.restarts)
-    state = "initialized" if s.phase == "starting" else "paused" if _frozen(pid) else _running_or_stopping(s)
+    state = "initialized" if s.phase in ("starting", "initialized") else "paused" if _frozen(pid) else _running_or_stopping(s)
     if told is None:
         return Status(state, pid=pid, conmon_pid=s.conmon_pid, started_at=s.started_at)
     return Status(state, pid=pid, conmon_pid=s.conmon_pid, started_at=told.started_at or s.started_at, restarts=told.restarts,
@@ -225,3 +225,12 @@ def namespace_path(engine: Engine, name: str, kind: str) -> str:
         raise ConflictError(f"join the {kind} namespace of container {name}: it is not running: "
                             "container state improper", hint=f"Start it first: `podlike start {name}`.")
     return f"/proc/{pid}/ns/{kind}"
+
+
+def is_ours(path: str, kind: str) -> bool:
+    """Whether a namespace file is that of a namespace that we are in: of a container with the host's, for example."""
+    try:
+        there, here = os.stat(path), os.stat(f"/proc/self/ns/{kind}")
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)

@@ -1,5 +1,6 @@
 """A container's root file system: its layers and its own writable layer, as one overlay; or a copy of the layers (vfs)."""
 
+import errno
 import os
 import stat
 
@@ -10,6 +11,10 @@ from podlike.runtime.session import rootless
 from podlike.store.containers import Container
 from podlike.store.layers import NO_ROOT_ENTRY
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from podlike.spec.container import ContainerSpec
+
 
 def mount_rootfs(engine: Engine, container: Container) -> str:
     """Mount it and return its path; --rootfs directories are used as they are.
@@ -19,8 +24,46 @@ def mount_rootfs(engine: Engine, container: Container) -> str:
     spec = container.spec
     base = engine.roots.container(container.id)
     os.makedirs(base, mode=0o700, exist_ok=True)  # the log lies here too
-    if spec.rootfs:
+    if spec.rootfs and not spec.rootfs_overlay:
         return spec.rootfs
+    if spec.rootfs_overlay:
+        from podlike.store.trees import remove_tree
+
+        for part in ("upper", "work"):
+            remove_tree(f"{base}/{part}")  # of an earlier run: what it changed went with it
+        return stack(engine, [spec.rootfs], base, name=container.name, volatile=True)
+    lower = mount_lower(engine, spec, base)
+    return stack(engine, lower, base, name=container.name, volatile=spec.remove)
+
+
+def open_rootfs(engine: Engine, container: Container) -> int:
+    """An fd of the root of a container that does not run, which is the caller's; -1: it has to be mounted for that.
+
+    Nothing is mounted anywhere: what was made for it goes with the last fd. Raises: StoreError.
+    """
+    base = engine.roots.container(container.id)
+    if container.spec.rootfs or engine.storage.driver == "vfs":
+        return os.open(mount_rootfs(engine, container), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    if engine.storage.mount_program:
+        return -1
+    os.makedirs(base, mode=0o700, exist_ok=True)
+    lower = mount_lower(engine, container.spec, base)
+    _make_parts(lower, base)
+    try:
+        # Never volatile: such a layer could not be mounted again for the start.
+        return spawn.overlay_open(lower=lower, upper=f"{base}/upper", work=f"{base}/work",
+                                  options="userxattr" if rootless() else "")
+    except spawn.SpawnError as e:
+        if e.errno in (errno.ENOSYS, errno.EINVAL):
+            return -1
+        raise StoreError(f"mount root file system of {container.name}: {e.message}", hint=_hint(lower, e.errno)) from e
+
+
+def mount_lower(engine: Engine, spec: "ContainerSpec", base: str) -> list[str]:
+    """The directories of spec's image, topmost first, with owners as spec's user namespace wants them.
+
+    base: where to make one for an image that has no layers.
+    """
     # Builders repeat the empty layer; overlayfs takes a directory once (ELOOP), and the topmost counts.
     lower = [engine.layers.path(diff_id) for diff_id in dict.fromkeys(reversed(spec.layers))]
     if not lower:
@@ -29,8 +72,9 @@ def mount_rootfs(engine: Engine, container: Container) -> str:
     if spec.uid_map:
         from podlike.engine.shifted import shifted_lower
 
-        lower = [shifted_lower(engine, spec, lambda work: stack(engine, lower, work, name=spec.image_name, volatile=True))]
-    return stack(engine, lower, base, name=container.name, volatile=spec.remove)
+        plain = lower
+        lower = [shifted_lower(engine, spec, lambda work: stack(engine, plain, work, name=spec.image_name, volatile=True))]
+    return lower
 
 
 def stack(engine: Engine, lower: list[str], base: str, *, name: str, volatile: bool) -> str:
@@ -112,9 +156,13 @@ def _mount_fuse(program: str, options: str, base: str, *, name: str) -> str:
 
 
 def _make_parts(lower: list[str], base: str) -> None:
-    for part in ("upper", "work", "merged"):
+    """The writable directory begins with what the image says about "/"; from then on that is the container's to change."""
+    for part in ("work", "merged"):
         os.makedirs(f"{base}/{part}", exist_ok=True)
-    copy_root_attributes(lower, f"{base}/upper")
+    if not os.path.isdir(f"{base}/upper"):
+        os.makedirs(f"{base}/upper.new", exist_ok=True)
+        copy_root_attributes(lower, f"{base}/upper.new")
+        os.rename(f"{base}/upper.new", f"{base}/upper")
 
 
 def _overlay(lower: list[str], base: str, *, name: str, volatile: bool) -> str:
@@ -132,22 +180,25 @@ def _overlay(lower: list[str], base: str, *, name: str, volatile: bool) -> str:
 
 
 def copy_root_attributes(lower: list[str], upper: str) -> None:
-    """The merged root directory shows owner and mode of the writable layer's: they must be the image's.
-
-    They are those of the topmost layer that has an entry for "/". An image without any gets root's 0555, as with
-    every other engine.
-    """
-    uid, gid, mode = 0, 0, 0o555
-    for layer in lower:
-        try:
-            st = os.stat(layer)
-        except OSError:
-            return  # the mount will say what is wrong
-        if stat.S_IMODE(st.st_mode) != NO_ROOT_ENTRY:
-            uid, gid, mode = st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)
-            break
+    """The merged root directory shows owner and mode of the writable layer's: they must be the image's."""
+    try:
+        uid, gid, mode = root_attributes(lower)
+    except OSError:
+        return  # the mount will say what is wrong
     os.chown(upper, uid, gid)
     os.chmod(upper, mode)
+
+
+def root_attributes(lower: list[str]) -> tuple[int, int, int]:
+    """(uid, gid, mode) of "/": those of the topmost layer that has an entry for it.
+
+    An image without any gets root's 0555, as with every other engine. Raises: OSError.
+    """
+    for layer in lower:
+        st = os.stat(layer)
+        if stat.S_IMODE(st.st_mode) != NO_ROOT_ENTRY:
+            return st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)
+    return 0, 0, 0o555
 
 
 def _hint(lower: list[str], code: int) -> str:

@@ -44,8 +44,10 @@ from podlike.store.trees import remove_tree
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Sequence
 
     from podlike.spec.container import ContainerSpec
+    from podlike.spec.events import Event
 
 
 class Started:
@@ -79,28 +81,34 @@ def start(engine: Engine, container: Container, *, attach: Attach | None = None,
     engine.enter_session()
     lock = lock_of(engine, container.id)
     try:
-        _start_needed(engine, container, frozenset())
+        start_needed(engine, container, frozenset())
     except BaseException as e:
         if discard or container.spec.remove:
             lock.acquire(blocking=True)
-            _undo(engine, container, lock, str(e), discard=True)
+            undo(engine, container, lock, str(e), discard=True)
         raise
     lock.acquire(blocking=True)
     try:
-        fresh = _ready_to_start(engine, container)
+        fresh = ready_to_start(engine, container)
         if fresh is None:
             return None
-        started = None
+        started, follow = None, None
         try:
-            if fresh.spec.infra and _is_unwatched(fresh):
+            if fresh.state.phase == "initialized":
+                from podlike.engine.init import go_on
+
+                follow = go_on(engine, fresh, attach)
+            elif fresh.spec.infra and _is_unwatched(fresh):
                 _bring_up_unwatched(engine, fresh)
             else:
-                started = _bring_up(engine, fresh, attach)
+                started = bring_up(engine, fresh, attach)
         except BaseException as e:
-            _undo(engine, fresh, lock, str(e), discard=discard or fresh.spec.remove)
+            undo(engine, fresh, lock, str(e), discard=discard or fresh.spec.remove)
             raise
     finally:
         lock.release()
+    if follow is not None:
+        return follow()
     if started is None:
         return None
     try:
@@ -113,13 +121,13 @@ def start(engine: Engine, container: Container, *, attach: Attach | None = None,
     return None
 
 
-def _start_needed(engine: Engine, container: Container, before: frozenset[str]) -> None:
+def start_needed(engine: Engine, container: Container, before: frozenset[str]) -> None:
     """Start the containers that it needs and that do not run, each after those that it needs itself."""
     for name in must_run(container.spec):
         other = query.find(engine, name)
         if other.id in before or query.process_of(engine, other)[0]:
             continue
-        _start_needed(engine, other, before | {container.id})
+        start_needed(engine, other, before | {container.id})
         start(engine, other)
 
 
@@ -140,8 +148,8 @@ def _await_healthy(engine: Engine, container: Container) -> None:
                             hint="It ended before it was, and was removed then.")
 
 
-def _ready_to_start(engine: Engine, container: Container) -> Container | None:
-    """The record as it is now, with an earlier run cleared away; None: it runs already."""
+def ready_to_start(engine: Engine, container: Container) -> Container | None:
+    """The record as it is now, with an earlier run cleared away; None: it runs already. What `init` has made stays."""
     fresh = engine.containers.find(container.id)
     state = query.status(engine, fresh).state
     if state == "running":
@@ -149,6 +157,8 @@ def _ready_to_start(engine: Engine, container: Container) -> Container | None:
     if state in ("paused", "stopping", "removing"):
         raise ConflictError(f"start container {fresh.name}: it is {state}: container state improper",
                             hint="Unpause it." if state == "paused" else "Wait until it has ended and try again.")
+    if state == "initialized" and fresh.state.phase == "initialized":
+        return fresh
     if state in ("initialized", "restarting"):
         kill_now(engine, fresh)
     take_down(engine, fresh)
@@ -180,19 +190,25 @@ def _prepare(engine: Engine, container: Container) -> str:
     return bundle
 
 
-def _bring_up(engine: Engine, container: Container, attach: Attach | None) -> Started:
-    """Under the container's lock. On an exception the caller undoes what was done so far."""
+def bring_up(engine: Engine, container: Container, attach: Attach | None, *, begin: bool = True,
+             restore: "Sequence[str]" = ()) -> Started:
+    """Under the container's lock. On an exception the caller undoes what was done so far.
+
+    begin: start the program too; else all is ready for that. restore: the directory of a checkpoint that the process comes
+    from, and flags for the runtime's restore.
+    """
     spec = container.spec
     bundle = _prepare(engine, container)
+    container.state.tended &= not restore  # a monitor that restores does only that
     network = Network(engine, container)
     try:
         network.start()
         _write_bundle(engine, container, network)
         eventorders.write_for_monitor(engine, container)
-        monitor = launch(_monitor_request(engine, container, attach, network), pidfile=f"{bundle}/conmon.pid")
+        monitor = launch(_monitor_request(engine, container, attach, network, restore), pidfile=f"{bundle}/conmon.pid")
         started = Started(container, monitor)
         try:
-            _go(engine, started, attach, network)
+            _go(engine, started, attach, network, begin=begin, restored=bool(restore))
         except BaseException:
             started.close()
             raise
@@ -240,14 +256,14 @@ def _pod_cgroup(engine: Engine, container: Container) -> tuple[str, str]:
     return cgroup_parent(engine, container.spec)
 
 
-def _go(engine: Engine, started: Started, attach: Attach | None, network: Network) -> None:
+def _go(engine: Engine, started: Started, attach: Attach | None, network: Network, *, begin: bool, restored: bool) -> None:
     """From the monitor's start to the program's start."""
     container, state = started.container, started.container.state
     state.conmon_pid = started.monitor.pid
     state.conmon_start_time = procs.start_time(state.conmon_pid)
     state.pid = started.monitor.wait_created()
     state.start_time = procs.start_time(state.pid)
-    told = [events.container_event(container, "init")]
+    told = [events.container_event(container, "restore" if restored else "init")]
     bundle = engine.roots.bundle(container.id)
     if attach is not None:
         passthrough = container.spec.log_driver.startswith("passthrough")
@@ -256,17 +272,33 @@ def _go(engine: Engine, started: Started, attach: Attach | None, network: Networ
         started.relay.enter()
     network.wait_ready()
     write_network_files(engine, container, network)
+    if restored:
+        state.phase, state.started_at, state.restored_at = "started", time.time(), time.time()
+        engine.containers.save_state(container)
+        events.emit(engine, *told)
+        return
+    if begin:
+        begin_program(engine, container, told, attached=attach is not None)
+        return
+    state.phase = "initialized"
+    engine.containers.save_state(container)
+    events.emit(engine, *told)
+
+
+def begin_program(engine: Engine, container: Container, told: "list[Event]", *, attached: bool) -> None:
+    """Start the program of a container that was made, and tell of it. told: events that come first."""
+    state = container.state
     state.phase, state.started_at = "started", time.time()
     # Recorded first: should we die now, everybody sees a process that runs, and the monitor knows its end.
     engine.containers.save_state(container)
-    attached = ("attach",) if attach is not None else ()
+    also = ("attach",) if attached else ()
     if state.tended:  # its monitor tells of the start itself, and of what comes next
-        events.emit(engine, *told, *(events.container_event(container, word) for word in attached))
+        events.emit(engine, *told, *(events.container_event(container, word) for word in also))
         _start_program(engine, container)
         return
     _start_program(engine, container)
     # Now that the program runs: what is written here costs its start no time.
-    events.emit(engine, *told, *(events.container_event(container, word) for word in ("start", *attached)))
+    events.emit(engine, *told, *(events.container_event(container, word) for word in ("start", *also)))
 
 
 def _start_program(engine: Engine, container: Container) -> None:
@@ -280,13 +312,18 @@ def _start_program(engine: Engine, container: Container) -> None:
         raise failure_from_words(words, runtime=runtime.name)
 
 
-def _monitor_request(engine: Engine, container: Container, attach: Attach | None, network: Network) -> MonitorRequest:
+def _monitor_request(engine: Engine, container: Container, attach: Attach | None, network: Network,
+                     restore: "Sequence[str]") -> MonitorRequest:
     roots, spec, cid = engine.roots, container.spec, container.id
     bundle = roots.bundle(cid)
     args = ["-b", bundle, "-p", f"{bundle}/pidfile", "--exit-dir", roots.exits, "--persist-dir", bundle,
             "-n", container.name, "--full-attach", *monitor_args(engine, container)]
     if spec.terminal:
         args.append("-t")
+    if not engine.config.containers.keyring:
+        args.append("--no-new-keyring")
+    if engine.config.engine.no_pivot_root:
+        args.append("--no-pivot")
     if spec.stdin_open:
         args.append("-i")
     if is_ours(conmon_path(engine)):
@@ -297,15 +334,24 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
         args += ["--sdnotify-socket", spec.notify_socket]
     if spec.timeout:
         args += ["-T", str(spec.timeout)]
+    if restore:
+        args += ["--restore", restore[0], *(word for flag in restore[1:] for word in ("--restore-arg", flag))]
     exit_command = [sys.executable, "-m", "podlike", "--root", roots.data, "--runroot", roots.run, "container", "cleanup"]
     if engine.events:
         exit_command[-2:-2] = ["--events-backend", engine.events]
+    for path in engine.config.modules:
+        exit_command[-2:-2] = ["--module", path]
     if spec.remove:
         exit_command.append("--rm")
     return MonitorRequest(conmon=conmon_path(engine), runtime=runtime_of(engine, container), cid=cid, args=args,
-                          cwd=bundle, exit_command=[*exit_command, cid], inherit=network.monitor_fds(),
-                          preserve_fds=spec.preserve_fds or _listening(spec), owned=attach is not None,
-                          passthrough=spec.log_driver.startswith("passthrough"))
+                          cwd=bundle, env=monitor_env(engine), exit_command=[*exit_command, cid], inherit=network.monitor_fds(),
+                          preserved=[*range(3, 3 + (spec.preserve_fds or _listening(spec))), *spec.preserve_fd],
+                          owned=attach is not None, passthrough=spec.log_driver.startswith("passthrough"))
+
+
+def monitor_env(engine: Engine) -> dict[str, str]:
+    """conmon_env_vars of containers.conf."""
+    return {name: value for name, equals, value in (t.partition("=") for t in engine.config.engine.conmon_env_vars) if equals}
 
 
 def _listening(spec: "ContainerSpec") -> int:
@@ -348,7 +394,7 @@ def _follow(engine: Engine, started: Started) -> int | None:
     return code
 
 
-def _undo(engine: Engine, container: Container, lock: Lock, why: str, *, discard: bool) -> None:
+def undo(engine: Engine, container: Container, lock: Lock, why: str, *, discard: bool) -> None:
     """After a failed start: nothing runs, nothing is mounted; with discard nothing is left at all."""
     kill_now(engine, container)
     take_down(engine, container)

@@ -98,6 +98,15 @@ def write_in_root(root_fd: int, path: str, text: str) -> bool:
     return True
 
 
+def read_file(rootfs: str, path: str) -> str:
+    """The text of a file beneath a mounted root file system, "" when there is none."""
+    root_fd = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return _read_in_root(root_fd, path)
+    finally:
+        os.close(root_fd)
+
+
 def _append(text: str, more: str) -> str:
     return (text if not text or text.endswith("\n") else text + "\n") + more
 

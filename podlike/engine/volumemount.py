@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from podlike.spec.container import Mount
 
-_LIVE = ("starting", "started")
+_LIVE = ("starting", "initialized", "started")
 
 
 def prepare(engine: Engine, cid: str, mount: "Mount", *, root_fd: int, uid: int, gid: int) -> tuple[str, int]:

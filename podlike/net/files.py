@@ -35,10 +35,6 @@ def hostname(spec: "ContainerSpec", plan: "NetworkPlan", config: "Config", cid: 
         return spec.hostname
     if plan.kind == "host" or (spec.uts_ns or config.containers.utsns) == "host":
         return os.uname().nodename
-    if config.containers.container_name_as_hostname:
-        name = "".join(c for c in spec.name if c.isascii() and (c.isalnum() or c in "-.")).strip("-.")
-        if name:
-            return name[:64]
     return cid[:12]
 
 
@@ -51,7 +47,7 @@ def hosts(spec: "ContainerSpec", plan: "NetworkPlan", setup: "NetworkSetup", con
     beneath the root file system.
     Raises: NetworkError.
     """
-    source = config.containers.base_hosts_file
+    source = spec.hosts_file or config.containers.base_hosts_file
     if source == "image":
         base = image_hosts
     elif source == "none":
@@ -244,5 +240,5 @@ def _read(path: str, *, must_exist: bool = False) -> str:
         if isinstance(e, FileNotFoundError) and not must_exist:
             return ""
         raise NetworkError(f"read {path}: {e.strerror}",
-                           hint="Correct base_hosts_file in containers.conf." if must_exist else
+                           hint="Correct --hosts-file, or base_hosts_file in containers.conf." if must_exist else
                            "Check the permissions of this file.") from e

@@ -37,7 +37,8 @@ def gather(*, controllers: "frozenset[str] | None" = None, swap: bool = True) ->
 def caller() -> Caller:
     """Who the session belongs to and how many ids it has; to be called inside of it."""
     uids, gids = (_read_map(f"/proc/self/{kind}_map") for kind in ("uid", "gid"))
-    return Caller(uids[0][1], gids[0][1], sum(n for _, _, n in uids), sum(n for _, _, n in gids))
+    return Caller(uids[0][1], gids[0][1], sum(n for _, _, n in uids), sum(n for _, _, n in gids),
+                  tuple(inside for inside, _, _ in uids), tuple(inside for inside, _, _ in gids))
 
 
 def host_uid() -> int:

@@ -14,7 +14,7 @@ from podlike.runtime.oci import OciRuntime, failure_from_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any, Final
 
 _HIGH: "Final" = 200  # our ends live here while posix_spawn puts copies at their final numbers
@@ -24,12 +24,13 @@ _SYNC_LIMIT: "Final" = 65536  # bytes of one message; conmon sends at most 8 KiB
 class MonitorRequest:
     """What one monitor is to do. Paths are absolute; args are conmon options beyond the common ones."""
 
-    __slots__ = ("args", "cid", "conmon", "cwd", "exec_session", "exit_command", "inherit", "owned",
-                 "passthrough", "preserve_fds", "runtime", "uid")
+    __slots__ = ("args", "cid", "conmon", "cwd", "env", "exec_session", "exit_command", "inherit", "owned",
+                 "passthrough", "preserved", "runtime", "uid")
 
     def __init__(self, *, conmon: str, runtime: OciRuntime, cid: str, args: "Sequence[str]", cwd: str,
-                 exit_command: "Sequence[str]" = (), inherit: "Sequence[int]" = (), preserve_fds: int = 0,
-                 owned: bool = False, exec_session: bool = False, uid: str = "", passthrough: bool = False) -> None:
+                 exit_command: "Sequence[str]" = (), inherit: "Sequence[int]" = (), preserved: "Sequence[int]" = (),
+                 owned: bool = False, exec_session: bool = False, uid: str = "", passthrough: bool = False,
+                 env: "Mapping[str, str] | None" = None) -> None:
         self.conmon = conmon
         self.runtime = runtime
         self.cid = cid
@@ -38,9 +39,10 @@ class MonitorRequest:
         self.cwd = cwd
         self.exit_command = exit_command
         self.inherit = inherit  # fds that the monitor shall hold until it ends
-        self.preserve_fds = preserve_fds  # fds 3.. that go on to the container
+        self.preserved = sorted(set(preserved))  # fds from 3 on that go on to the container under the same number
         self.owned = owned  # hand over an owner pipe
         self.exec_session = exec_session
+        self.env = env or {}  # on top of ours
         self.passthrough = passthrough
 
 
@@ -151,6 +153,11 @@ class _Inheritance:
             self.env[variable] = str(self.next)
         self.next += 1
 
+    def leave_free_until(self, fd: int) -> None:
+        """The numbers before fd are closed in the child: what the caller has there is nobody's business."""
+        self.actions += [(os.POSIX_SPAWN_CLOSE, n) for n in range(self.next, fd)]
+        self.next = max(self.next, fd)
+
     def close(self) -> None:
         for fd in self._sources:
             os.close(fd)
@@ -159,8 +166,10 @@ class _Inheritance:
 def launch(request: MonitorRequest, *, pidfile: str) -> Monitor:
     """Start the monitor; it waits for proceed(). pidfile: where the monitor writes its own pid."""
     given = _Inheritance(3)
-    for n in range(request.preserve_fds):
-        given.add(3 + n)
+    given.env.update(request.env)
+    for fd in request.preserved:
+        given.leave_free_until(fd)
+        given.add(fd)
     sync, their_sync = os.pipe2(os.O_CLOEXEC)
     their_start, start = os.pipe2(os.O_CLOEXEC)
     close_after = [their_sync, their_start]
@@ -221,8 +230,8 @@ def _command_line(request: MonitorRequest, pidfile: str) -> list[str]:
     argv += request.args
     for word in request.runtime.args:
         argv.append(f"--runtime-arg={word}")
-    if request.preserve_fds:
-        argv += ["--runtime-opt=--preserve-fds", f"--runtime-opt={request.preserve_fds}"]
+    if request.preserved:  # the runtime keeps all up to a number; those between that are not wanted are closed by now
+        argv += ["--runtime-opt=--preserve-fds", f"--runtime-opt={request.preserved[-1] - 2}"]
     if request.exit_command:
         argv += ["--exit-command", request.exit_command[0]]
         for word in request.exit_command[1:]:

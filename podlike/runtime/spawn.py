@@ -90,6 +90,17 @@ def overlay_mount(target: str, *, lower: list[str], upper: str | None, work: str
                                    _path(upper), _path(work), options.encode(), err), err)
 
 
+def overlay_open(*, lower: list[str], upper: str, work: str, options: str) -> int:
+    """The same overlay without a place in the tree: an fd of its root that the caller owns; it goes with its last fd.
+
+    Raises: SpawnError with ENOSYS or EINVAL on kernels before 6.5.
+    """
+    err = ffi.new("spawn_error *")
+    keep = [ffi.new("char[]", os.fsencode(path)) for path in lower]
+    return _check(lib.spawn_overlay_open(ffi.new("char *[]", keep), len(keep), _path(upper), _path(work), options.encode(),
+                                         err), err)
+
+
 def bind_mount(source: str, target: str, *, recursive: bool = False) -> None:
     err = ffi.new("spawn_error *")
     _check(lib.spawn_bind_mount(os.fsencode(source), os.fsencode(target), MS_REC if recursive else 0, err), err)

@@ -17,8 +17,8 @@ else:
 class Mount:
     """One mount of a container.
 
-    type: bind, volume, tmpfs, devpts, mqueue, image.
-    source: absolute host path (bind), volume name (volume; empty = anonymous), unused otherwise.
+    type: bind, volume, image, artifact, tmpfs, ramfs, devpts, mqueue.
+    source: absolute host path (bind), volume name (volume; empty = anonymous), name of an image or artifact, unused otherwise.
     options: mount options as typed, without those that spec/mounts.py has consumed.
     """
 
@@ -82,6 +82,7 @@ class ContainerSpec:
     image_id: str = ""  # hex
     image_name: str = ""  # full name that it resolved to
     rootfs: str = ""  # absolute path, with --rootfs
+    rootfs_overlay: bool = False  # DIR:O: changes go to a layer above it, and with the run
     layers: "list[str]" = field(default_factory=list)  # diff ids, lowest first
     read_only: bool = False
     read_only_tmpfs: bool = True
@@ -93,6 +94,7 @@ class ContainerSpec:
     env: "dict[str, str]" = field(default_factory=dict)
     unset_env: "list[str]" = field(default_factory=list)  # variables of the image, the configuration or ours to drop
     unset_env_all: bool = False
+    env_merge: "list[str]" = field(default_factory=list)  # NAME=VALUE, ${OTHER} stands for what the image has
     env_host: bool = False
     http_proxy: bool = True
     workdir: str = ""
@@ -104,6 +106,7 @@ class ContainerSpec:
     passwd_entry: str = ""  # templates for what is added
     group_entry: str = ""
     umask: str = "0022"
+    personality: str = ""  # LINUX, LINUX32
     terminal: bool = False
     stdin_open: bool = False
     stop_signal: str = ""
@@ -122,7 +125,11 @@ class ContainerSpec:
     apparmor_profile: str = ""
     masked_paths: "list[str]" = field(default_factory=list)  # beyond the default
     unmasked_paths: "list[str]" = field(default_factory=list)  # "ALL" or paths
-    devices: "list[str]" = field(default_factory=list)  # SRC[:DST[:rwm]]
+    proc_options: "list[str]" = field(default_factory=list)  # of the mount at /proc: hidepid=2 ...
+    seccomp_by_image: bool = False  # the image's label has the profile, if there is one
+    devices: "list[str]" = field(default_factory=list)  # SRC[:DST[:rwm]], or a CDI device VENDOR/CLASS=NAME
+    device_rules: "list[str]" = field(default_factory=list)  # of the device cgroup: "c 10:200 rwm"
+    cdi_dirs: "list[str]" = field(default_factory=list)  # --cdi-spec-dir, instead of the configured ones
     ulimits: "list[str]" = field(default_factory=list)  # NAME=SOFT[:HARD]
     sysctls: "dict[str, str]" = field(default_factory=dict)
     oom_score_adj: int | None = None
@@ -144,13 +151,18 @@ class ContainerSpec:
     tmpfs: "dict[str, str]" = field(default_factory=dict)  # target -> options
     mounts_file: str = ""  # --default-mounts-file, instead of the usual mounts.conf
     shm_size: int = 65536 * 1024  # bytes
+    shm_size_systemd: int = 0  # bytes of what systemd gets as /run, /run/lock ...; 0: no limit
     volumes_from: "list[str]" = field(default_factory=list)
     image_volumes: "list[str]" = field(default_factory=list)  # resolved from the image's VOLUME
+    image_volume_mode: str = ""  # what becomes of them: anonymous, tmpfs, ignore; "": as configured
+    chroot_dirs: "list[str]" = field(default_factory=list)  # get the engine's files too
     add_hosts: "list[str]" = field(default_factory=list)  # HOST:IP
     dns: "list[str]" = field(default_factory=list)
     dns_search: "list[str]" = field(default_factory=list)
     dns_option: "list[str]" = field(default_factory=list)
     no_hosts: bool = False
+    hosts_file: str = ""  # what /etc/hosts begins with: "none", "image" or a path; "": as configured
+    no_hostname: bool = False
     timezone: str = ""
 
     # network
@@ -187,6 +199,7 @@ class ContainerSpec:
     conmon_pidfile: str = ""
     pidfile: str = ""
     preserve_fds: int = 0
+    preserve_fd: "list[int]" = field(default_factory=list)  # single ones, by number
     sdnotify: str = ""  # container, conmon, healthy, ignore
     notify_socket: str = ""  # the service manager's, as create found it in its environment
 

@@ -76,6 +76,19 @@ def parse(text: str) -> "tuple[str, str, str]":
     return source, target, access
 
 
+def parse_rule(text: str) -> "dict[str, Any]":
+    """--device-cgroup-rule, "c 10:200 rwm", as an entry of linux.resources.devices. Raises: UsageError."""
+    words = text.split()
+    numbers = words[1].split(":") if len(words) == 3 else []
+    if (len(numbers) != 2 or words[0] not in ("a", "b", "c") or not _is_access(words[2])
+            or not all(n == "*" or (n.isascii() and n.isdigit()) for n in numbers)):
+        raise UsageError(f"invalid device cgroup rule format: '{text}'",
+                         hint="Write TYPE MAJOR:MINOR ACCESS, such as 'c 10:200 rwm'; * is any number.")
+    rule: "dict[str, Any]" = {"allow": True, "type": words[0], "access": words[2]}
+    rule |= {key: int(n) for key, n in zip(("major", "minor"), numbers, strict=True) if n != "*"}
+    return rule
+
+
 def is_for_privileged(path: str) -> bool:
     """Whether a rootless privileged container gets this device of the host.
 

@@ -56,6 +56,20 @@ def strict_key_values(items: "Iterable[str]", message: str) -> "dict[str, str]":
     return out
 
 
+def expand(text: str, known: "Mapping[str, str]") -> str:
+    """$NAME, ${NAME}, ${NAME:-INSTEAD} and ${NAME:+IF-SET} replaced by what is known; a name that is not gives nothing."""
+    import re
+
+    def value(match: "re.Match[str]") -> str:
+        name, mark, word = match.group(1) or match.group(4), match.group(2), match.group(3)
+        have = known.get(name, "")
+        if mark == ":-":
+            return have or word
+        return (word if have else "") if mark == ":+" else have
+
+    return re.sub(r"\$(?:\{(\w+)(?:(:[-+])([^}]*))?\}|(\w+))", value, text)
+
+
 def _lines(path: str) -> "Iterable[str]":
     """The lines of a file without comments, empty lines and blanks in front."""
     try:

@@ -12,7 +12,8 @@ else:
 class ExecSpec:
     """args: the command line. env: added to the container's. user, workdir: "" takes the container's.
 
-    privileged: all capabilities. preserve_fds: how many descriptors from 3 on are passed on.
+    privileged: all capabilities. preserve_fds: how many descriptors from 3 on are passed on; preserve_fd: further ones, by
+    number.
     """
 
     args: "list[str]"
@@ -23,4 +24,6 @@ class ExecSpec:
     interactive: bool = False
     privileged: bool = False
     preserve_fds: int = 0
+    preserve_fd: "list[int]" = field(default_factory=list)
     detach: bool = False
+    session: bool = True  # whether other commands and the events see it

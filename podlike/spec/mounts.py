@@ -104,9 +104,9 @@ def parse_mount(text: str, *, cwd: str = "/", rootless: bool = True,
     kind = next((value for name, value, _ in fields if name == "type"), "volume")
     rest = [f for f in fields if f[0] != "type"]
     if kind in ("image", "artifact"):
-        return [_image(kind, rest)]
+        return [_image(rest) if kind == "image" else _artifact(rest)]
     if kind not in ("bind", "glob", "tmpfs", "ramfs", "devpts", "volume"):
-        _fail(f'invalid filesystem type "{kind}"', "Types are bind, volume, tmpfs, ramfs, devpts, image and glob.")
+        _fail(f'invalid filesystem type "{kind}"', "Types are artifact, bind, devpts, glob, image, ramfs, tmpfs and volume.")
     parser = _MountOptions(kind, rootless=rootless)
     for name, value, has_value in rest:
         parser.take(name, value, has_value)
@@ -237,7 +237,7 @@ class _MountOptions:
         if self.kind == "glob":
             return self._globbed(cwd, glob)
         if not self.target:
-            _fail("must set volume destination", "Add dst=/path/in/the/container.")
+            _fail("must set volume destination")
         source = self.source
         if self.kind == "bind":
             source = os.path.normpath(os.path.join(cwd, source or self.target))
@@ -256,9 +256,29 @@ _SPELLINGS: "Final" = {"readonly": "ro", "dst": "target", "dest": "target", "des
                        "volume-subpath": "subpath", "volume-nocopy": "nocopy"}
 
 
-def _image(kind: str, fields: "list[tuple[str, str, bool]]") -> Mount:
-    if kind == "artifact":
-        _fail("--mount type=artifact is not supported by this version of podlike")
+def _artifact(fields: "list[tuple[str, str, bool]]") -> Mount:
+    source = target = ""
+    options: list[str] = []
+    for name, value, has_value in fields:
+        name = _SPELLINGS.get(name, name)
+        if name not in ("src", "source", "target", "title", "digest", "name"):
+            _fail(f"{name}: {_BAD}")
+        if not has_value or not value:
+            _fail(f"{name}: {_ARG}")
+        if name in ("src", "source"):
+            source = value
+        elif name == "target":
+            target = container_path(value)
+        else:
+            if name == "name" and ("/" in value or value in (".", "..")):
+                _fail(f'name "{value}" of an artifact\'s file: {_BAD}', "Write a file name without a slash.")
+            options.append(f"{name}={value}")
+    if not source or not target:
+        _fail("must set source and destination for artifact mount")
+    return Mount(type="artifact", source=source, target=target, options=options)
+
+
+def _image(fields: "list[tuple[str, str, bool]]") -> Mount:
     source = target = ""
     options: list[str] = []
     for name, value, has_value in fields:

@@ -68,6 +68,7 @@ def build(
     default_capabilities: "Sequence[str]" = capabilities.DEFAULT,
     default_sysctls: "Mapping[str, str]" = sysctls.DEFAULT,
     default_pids_limit: int = 0,
+    default_apparmor: str = "",
     extra_env: "Mapping[str, str] | None" = None,
     warnings: "list[str] | None" = None,
 ) -> "dict[str, Any]":
@@ -112,7 +113,8 @@ def build(
     namespaces = _namespaces(spec, netns_path, ns_paths or {}, host.cgroup_v2)
     doc: "dict[str, Any]" = {
         "ociVersion": VERSION,
-        "process": _process(spec, cid, user, host, bounding_sets, rootless, extra_env or {}, warnings),
+        "process": _process(spec, cid, user, host, bounding_sets, rootless, extra_env or {}, warnings,
+                            spec.apparmor_profile or ("" if spec.privileged or not host.apparmor else default_apparmor)),
         "root": {"path": rootfs, "readonly": True} if spec.read_only else {"path": rootfs},
     }
     if {"type": "uts"} in namespaces:
@@ -152,7 +154,7 @@ def _capabilities(
 
 def _process(spec: "ContainerSpec", cid: str, user: users.ResolvedUser, host: HostFacts,
              caps: capabilities.CapabilitySets, rootless: bool, extra_env: "Mapping[str, str]",
-             warnings: "list[str]") -> "dict[str, Any]":
+             warnings: "list[str]", profile: str) -> "dict[str, Any]":
     process: "dict[str, Any]" = {
         "terminal": spec.terminal,
         "user": oci_user(user, umask=spec.umask),
@@ -165,7 +167,6 @@ def _process(spec: "ContainerSpec", cid: str, user: users.ResolvedUser, host: Ho
     }
     if spec.oom_score_adj is not None:
         process["oomScoreAdj"] = _oom_score_adj(spec.oom_score_adj, host, rootless, warnings)
-    profile = spec.apparmor_profile
     if profile and profile != "unconfined" and not host.apparmor:
         raise UsageError(
             f'apparmor profile "{profile}" specified, but Apparmor is not enabled on this system',
@@ -278,6 +279,8 @@ def _linux(
         linux["maskedPaths"] = masked
     if readonly:
         linux["readonlyPaths"] = readonly
+    if spec.personality:
+        linux["personality"] = {"domain": spec.personality}
     needed = propagation(mounts)
     if needed:
         linux["rootfsPropagation"] = needed
@@ -388,6 +391,10 @@ def _rootful_devices(spec: "ContainerSpec", linux: "dict[str, Any]", nodes: "Seq
     rules: "list[dict[str, Any]]" = [{"allow": spec.privileged, "access": "rwm"}]
     if not spec.privileged:
         rules += [node.cgroup_rule() for node in nodes]
+        if spec.device_rules:
+            from podlike.spec.devices import parse_rule
+
+            rules += [parse_rule(text) for text in spec.device_rules]
     linux["resources"]["devices"] = rules
 
 

@@ -44,7 +44,7 @@ _EXCLUSIVE: "dict[str, str]" = {
     "tmpcopyup": "'tmpcopyup' and 'notmpcopyup'", "notmpcopyup": "'tmpcopyup' and 'notmpcopyup'",
     **dict.fromkeys(_PROPAGATION, "propagation modes"),
 }
-_ANYWHERE = ("no-dereference", "noatime", "relatime", "strictatime", "nodiratime")
+_ANYWHERE = ("no-dereference", "noatime", "relatime", "strictatime", "nodiratime", "idmap")
 _KNOWN = frozenset((*_EXCLUSIVE, *_CONSUMED, *_TMPFS_ONLY, *_ANYWHERE))
 
 
@@ -161,7 +161,7 @@ def _kernel_mounts(spec: "ContainerSpec", given: MountInput) -> "list[OciMount]"
     mounts = [
         _mount("/proc", "bind", "/proc", "rbind", "rprivate", "nosuid", "noexec", "nodev")
         if in_host_pid
-        else _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
+        else _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev", *spec.proc_options),
         _mount(
             "/dev",
             "tmpfs",
@@ -227,8 +227,8 @@ def _user_mounts(spec: "ContainerSpec", given: MountInput) -> "list[OciMount]":
             options.insert(0, "rw")
         mounts.append(_user_tmpfs(target, options, given))
     for m in spec.mounts:
-        if m.type == "tmpfs":
-            mounts.append(_user_tmpfs(m.target, m.options, given))
+        if m.type in ("tmpfs", "ramfs"):
+            mounts.append(_user_tmpfs(m.target, m.options, given, kind=m.type))
         elif m.type == "devpts":
             mounts.append(_mount(clean(m.target), "devpts", "devpts", *(m.options or _DEVPTS)))
         elif m.type == "mqueue":
@@ -245,11 +245,11 @@ def _user_mounts(spec: "ContainerSpec", given: MountInput) -> "list[OciMount]":
 _DEVPTS = ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620")
 
 
-def _user_tmpfs(target: str, options: "Sequence[str]", given: MountInput) -> "OciMount":
+def _user_tmpfs(target: str, options: "Sequence[str]", given: MountInput, *, kind: str = "tmpfs") -> "OciMount":
     out = finish_options(options, tmpfs=True, flags=ST_NOSUID | ST_NODEV)
     if "U" in options:
         out += [f"uid={given.uid}", f"gid={given.gid}"]
-    return _tmpfs(clean(target), *out)
+    return _mount(clean(target), kind, kind, *out)
 
 
 def _refuse_duplicates(mounts: "Sequence[OciMount]") -> None:
@@ -309,7 +309,8 @@ def _for_systemd(spec: "ContainerSpec", mounts: "list[OciMount]") -> "list[OciMo
     manage."""
     targets = {m["destination"] for m in mounts}
     mounts = [m for m in mounts if m["destination"] != "/sys/fs/cgroup"]
-    mounts += [_tmpfs(t, "rw", "rprivate", "nosuid", "nodev", "tmpcopyup")
+    size = (f"size={spec.shm_size_systemd}",) if spec.shm_size_systemd else ()
+    mounts += [_tmpfs(t, "rw", "rprivate", "nosuid", "nodev", "tmpcopyup", *size)
                for t in ("/run", "/run/lock", "/tmp", "/var/log/journal") if t not in targets]
     if namespace(spec.cgroup_ns)[0] == "host":
         mounts.append(_mount("/sys/fs/cgroup", "bind", "/sys/fs/cgroup", "bind", "private", "rw"))

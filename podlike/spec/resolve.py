@@ -65,6 +65,10 @@ def resolve(spec: ContainerSpec, image_config: "Mapping[str, Any] | None",
         expose=_exposed(spec, image),
         image_volumes=_volumes(spec, image),
     )
+    if out.image_volume_mode in ("tmpfs", "ignore"):
+        if out.image_volume_mode == "tmpfs":
+            out.tmpfs = {**out.tmpfs, **dict.fromkeys(out.image_volumes, "rprivate,rw,nodev,exec")}
+        out.image_volumes = []
     if not out.workdir.startswith("/"):
         raise UsageError(f"the working directory {out.workdir!r} is invalid, it needs to be an absolute path",
                          hint="Give --workdir a path that begins with /.")
@@ -202,13 +206,17 @@ def _args(spec: ContainerSpec, image: "Mapping[str, Any]", command: "list[str]")
 
 def _env(spec: ContainerSpec, image: "Mapping[str, Any]", defaults: Defaults,
          host_env: "Mapping[str, str]") -> "dict[str, str]":
-    """Weakest first: built in, containers.conf, image, terminal, host or proxies, command line.
+    """Weakest first: built in, containers.conf, image, --env-merge, terminal, host or proxies, command line.
 
     --unsetenv and --unsetenv-all take from the first four; what the user asks for stays.
     """
     env = {"PATH": PATH, "container": "podman"}  # the value that systemd and scripts test for
     env.update(_pairs(defaults.env))
     env.update(_pairs(_list(image, "Env")))
+    if spec.env_merge:
+        from podlike.spec.environ import expand
+
+        env.update({key: expand(value, env) for key, _, value in (text.partition("=") for text in spec.env_merge)})
     if spec.terminal:
         env.setdefault("TERM", "xterm")
     for name in list(env) if spec.unset_env_all else spec.unset_env:

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 
 class Caller(NamedTuple):
-    """Who runs the command: ids in the initial namespace's terms, and how many ids the session has."""
+    """Who runs the command: ids in the initial namespace's terms, how many ids the session has, and where its ranges begin."""
 
     uid: int
     gid: int
     uids: int
     gids: int
+    uid_starts: "tuple[int, ...]" = ()
+    gid_starts: "tuple[int, ...]" = ()
 
 
 class UserNamespace(NamedTuple):
@@ -34,6 +36,22 @@ class UserNamespace(NamedTuple):
 
 def plan(mode: str, uidmap: "Sequence[str]", gidmap: "Sequence[str]", caller: Caller) -> UserNamespace | None:
     """The namespace that was asked for; None: the session's own. Raises: UsageError."""
+    found = _plan(mode, uidmap, gidmap, caller)
+    if found is None:
+        return None
+    return found._replace(uids=split(found.uids, caller.uid_starts), gids=split(found.gids, caller.gid_starts))
+
+
+def split(ranges: "Iterable[Range]", starts: "Sequence[int]") -> "list[Range]":
+    """The same ids in ranges that each lie in one of the session's: the kernel takes no other (EPERM, user_namespaces(7))."""
+    out: "list[Range]" = []
+    for inside, outside_, count in ranges:
+        edges = [outside_, *sorted(s for s in starts if outside_ < s < outside_ + count), outside_ + count]
+        out += [(inside + first - outside_, first, last - first) for first, last in zip(edges, edges[1:], strict=False)]
+    return out
+
+
+def _plan(mode: str, uidmap: "Sequence[str]", gidmap: "Sequence[str]", caller: Caller) -> UserNamespace | None:
     kind, _, options = mode.partition(":")
     if uidmap or gidmap:
         if kind not in ("", "private"):

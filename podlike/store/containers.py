@@ -19,7 +19,7 @@ else:
 class RunState:
     """The last start and its end, as recorded. Whether the container runs now is engine/query.py's to derive.
 
-    phase: created, started, exited, removing. Times are Unix seconds, 0.0: never.
+    phase: created, initialized (by `init`), started, exited, removing. Times are Unix seconds, 0.0: never.
     start_time: field 22 of /proc/PID/stat, in clock ticks since boot.
     """
 
@@ -52,6 +52,8 @@ class RunState:
     end: str = ""  # why the last run ended, in runtime/statefile.py's words
     health: str = ""
     health_streak: int = 0
+    checkpointed_at: float = 0.0
+    restored_at: float = 0.0
 
 
 @record(slots=True, kw_only=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Final, NamedTuple
 
-    from podlike.config import StorageConfig
+    from podlike.storage_conf import StorageConfig
 else:
     from typing import NamedTuple
 

@@ -118,3 +118,19 @@ def test_unknown_drivers_and_options() -> None:
             assert not os.path.exists(f"{e.data}/db.sqlite")
     finally:
         e.destroy()
+
+
+def test_commit_and_copies(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("copied\n")
+    engine("create", "--name", "c", NAME, "sh", "-c", "rm /data/stays; rm -r /hidden; mkdir /hidden; echo 2 > /hidden/own; "
+           "chown 3:4 /hidden/own; echo more >> /own")
+    engine("cp", str(tmp_path / "f"), "c:/data")
+    engine("start", "--attach", "c")
+    engine("cp", "c:/data/f", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_text() == "copied\n"
+    engine("commit", "-q", "c", "made")
+    look = "cat /data/f /own; stat -c %u:%g /hidden/own /own; ls /hidden; test ! -e /data/stays && cat /data/two"
+    assert engine("run", "--rm", "made", "sh", "-c", look).stdout.split() == ["copied", "more", "3:4", "1000:1000", "own", "link"]
+    engine("commit", "-q", "--squash", "c", "flat")
+    assert engine("run", "--rm", "flat", "sh", "-c", look).stdout.split() == ["copied", "more", "3:4", "1000:1000", "own", "link"]
+    engine("rmi", "made", "flat")

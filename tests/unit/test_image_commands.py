@@ -136,7 +136,7 @@ def test_shapes_of_docker(engine: Engine, capsys: pytest.CaptureFixture[str]) ->
     assert doc["Id"] == f"sha256:{image.id}" and doc["RepoTags"] == ["app:1", "quay.io/x/other:2"]
     assert doc["RepoDigests"] == [f"app@{D1}", f"quay.io/x/other@{D1}"]
     code, _, err = cli(capsys, "rmi", "nope", prog="docker")
-    assert code == 1 and err.startswith("Error: No such image: nope:latest\n")
+    assert code == 1 and err.startswith("Error response from daemon: No such image: nope:latest\n")
     assert cli(capsys, "rmi", "app:1", prog="docker")[1] == "Untagged: app:1\n"
 
 

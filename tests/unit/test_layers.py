@@ -28,7 +28,7 @@ MAY_USE = {
     "ground": {"ground"},
 }
 GROUND = {"errors", "paths", "log", "files", "locks", "procs", "sockets", "__init__"}
-CONFIG = {"config", "registries_conf", "storage_conf", "policy", "toml_places"}
+CONFIG = {"config", "config_tables", "toml_plain", "registries_conf", "storage_conf", "policy", "toml_places"}
 # module -> where alone it may be imported; "inside": only in functions
 HOMES = {
     "click": ("cli/", False),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from podlike.config import Config
+from podlike.engine.create import hostname_of
 from podlike.errors import NetworkError
 from podlike.net import files
 from podlike.net.files import hosts_text, parse_resolv_conf, resolv_conf_text
@@ -235,6 +236,4 @@ def test_hostname_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     assert name(hostname="asked", uts_ns="host") == "asked"
     assert name() == CID[:12]
     assert name("host") == name(uts_ns="host") == "thehost"
-    config.containers.container_name_as_hostname = True
-    assert name(name="my_web.1") == "myweb.1"
-    assert name(name="___") == CID[:12]
+    assert [hostname_of(n) for n in ("my_web.1", "___", "-a.")] == ["myweb.1", "", "a"]  # container_name_as_hostname

@@ -18,8 +18,9 @@ FORBIDDEN = {"argparse", "asyncio", "http", "http.client", "logging", "multiproc
 ALLOWED = {
     "podlike", "podlike.__main__", "podlike.errors", "podlike.log", "podlike.paths",
     "podlike.cli", "podlike.cli.app", "podlike.cli.command", "podlike.cli.options", "podlike.cli.fillspec",
-    "podlike.cli.run", "podlike.cli.session",
-    "podlike.config", "podlike.engine", "podlike.engine.core", "podlike.store", "podlike.store.options",
+    "podlike.cli.creating", "podlike.cli.fillfiles", "podlike.cli.run", "podlike.cli.session",
+    "podlike.config", "podlike.config_tables",
+    "podlike.toml_plain", "podlike.engine", "podlike.engine.core", "podlike.store", "podlike.store.options",
     "podlike.library", "podlike.library.calling", "podlike.library.containers", "podlike.library.engine",
     "podlike.spec", "podlike.spec.attach", "podlike.spec.container", "podlike.spec.environ", "podlike.spec.mounts",
     "podlike.spec.ports", "podlike.spec.record", "podlike.spec.sizes", "podlike.spec.durations",

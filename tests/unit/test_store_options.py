@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from podlike.config import StorageConfig, load_config
+from podlike.config import load_config
 from podlike.errors import ConfigError, PodlikeError, StoreError, UsageError
+from podlike.storage_conf import StorageConfig
 from podlike.store.options import StoreOptions, choose, made_with, record_driver
 
 

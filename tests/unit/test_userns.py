@@ -70,3 +70,11 @@ def test_copy_keeps_the_tree(tmp_path: Path) -> None:
     assert (copy / "dir").stat().st_mtime == 6
     with pytest.raises(OSError, match="which the mapping does not have"):
         _Copy(ContainerSpec(uid_map=[(me + 1, me, 1)], gid_map=[])).tree(str(source), str(tmp_path / "other"))
+
+
+def test_no_range_reaches_over_two_of_the_sessions() -> None:
+    caller = Caller(1000, 1000, 65537, 65537, (0, 1, 40001), (0, 1))
+    found = plan("", ["0:0:65537"], ["5:1:10", "0:0:2"], caller)
+    assert found is not None
+    assert found.uids == [(0, 0, 1), (1, 1, 40000), (40001, 40001, 25536)]
+    assert found.gids == [(5, 1, 10), (0, 0, 1), (1, 1, 1)]

@@ -46,9 +46,19 @@ static int archive_fail(struct extract *x, const char *name)
         return spawn_err(x->reterr, EBADMSG, "read layer", "%s", why ? why : "corrupt tar");
 }
 
+/* In podman's words, which scripts look for. */
+static int other_kind(struct extract *x, const struct member *m, const char *attempt)
+{
+        return spawn_err(x->reterr, EEXIST, "error creating", "\"/%.400s\": %s: file exists", m->name, attempt);
+}
+
 /* Make room for a member that is not a directory. */
 static int replace(struct extract *x, const struct member *m)
 {
+        struct stat st;
+
+        if (x->how->keep_kinds && fstatat(m->at, m->base, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+                return other_kind(x, m, "open");
         return layer_tree_remove(&x->tree, m->at, m->base, NULL, x->reterr);
 }
 
@@ -133,6 +143,8 @@ static int extract_dir(struct extract *x, const struct member *m)
                 if (errno != EEXIST || fstatat(m->at, m->base, &st, AT_SYMLINK_NOFOLLOW) < 0)
                         return layer_fail(x, errno, "create directory", m);
                 if (!S_ISDIR(st.st_mode)) {
+                        if (x->how->keep_kinds)
+                                return other_kind(x, m, "mkdir");
                         r = layer_tree_remove(&x->tree, m->at, m->base, &whiteout, x->reterr);
                         if (r < 0)
                                 return r;
@@ -317,10 +329,10 @@ static int extract_entry(struct extract *x, struct archive_entry *entry)
                 return r;
         if (path[0] == '\0')
                 return extract_root(x, &m);
-        if (below_whiteout_meta(path))
+        if (!x->how->plain && below_whiteout_meta(path))
                 return 0;
         m.base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-        whiteout = strncmp(m.base, WHITEOUT_PREFIX, strlen(WHITEOUT_PREFIX)) == 0;
+        whiteout = !x->how->plain && strncmp(m.base, WHITEOUT_PREFIX, strlen(WHITEOUT_PREFIX)) == 0;
         m.at = layer_tree_parent(&x->tree, path, whiteout, &m.base, x->reterr);
         if (m.at < 0)
                 /* `rm -r a` is sometimes written as .wh.a and a/.wh.b: the second adds nothing. */
@@ -369,7 +381,8 @@ int layer_extract(struct layer_stream *s, int root_fd, const struct layer_how *h
                 .tree = {.root_fd = root_fd,
                          .dir_fd = -1,
                          .opaque_xattr = how->opaque_xattr,
-                         .budget = how->max_entries},
+                         .budget = how->max_entries,
+                         .unnamed = how->plain ? &how->owners : NULL},
                 .how = how,
                 .uid = geteuid(),
                 .gid = getegid(),

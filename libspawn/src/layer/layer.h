@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "libspawn.h"
+#include "owners.h"
 
 /* Limits. Each is far above any layer seen in a public registry and far below what would hurt the host. */
 #define LAYER_MAX_ENTRIES                                                                                              \
@@ -21,10 +22,10 @@
 /* stream.c: stdin, decompressed and hashed by a thread of its own, so that inflate and file creation overlap.
  * The thread is never joined when unpacking failed: the program ends. */
 struct layer_stream;
-int layer_stream_open(int fd, uint64_t max_size, struct layer_stream **ret, spawn_error *reterr);
+int layer_stream_open(int fd, uint64_t max_size, bool hash, struct layer_stream **ret, spawn_error *reterr);
 /* The next piece of the uncompressed stream; valid until the next call. 0 at its end. */
 ssize_t layer_stream_next(struct layer_stream *s, const void **ret, spawn_error *reterr);
-/* Read what is left, then give the sha256 of everything as 64 hex digits. */
+/* Read what is left, then give the sha256 of everything as 64 hex digits; "" without hash. */
 int layer_stream_finish(struct layer_stream *s, char ret_hex[65], spawn_error *reterr);
 
 /* layer-inflate.c: one gzip member, by ISA-L where its library is to be had (three times as fast), else by zlib. */
@@ -60,6 +61,9 @@ struct layer_how {
         uint64_t max_size, max_entries;
         bool initial_userns; /* devices can be made, and every id exists */
         bool ignore_owners; /* who cannot own a file does not: it stays the caller's, without its set-id bits */
+        bool plain; /* an ordinary archive into a directory that is in use: no whiteouts, no times of its own making */
+        bool keep_kinds; /* a directory does not take the place of something else, nor the other way round */
+        struct layer_owners owners;
 };
 
 /* extract.c */
@@ -82,6 +86,8 @@ struct layer_tree {
         struct timespec dir_mtime; /* what its time will be again when it is left */
         enum layer_owner owner; /* of new files in it */
         bool dir_valid, stale;
+        const struct layer_owners *unnamed; /* whose directories are that no entry names, and which have today's time;
+                                               NULL: the caller's, without a time */
         const char *opaque_xattr;
         uint64_t budget; /* entries and directories that may still come */
 };

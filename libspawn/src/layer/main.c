@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -16,12 +17,16 @@
 #include "pack.h"
 #include "util.h"
 
+#define MAX_EXCLUDED 16u /* names of the directory that is packed */
+
 struct options {
         const char *dest; /* of unpack; of pack the source */
         const char *diff_id;
         const char *xattr; /* user, trusted, or NULL: by the user namespace */
         uint64_t max_size, max_entries;
-        bool ignore_owners, sync;
+        bool ignore_owners, sync, plain, keep_kinds;
+        struct layer_owners owners;
+        const char *exclude[MAX_EXCLUDED];
         struct pack_how pack;
 };
 
@@ -30,7 +35,10 @@ static int usage(void)
         (void) fputs(
                 "usage: podlike-layer unpack --dest DIR [--diff-id sha256:HEX] [--max-size BYTES] [--max-entries N]\n"
                 "                            [--xattr user|trusted] [--ignore-chown-errors] [--sync]\n"
-                "       podlike-layer pack --source DIR [--root-entry] [--no-holes]    (the verdict goes to stderr)\n",
+                "                            [--plain] [--keep-kinds] [OWNERS]\n"
+                "       podlike-layer pack --source DIR|FILE [--root-entry] [--no-holes] [--plain] [--skip-unreadable] [--live]\n"
+                "                          [--marks] [--prefix NAME] [--exclude NAME]... [OWNERS]    (the verdict goes to stderr)\n"
+                "OWNERS: --owner UID:GID, or --map-uids FROM:TO:COUNT,... --map-gids FROM:TO:COUNT,...\n",
                 stderr);
         return 2;
 }
@@ -117,12 +125,15 @@ static int unpack(const struct options *o, struct layer_result *result, char ret
                 .max_entries = o->max_entries,
                 .initial_userns = initial,
                 .ignore_owners = o->ignore_owners,
+                .plain = o->plain,
+                .keep_kinds = o->keep_kinds,
+                .owners = o->owners,
         };
         int r;
 
         if (root < 0)
                 return spawn_err(reterr, errno, "open directory", "%s: %s", o->dest, strerror(errno));
-        r = layer_stream_open(STDIN_FILENO, o->max_size, &stream, reterr);
+        r = layer_stream_open(STDIN_FILENO, o->max_size, !o->plain, &stream, reterr);
         if (r < 0)
                 return r;
         r = layer_extract(stream, root, &how, result, reterr);
@@ -154,13 +165,44 @@ static bool parse_size(const char *arg, uint64_t *ret)
         return errno == 0 && *arg >= '0' && *arg <= '9' && *end == '\0';
 }
 
+/* What packing and unpacking say in the same way. */
+#define SHARED_OPTIONS                                                                                                 \
+        {"map-gids", required_argument, NULL, 'G'}, {"map-uids", required_argument, NULL, 'U'},                        \
+                {"owner", required_argument, NULL, 'O'},                                                               \
+        {                                                                                                              \
+                "plain", no_argument, NULL, 'P'                                                                        \
+        }
+
+static bool parse_shared(int c, struct options *o)
+{
+        switch (c) {
+        case 'G':
+                return layer_ids_parse(optarg, &o->owners.gids);
+        case 'U':
+                return layer_ids_parse(optarg, &o->owners.uids);
+        case 'O':
+                return layer_owners_parse(optarg, &o->owners);
+        case 'P':
+                o->plain = true;
+                return true;
+        default:
+                return false;
+        }
+}
+
 static bool parse_unpack(int argc, char **argv, struct options *o)
 {
         static const struct option longs[] = {
-                {"dest", required_argument, NULL, 'd'},          {"diff-id", required_argument, NULL, 'i'},
-                {"ignore-chown-errors", no_argument, NULL, 'c'}, {"max-entries", required_argument, NULL, 'n'},
-                {"max-size", required_argument, NULL, 'm'},      {"sync", no_argument, NULL, 's'},
-                {"xattr", required_argument, NULL, 'x'},         {NULL, 0, NULL, 0},
+                {"dest", required_argument, NULL, 'd'},
+                {"diff-id", required_argument, NULL, 'i'},
+                {"ignore-chown-errors", no_argument, NULL, 'c'},
+                {"max-entries", required_argument, NULL, 'n'},
+                {"max-size", required_argument, NULL, 'm'},
+                {"sync", no_argument, NULL, 's'},
+                {"xattr", required_argument, NULL, 'x'},
+                {"keep-kinds", no_argument, NULL, 'k'},
+                SHARED_OPTIONS,
+                {NULL, 0, NULL, 0},
         };
         bool good = true;
         int c;
@@ -189,8 +231,11 @@ static bool parse_unpack(int argc, char **argv, struct options *o)
                         o->xattr = optarg;
                         good = strcmp(optarg, "user") == 0 || strcmp(optarg, "trusted") == 0;
                         break;
+                case 'k':
+                        o->keep_kinds = true;
+                        break;
                 default:
-                        good = false;
+                        good = parse_shared(c, o);
                 }
         }
         return good && optind == argc && o->dest != NULL;
@@ -199,9 +244,15 @@ static bool parse_unpack(int argc, char **argv, struct options *o)
 static bool parse_pack(int argc, char **argv, struct options *o)
 {
         static const struct option longs[] = {
+                {"exclude", required_argument, NULL, 'e'},
+                {"live", no_argument, NULL, 'l'},
+                {"marks", no_argument, NULL, 'm'},
                 {"no-holes", no_argument, NULL, 'h'},
+                {"prefix", required_argument, NULL, 'p'},
                 {"root-entry", no_argument, NULL, 'r'},
+                {"skip-unreadable", no_argument, NULL, 'u'},
                 {"source", required_argument, NULL, 's'},
+                SHARED_OPTIONS,
                 {NULL, 0, NULL, 0},
         };
         bool good = true;
@@ -219,10 +270,31 @@ static bool parse_pack(int argc, char **argv, struct options *o)
                 case 's':
                         o->dest = optarg;
                         break;
+                case 'e':
+                        good = o->pack.n_exclude < MAX_EXCLUDED;
+                        if (good)
+                                o->exclude[o->pack.n_exclude++] = optarg;
+                        break;
+                case 'l':
+                        o->pack.live = true;
+                        break;
+                case 'm':
+                        o->pack.marks = true;
+                        break;
+                case 'p':
+                        o->pack.prefix = optarg;
+                        good = *optarg != '\0' && strlen(optarg) <= NAME_MAX && strchr(optarg, '/') == NULL;
+                        break;
+                case 'u':
+                        o->pack.skip_unreadable = true;
+                        break;
                 default:
-                        good = false;
+                        good = parse_shared(c, o);
                 }
         }
+        o->pack.exclude = o->exclude;
+        o->pack.plain = o->plain;
+        o->pack.owners = o->owners;
         return good && optind == argc && o->dest != NULL;
 }
 
@@ -236,10 +308,10 @@ static int run_unpack(const struct options *o)
         (void) fcntl(STDIN_FILENO, F_SETPIPE_SZ, 1 << 20); /* fewer wake-ups; refused for files, which is fine */
         if (unpack(o, &result, hex, &error) < 0)
                 _exit(report_error(stdout, &error)); /* the reading thread may still be at work */
-        (void) printf(
-                "{\"diff_id\":\"sha256:%s\",\"size\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"skipped_devices\":%" PRIu64
-                ",\"skipped_owners\":%" PRIu64 ",\"skipped_xattrs\":%" PRIu64 "}\n",
-                hex, result.size, result.entries, result.skipped_devices, result.skipped_owners, result.skipped_xattrs);
+        (void) printf("{\"diff_id\":\"%s%s\",\"size\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"skipped_devices\":%" PRIu64
+                      ",\"skipped_owners\":%" PRIu64 ",\"skipped_xattrs\":%" PRIu64 "}\n",
+                      hex[0] ? "sha256:" : "", hex, result.size, result.entries, result.skipped_devices,
+                      result.skipped_owners, result.skipped_xattrs);
         return fflush(stdout) == 0 ? 0 : 1;
 }
 
@@ -256,7 +328,7 @@ static void allow_many_files(void)
 
 static int run_pack(const struct options *o)
 {
-        _cleanup_close_ int root = open(o->dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int root = open(o->dest, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
         struct pack_result result = {0};
         spawn_error error = {0};
         char hex[65];
@@ -264,14 +336,15 @@ static int run_pack(const struct options *o)
 
         allow_many_files();
         (void) fcntl(STDOUT_FILENO, F_SETPIPE_SZ, 1 << 20);
-        r = root < 0 ? spawn_err(&error, errno, "open directory", "%s: %s", o->dest, strerror(errno))
+        r = root < 0 ? spawn_err(&error, errno, "open", "%s: %s", o->dest, strerror(errno))
                      : layer_pack(root, STDOUT_FILENO, &o->pack, &result, hex, &error);
         if (r < 0)
                 return report_error(stderr, &error);
         (void) fprintf(stderr,
-                       "{\"diff_id\":\"sha256:%s\",\"size\":%" PRIu64 ",\"entries\":%" PRIu64
-                       ",\"skipped_sockets\":%" PRIu64 "}\n",
-                       hex, result.size, result.entries, result.skipped_sockets);
+                       "{\"diff_id\":\"%s%s\",\"size\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"skipped_sockets\":%" PRIu64
+                       ",\"skipped_unreadable\":%" PRIu64 "}\n",
+                       hex[0] ? "sha256:" : "", hex, result.size, result.entries, result.skipped_sockets,
+                       result.skipped_unreadable);
         return 0;
 }
 

@@ -38,11 +38,14 @@ static int refused_owner(struct extract *x, const struct member *m, int code)
 
 static int set_owner(struct extract *x, const struct member *m, int fd)
 {
-        la_int64_t uid = archive_entry_uid(m->entry), gid = archive_entry_gid(m->entry);
+        la_int64_t wanted_uid = archive_entry_uid(m->entry), wanted_gid = archive_entry_gid(m->entry);
+        uint32_t uid, gid;
 
-        if (uid < 0 || gid < 0 || uid >= UINT32_MAX || gid >= UINT32_MAX)
+        if (wanted_uid < 0 || wanted_gid < 0 || wanted_uid >= UINT32_MAX || wanted_gid >= UINT32_MAX)
                 return spawn_err(x->reterr, EINVAL, "set owner", "%.300s: %lld:%lld is no user and group id", m->name,
-                                 (long long) uid, (long long) gid);
+                                 (long long) wanted_uid, (long long) wanted_gid);
+        if (!layer_owners_map(&x->how->owners, (uint32_t) wanted_uid, (uint32_t) wanted_gid, &uid, &gid))
+                return refused_owner(x, m, EINVAL);
         if (x->tree.owner == LAYER_OWNER_CALLER && uid == x->uid && gid == x->gid)
                 return 0;
         if (fd >= 0 ? fchown(fd, (uid_t) uid, (gid_t) gid) == 0

@@ -100,6 +100,13 @@ static int names_read(int dir_fd, struct names *ret)
 
 static int write_header(struct pack *p, struct tar_member *m)
 {
+        uint32_t uid, gid;
+
+        if (!layer_owners_map(&p->how->owners, m->st.st_uid, m->st.st_gid, &uid, &gid))
+                return spawn_err(p->reterr, ERANGE, "pack layer", "%.400s: its owner %u:%u has no id in the container",
+                                 p->path, m->st.st_uid, m->st.st_gid);
+        m->st.st_uid = uid;
+        m->st.st_gid = gid;
         p->result.entries++;
         return tar_header(p->tar, m, p->reterr);
 }
@@ -109,7 +116,8 @@ static int write_marker(struct pack *p, const char *path)
 {
         struct tar_member m = {.path = path, .st = {.st_mode = S_IFREG}};
 
-        return write_header(p, &m);
+        p->result.entries++;
+        return tar_header(p->tar, &m, p->reterr);
 }
 
 static NOINLINE int write_whiteout(struct pack *p, const char *name)
@@ -143,6 +151,8 @@ static NOINLINE int pack_other(struct pack *p, int at, const char *name, const s
         }
         if (S_ISLNK(st->st_mode)) {
                 n = readlinkat(at, name, target, sizeof(target) - 1);
+                if (n < 0 && p->how->live && (errno == ENOENT || errno == EINVAL))
+                        return 0;
                 if (n < 0)
                         return pack_fail(p, errno, "read symbolic link");
                 target[n] = '\0';
@@ -154,7 +164,7 @@ static NOINLINE int pack_other(struct pack *p, int at, const char *name, const s
 static NOINLINE int pack_regular(struct pack *p, int fd, const struct stat *st)
 {
         struct tar_member m = {.path = p->path, .st = *st};
-        struct pack_file file = {.fd = fd, .size = (uint64_t) st->st_size};
+        struct pack_file file = {.fd = fd, .size = (uint64_t) st->st_size, .may_shrink = p->how->live};
         struct bytes extra = {NULL, 0, 0};
         int r = pack_xattrs(fd, p->path, &extra, p->reterr);
 
@@ -184,12 +194,18 @@ static int pack_opened(struct pack *p, int at, const char *name, const struct st
                 at, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (S_ISDIR(seen->st_mode) ? O_DIRECTORY : 0));
         struct stat st;
 
+        if (fd < 0 && p->how->skip_unreadable && (errno == EACCES || errno == EPERM)) {
+                p->result.skipped_unreadable++;
+                return 0;
+        }
+        if (fd < 0 && p->how->live && (errno == ENOENT || errno == ELOOP || errno == ENOTDIR))
+                return 0;
         if (fd < 0)
                 return pack_fail(p, errno, "open");
         if (fstat(fd, &st) < 0)
                 return pack_fail(p, errno, "look at");
         if (st.st_ino != seen->st_ino || (st.st_mode & S_IFMT) != (seen->st_mode & S_IFMT))
-                return pack_fail(p, ESTALE, "read");
+                return p->how->live ? 0 : pack_fail(p, ESTALE, "read");
         return S_ISDIR(st.st_mode) ? pack_dir(p, fd, false, depth + 1) : pack_regular(p, fd, &st);
 }
 
@@ -201,10 +217,14 @@ static int pack_member(struct pack *p, int at, const char *name, bool xwhiteouts
         int r;
 
         if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return pack_fail(p, errno, "look at");
-        if (layer_is_whiteout(st.st_mode, st.st_rdev) || (xwhiteouts && pack_is_xwhiteout(at, name, &st)))
+                return p->how->live && errno == ENOENT ? 0 : pack_fail(p, errno, "look at");
+        if (!p->how->plain &&
+            (layer_is_whiteout(st.st_mode, st.st_rdev) || (xwhiteouts && pack_is_xwhiteout(at, name, &st))))
                 return write_whiteout(p, name);
-        if (strncmp(name, WHITEOUT_PREFIX, strlen(WHITEOUT_PREFIX)) == 0)
+        if (p->how->marks && strncmp(name, WHITEOUT_PREFIX, strlen(WHITEOUT_PREFIX)) == 0)
+                /* The directory's attribute may have said it already. */
+                return strcmp(name, WHITEOUT_OPAQUE) == 0 && pack_opaque(at) == 'y' ? 0 : write_marker(p, p->path);
+        if (!p->how->plain && strncmp(name, WHITEOUT_PREFIX, strlen(WHITEOUT_PREFIX)) == 0)
                 return spawn_err(p->reterr, EINVAL, "pack layer",
                                  "%.400s: names that begin with " WHITEOUT_PREFIX " mean deletions in a layer",
                                  p->path);
@@ -220,6 +240,14 @@ static int pack_member(struct pack *p, int at, const char *name, bool xwhiteouts
                                                           : pack_other(p, at, name, &st);
 }
 
+static bool is_excluded(const struct pack *p, const char *name, unsigned depth)
+{
+        for (size_t i = 0; depth == 0 && i < p->how->n_exclude; i++)
+                if (strcmp(p->how->exclude[i], name) == 0)
+                        return true;
+        return false;
+}
+
 static int pack_children(struct pack *p, int fd, const struct names *names, bool xwhiteouts, unsigned depth)
 {
         size_t len = p->len;
@@ -228,6 +256,8 @@ static int pack_children(struct pack *p, int fd, const struct names *names, bool
         for (size_t i = 0; r == 0 && i < names->n; i++) {
                 size_t n = strlen(names->name[i]);
 
+                if (is_excluded(p, names->name[i], depth))
+                        continue;
                 if (depth > LAYER_MAX_DEPTH || len + n + 2 + strlen(WHITEOUT_PREFIX) > PATH_MAX)
                         return spawn_err(p->reterr, ENAMETOOLONG, "pack layer", "%.200s...: too deep", p->path);
                 (void) snprintf(p->path + len, sizeof(p->path) - len, "%s%s", len ? "/" : "", names->name[i]);
@@ -258,7 +288,7 @@ static NOINLINE int pack_dir_header(struct pack *p, int fd)
 static int pack_dir(struct pack *p, int fd, bool root, unsigned depth)
 {
         struct names names = {NULL, 0, 0};
-        char opaque = pack_opaque(fd);
+        char opaque = p->how->plain ? '\0' : pack_opaque(fd);
         int r = root && !p->how->root_entry ? 0 : pack_dir_header(p, fd);
 
         if (r == 0 && opaque == 'y')
@@ -271,6 +301,20 @@ static int pack_dir(struct pack *p, int fd, bool root, unsigned depth)
         return r;
 }
 
+/* What was asked for: a directory, or one file under the prefix's name. */
+static int pack_source(struct pack *p, int fd)
+{
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return pack_fail(p, errno, "look at");
+        if (S_ISDIR(st.st_mode))
+                return pack_dir(p, fd, true, 0);
+        if (!S_ISREG(st.st_mode) || p->len == 0)
+                return pack_fail(p, ENOTDIR, "pack");
+        return pack_regular(p, fd, &st);
+}
+
 int layer_pack(int root_fd, int out_fd, const struct pack_how *how, struct pack_result *ret, char ret_hex[65],
                spawn_error *reterr)
 {
@@ -281,9 +325,13 @@ int layer_pack(int root_fd, int out_fd, const struct pack_how *how, struct pack_
                 return spawn_err(reterr, ENOMEM, "pack layer", "out of memory");
         p->how = how;
         p->reterr = reterr;
-        r = tar_open(out_fd, &p->tar, reterr);
+        if (how->prefix != NULL && strlen(how->prefix) < NAME_MAX + 1) {
+                p->len = strlen(how->prefix);
+                memcpy(p->path, how->prefix, p->len + 1);
+        }
+        r = tar_open(out_fd, !how->plain, &p->tar, reterr);
         if (r == 0)
-                r = pack_dir(p, root_fd, true, 0);
+                r = pack_source(p, root_fd);
         if (r == 0)
                 r = tar_finish(p->tar, ret_hex, reterr);
         *ret = p->result;

@@ -239,6 +239,10 @@ static int write_extent(struct tarout *tar, const struct pack_file *file, struct
                         continue;
                 if (n < 0)
                         return spawn_err(reterr, errno, "read", "%.400s: %s", path, strerror(errno));
+                if (n == 0 && file->may_shrink) {
+                        n = e.len < sizeof(buf) ? (ssize_t) e.len : (ssize_t) sizeof(buf);
+                        memset(buf, 0, (size_t) n);
+                }
                 if (n == 0)
                         return spawn_err(reterr, ESTALE, "read", "%.400s: it became shorter while it was read", path);
                 r = tar_data(tar, buf, (size_t) n, reterr);

@@ -28,6 +28,7 @@ struct pack_file {
         struct pack_extent *data; /* malloc'ed; NULL: all of it is data */
         size_t n;
         uint64_t bytes; /* in the extents */
+        bool may_shrink; /* what is missing at its end is zeros */
         struct bytes map; /* GNU sparse 1.0; empty: no holes worth the trouble */
 };
 int pack_find_holes(struct pack_file *file, const struct stat *st, const char *path, spawn_error *reterr);

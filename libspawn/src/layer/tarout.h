@@ -26,13 +26,14 @@ struct tar_member {
         uint64_t sparse_bytes; /* of data that follows the map */
 };
 
-int tar_open(int fd, struct tarout **ret, spawn_error *reterr);
+/* hash: tar_finish() gives a digest; else it is "". */
+int tar_open(int fd, bool hash, struct tarout **ret, spawn_error *reterr);
 void tar_close(struct tarout *t);
 int tar_header(struct tarout *t, const struct tar_member *m, spawn_error *reterr);
 int tar_data(struct tarout *t, const void *data, size_t len, spawn_error *reterr);
 /* Fill up to a whole block, after a file's data. */
 int tar_pad(struct tarout *t, spawn_error *reterr);
-/* The end marker; then the sha256 of everything as 64 hex digits. */
+/* The end marker; then the sha256 of everything as 64 hex digits, if it was asked for. */
 int tar_finish(struct tarout *t, char ret_hex[65], spawn_error *reterr);
 
 /* A growing text of bytes; buf is NULL or malloc'ed. */

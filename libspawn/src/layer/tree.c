@@ -84,7 +84,10 @@ static int restore_time(int dir_fd, struct timespec mtime, const char *name, spa
 
 int layer_tree_leave(struct layer_tree *t, spawn_error *reterr)
 {
-        int r = t->dir_valid ? restore_time(t->dir_fd, t->dir_mtime, t->dir, reterr) : 0;
+        /* Of a directory that was there before us, the root, the time is what it becomes. */
+        int r = t->dir_valid && (t->unnamed == NULL || t->dir[0] != '\0')
+                        ? restore_time(t->dir_fd, t->dir_mtime, t->dir, reterr)
+                        : 0;
 
         layer_tree_forget(t);
         return r;
@@ -112,6 +115,11 @@ static int make_unnamed(struct layer_tree *t, int at, const char *name, spawn_er
         t->budget--;
         if (mkdirat(at, name, 0755) < 0)
                 return -errno;
+        if (t->unnamed != NULL)
+                return !t->unnamed->forced ||
+                                       fchownat(at, name, t->unnamed->uid, t->unnamed->gid, AT_SYMLINK_NOFOLLOW) == 0
+                               ? 0
+                               : -errno;
         return utimensat(at, name, times, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
 }
 

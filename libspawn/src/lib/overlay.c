@@ -117,36 +117,62 @@ static int add_directories(int fs, const char *target, const char *const *lower,
         return 0;
 }
 
+/* The new way: *ret_fs is the file system's context, ready for fsmount. -ENOSYS: this kernel needs the old way. */
+static int overlay_configure(const char *target, const char *const *lower, size_t n_lower, const char *upper,
+                             const char *work, const char *options, int *ret_fs, spawn_error *reterr)
+{
+        _cleanup_close_ int fs = -1;
+        int r;
+
+        /* FSCONFIG_SET_STRING takes at most 255 bytes; longer paths go the old way. */
+        if ((upper != NULL && strlen(upper) > 250) || strlen(lower[0]) > 250)
+                return -ENOSYS;
+        fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
+        if (fs < 0 && errno == ENOSYS)
+                return -ENOSYS;
+        if (fs < 0)
+                return spawn_err(reterr, errno, "mount overlay", "fsopen: %s", strerror(errno));
+        r = add_directories(fs, target, lower, n_lower, upper, work, reterr);
+        if (r == 0)
+                r = set_string_options(fs, options, target, reterr);
+        if (r < 0)
+                return r;
+        if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+                return overlay_failed(fs, "create", target, reterr);
+        *ret_fs = steal_fd(&fs);
+        return 0;
+}
+
+int spawn_overlay_open(const char *const *lower, size_t n_lower, const char *upper, const char *work,
+                       const char *options, spawn_error *reterr)
+{
+        _cleanup_close_ int fs = -1;
+        int r = overlay_configure(upper, lower, n_lower, upper, work, options, &fs, reterr), mnt;
+
+        if (r == -ENOSYS)
+                return spawn_err(reterr, ENOSYS, "mount overlay", "%s: %s", upper, strerror(ENOSYS));
+        if (r < 0)
+                return r;
+        mnt = sys_fsmount(fs, FSMOUNT_CLOEXEC, 0);
+        return mnt < 0 ? overlay_failed(fs, "fsmount", upper, reterr) : mnt;
+}
+
 /* lower: topmost layer first, as overlayfs counts. upper NULL: read-only. options: "userxattr,volatile". */
 int spawn_overlay_mount(const char *target, const char *const *lower, size_t n_lower, const char *upper,
                         const char *work, const char *options, spawn_error *reterr)
 {
         _cleanup_close_ int fs = -1;
         _cleanup_close_ int mnt = -1;
-        int r;
+        spawn_error old = {0};
+        int r = overlay_configure(target, lower, n_lower, upper, work, options, &fs, reterr);
 
-        /* FSCONFIG_SET_STRING takes at most 255 bytes; longer paths go the old way. */
-        if ((upper != NULL && strlen(upper) > 250) || strlen(lower[0]) > 250)
-                return overlay_mount_old(target, lower, n_lower, upper, work, options, reterr);
-        fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
-        if (fs < 0 && errno == ENOSYS)
-                return overlay_mount_old(target, lower, n_lower, upper, work, options, reterr);
-        if (fs < 0)
-                return spawn_err(reterr, errno, "mount overlay", "fsopen: %s", strerror(errno));
-        r = add_directories(fs, target, lower, n_lower, upper, work, reterr);
         if (r == -ENOSYS)
                 return overlay_mount_old(target, lower, n_lower, upper, work, options, reterr);
-        if (r == 0)
-                r = set_string_options(fs, options, target, reterr);
+        /* A kernel before 6.5 collects any option, and refuses "lowerdir+" only when it is to mount. */
+        if (r == -EINVAL && overlay_mount_old(target, lower, n_lower, upper, work, options, &old) == 0)
+                return 0;
         if (r < 0)
                 return r;
-        if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
-                spawn_error old = {0};
-
-                r = overlay_failed(fs, "create", target, reterr);
-                /* A kernel before 6.5 collects any option, and refuses "lowerdir+" only now. */
-                return r == -EINVAL && overlay_mount_old(target, lower, n_lower, upper, work, options, &old) == 0 ? 0 : r;
-        }
         mnt = sys_fsmount(fs, FSMOUNT_CLOEXEC, 0);
         if (mnt < 0)
                 return overlay_failed(fs, "fsmount", target, reterr);

@@ -144,8 +144,9 @@ static int parse_mount(const struct jv *v, struct config *c, struct oci_mount *m
 
                 return jv_err(&t, e, "missing, and the options do not make it a bind mount");
         }
-        if (m->options.tmpcopyup && (m->options.bind || strcmp(m->type, "tmpfs") != 0))
-                return jv_err(&opts, e, "tmpcopyup is for a tmpfs");
+        if (m->options.tmpcopyup &&
+            (m->options.bind || (strcmp(m->type, "tmpfs") != 0 && strcmp(m->type, "ramfs") != 0)))
+                return jv_err(&opts, e, "tmpcopyup is for a tmpfs or a ramfs");
         if (m->options.tmpcopyup && path_is_root(m->destination))
                 return jv_err(&opts, e, "tmpcopyup of the whole root file system is not supported");
         return parse_mappings(v, &opts, c, m, e);

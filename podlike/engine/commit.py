@@ -1,0 +1,220 @@
+"""`commit`: a container's changes become a layer, and the container an image.
+
+podlike-layer packs the writable directory itself, whiteouts and all, into a nameless file; that is then taken in as any other
+layer is, and becomes the blob. Equal changes give equal layers.
+"""
+
+import hashlib
+import json
+import os
+import stat
+import time
+from typing import NamedTuple
+
+from podlike.engine import events, query
+from podlike.engine.core import Engine
+from podlike.errors import PodlikeError, StoreError, UsageError
+from podlike.spec import image as spec
+from podlike.spec.commitconfig import Request, build
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from podlike.engine.fetch import Progress
+    from podlike.store.containers import Container
+    from podlike.store.images import Image
+    from podlike.transports.archive import Member
+    from podlike.transports.found import Found, Layer
+
+
+class Options(NamedTuple):
+    """name: what the image is called, "": nothing. format: oci or docker. config: the text of --config.
+    created_by: of the layer in the history."""
+
+    name: str = ""
+    format: str = "oci"
+    author: str = ""
+    message: str = ""
+    changes: "Sequence[str]" = ()
+    config: str = ""
+    pause: bool = False
+    squash: bool = False
+    include_volumes: bool = False
+    created_by: str = "/bin/sh"
+    from_comment: bool = True  # the history says of which image it was made
+
+
+def commit(engine: Engine, container: "Container", options: Options, *, progress: "Progress | None" = None) -> "Image":
+    """Make an image of a container. Raises: UsageError, StoreError, ConflictError; nothing is left then."""
+    from podlike.engine.images import local_name
+
+    if options.format not in ("oci", "docker"):
+        raise UsageError(f'unrecognized image format "{options.format}"', hint="Use oci or docker.")
+    if options.message and options.format == "oci":
+        raise UsageError("messages are only compatible with the docker image format (-f docker)")
+    if container.spec.rootfs:
+        raise UsageError("cannot commit a container that uses an exploded rootfs",
+                         hint="Its files are in the directory of --rootfs: `tar -C DIR -c . | podlike import -`.")
+    names = [local_name(options.name)] if options.name else []
+    base = engine.images.get(container.spec.image_id)
+    request = _request(engine, container, base, options)
+    build(base.config if base else {}, container.spec, [], request)  # refuses what is wrong before anything is paused
+    engine.enter_session()
+    from podlike.transports.sending import nameless
+
+    kept = nameless(engine.roots.tmp)
+    try:
+        diff_id, size = _pack_paused(engine, container, kept, options)
+        layer = _NewLayer(kept, diff_id, size, f"layer of container {container.name}")
+        found = _put_together(engine, container, base, layer, request, names)
+        from podlike.engine.intake import Intake
+
+        with Intake(engine, progress) as intake:
+            image = intake.take(layer, found, names)
+    finally:
+        os.close(kept)
+    events.container(engine, container, "commit")
+    return image
+
+
+def _request(engine: Engine, container: "Container", base: "Image | None", options: Options) -> Request:
+    from datetime import UTC, datetime
+
+    created = datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    origin = container.spec.image_name if base and base.names and container.spec.image_name else ""
+    return Request(created, options.created_by, docker_format=options.format == "docker", author=options.author,
+                   message=options.message, comment=f"FROM {origin}" if origin and options.from_comment else "",
+                   changes=options.changes, override=options.config, volumes=_volumes(container, options),
+                   squash=options.squash, container=container.id)
+
+
+def _volumes(container: "Container", options: Options) -> list[str]:
+    """The paths of all that the user has mounted, or of the user's anonymous volumes alone."""
+    ours = set(container.spec.image_volumes)
+    return [m.target for m in container.spec.mounts if m.type in ("bind", "volume") and m.target not in ours
+            and (options.include_volumes or "anonymous" in m.options)]
+
+
+# the layer
+
+def _pack_paused(engine: Engine, container: "Container", kept: int, options: Options) -> tuple[str, int]:
+    """(diff ID, bytes) of the layer, packed into `kept` while the container stands still, if that was asked for."""
+    from podlike.engine.stop import pause, unpause
+
+    paused = options.pause and query.status(engine, container).state == "running"
+    if paused:
+        pause(engine, container)
+    try:
+        return _pack(engine, container, kept, squash=options.squash)
+    finally:
+        if paused:
+            try:
+                unpause(engine, container)
+            except PodlikeError as e:
+                from podlike import log
+
+                log.warning(f"Unpausing container {container.id}: {e.message}")
+
+
+def _pack(engine: Engine, container: "Container", kept: int, *, squash: bool) -> tuple[str, int]:
+    from podlike.engine.copying.tarstream import pack
+    from podlike.engine.copying.view import View
+    from podlike.engine.export import owner_words
+
+    what = f"commit {container.name}"
+    args = ["--no-holes", *owner_words(container)]
+    with View(engine, container, own_files=True) as view:
+        args += ["--live"] if view.running else []
+        if squash:
+            doc = pack(view.root, kept, [*args, "--root-entry"], what=what)
+        elif engine.storage.driver == "vfs":
+            from podlike.engine.vfschanges import changes_as_upper
+
+            with changes_as_upper(engine, container) as upper:
+                doc = pack(upper, kept, args, what=what)
+        else:
+            doc = _pack_upper(engine, container, kept, args, what)
+    return doc["diff_id"], os.fstat(kept).st_size
+
+
+def _pack_upper(engine: Engine, container: "Container", kept: int, args: "list[str]", what: str) -> "dict[str, Any]":
+    from podlike.engine.copying.tarstream import pack
+
+    path = f"{engine.roots.container(container.id)}/upper"
+    try:
+        fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as e:
+        raise StoreError(f"{what}: {path}: {e.strerror}", hint="The container's files are gone; remove it.") from e
+    try:
+        args = [*args, *(["--root-entry"] if _root_changed(engine, container, fd) else []),
+                *(["--marks"] if engine.storage.mount_program else [])]
+        return pack(fd, kept, args, what=what)
+    finally:
+        os.close(fd)
+
+
+def _root_changed(engine: Engine, container: "Container", upper: int) -> bool:
+    """Whether "/" itself got another owner or mode than the image gives it."""
+    from podlike.engine.rootfs import root_attributes
+    from podlike.spec.userns import outside
+
+    lower = [engine.layers.path(diff_id) for diff_id in dict.fromkeys(reversed(container.spec.layers))]
+    uid, gid, mode = root_attributes(lower)
+    if container.spec.uid_map:
+        uid, gid = outside(container.spec.uid_map, uid) or 0, outside(container.spec.gid_map, gid) or 0
+    st = os.fstat(upper)
+    return (st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)) != (uid, gid, mode)
+
+
+class _NewLayer:
+    """The layer in a nameless file; the LayerSource of an image whose other layers are here."""
+
+    def __init__(self, kept: int, diff_id: str, size: int, shown: str) -> None:
+        self._kept = kept
+        self.digest = diff_id
+        self.size = size
+        self._shown = shown
+
+    def open_layer(self, layer: "Layer") -> "Member":
+        from podlike.transports.archive import Member
+
+        if layer.descriptor.digest != self.digest:
+            raise StoreError(f"read layer {layer.descriptor.digest}: it is no longer in the store",
+                             hint="See `podlike system check --repair`, or pull the container's image again.")
+        return Member(os.dup(self._kept), 0, self.size, self._shown, digest=self.digest, whole=True)
+
+
+# the image
+
+def _put_together(engine: Engine, container: "Container", base: "Image | None", layer: _NewLayer, request: Request,
+                  names: "list[str]") -> "Found":
+    from podlike.engine.images import read_manifest
+    from podlike.spec.imageconvert import compression_of, layer_type
+    from podlike.transports.found import found_image
+
+    oci = not request.docker_format
+    below = [] if request.squash or base is None else list(read_manifest(engine, base).layers)
+    diff_ids = [*([] if request.squash else container.spec.layers), layer.digest]
+    layers = [{"mediaType": layer_type(d.media_type, compression=compression_of(d.media_type), oci=oci), "digest": d.digest,
+               "size": d.size} for d in below]
+    layers.append({"mediaType": spec.OCI_LAYER if oci else spec.DOCKER_LAYER, "digest": layer.digest, "size": layer.size})
+    config = json.dumps(_with_platform(build(base.config if base else {}, container.spec, diff_ids, request)),
+                        separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+    doc = {"schemaVersion": 2, "mediaType": spec.OCI_MANIFEST if oci else spec.DOCKER_MANIFEST,
+           "config": {"mediaType": spec.OCI_CONFIG if oci else spec.DOCKER_CONFIG,
+                      "digest": f"sha256:{hashlib.sha256(config).hexdigest()}", "size": len(config)},
+           "layers": layers}
+    document = json.dumps(doc, separators=(",", ":")).encode()
+    manifest = spec.parse_manifest(document)
+    assert isinstance(manifest, spec.Manifest)
+    return found_image(names, document, manifest, config, [""] * len(layers))
+
+
+def _with_platform(config: "dict[str, Any]") -> "dict[str, Any]":
+    """Of an image that is gone nothing is known but that it ran here."""
+    if config.get("os") and config.get("architecture"):
+        return config
+    host = spec.host_platform()
+    return {**config, "os": config.get("os") or host.os, "architecture": config.get("architecture") or host.architecture}

@@ -1,0 +1,183 @@
+"""Time cp against tar over a pipe, and commit against podman's.
+
+    tests/perf/bench copies --podlike PATH --rounds 5
+
+Cases: `in`, `out` (200 MB in 20 files into a container that runs, and out of it), `in-small`, `out-small` (200 MB in 20000
+files), `stdin`, `stdout` (the 20 files as a tar through a pipe), each beside `tar -c | tar -x` of the same tree; `commit` (500
+small files), beside podman's. Rounds are interleaved; before each run dirty pages are written out, and every run writes to a new
+directory. As root it runs itself as an ordinary user inside contrib/rig.
+"""
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from tests.perf.images import become_user
+from tests.support import oci
+from tests.support.engine import Engine
+
+CASES = ("in", "out", "in-small", "out-small", "stdin", "stdout", "commit")
+TITLES = {
+    "in": "cp of 200 MB in 20 files into a container", "out": "the same out of it",
+    "in-small": "cp of 200 MB in 20000 files into a container", "out-small": "the same out of it",
+    "stdin": "cp - : 200 MB from a pipe", "stdout": "cp : - to a pipe", "commit": "commit of 500 small files",
+}
+# At most so many times what it is compared with: tar's time / 0.8, and 0.4 of podman's.
+BARS = dict.fromkeys(CASES, 1 / 0.8) | {"commit": 0.4}
+NAME, IMAGE = "bench", "localhost/bench:1"
+FILES = {"": (20, 10_000_000), "-small": (20_000, 10_000)}
+
+
+class Bench:
+    """The engine under test, a container of its own that runs, and the trees."""
+
+    def __init__(self, engine: Engine, work: Path, cases: list[str]) -> None:
+        self.engine = engine
+        self.work = work
+        self.n = 0
+        for kind, (files, size) in FILES.items():
+            if any(case.endswith("small") == bool(kind) for case in cases if case != "commit"):
+                make_tree(work / f"tree{kind}", files, size)
+        start(engine, work)
+
+    def new(self) -> str:
+        self.n += 1
+        return f"out{self.n}"
+
+    def ours(self, case: str) -> float:
+        kind = "-small" if case.endswith("-small") else ""
+        tree, out = self.work / f"tree{kind}", self.new()
+        if case.startswith("in"):
+            return timed(lambda: self._run("cp", str(tree), f"{NAME}:/{out}"), lambda: self._exec("rm", "-rf", f"/{out}"))
+        if case == "stdin":
+            self._exec("mkdir", f"/{out}")
+            return timed(lambda: self._pipe(["tar", "-C", str(tree), "-c", "."], [self.engine.bin, "cp", "-", f"{NAME}:/{out}"]),
+                         lambda: self._exec("rm", "-rf", f"/{out}"))
+        self._run("cp", str(tree), f"{NAME}:/{out}")
+        target = self.work / out
+        if case == "stdout":
+            target.mkdir()
+            wall = timed(lambda: self._pipe([self.engine.bin, "cp", f"{NAME}:/{out}", "-"], ["tar", "-C", str(target), "-x"]),
+                         lambda: shutil.rmtree(target))
+        else:
+            wall = timed(lambda: self._run("cp", f"{NAME}:/{out}", str(target)), lambda: shutil.rmtree(target))
+        self._exec("rm", "-rf", f"/{out}")
+        return wall
+
+    def tar(self, case: str) -> float:
+        tree = self.work / f"tree{'-small' if case.endswith('-small') else ''}"
+        target = self.work / self.new()
+        target.mkdir()
+        return timed(lambda: self._pipe(["tar", "-C", str(tree), "-c", "."], ["tar", "-C", str(target), "-x"]),
+                     lambda: shutil.rmtree(target))
+
+    def _run(self, *args: str) -> None:
+        self.engine(*args, timeout=300)
+
+    def _exec(self, *args: str) -> None:
+        self._run("exec", NAME, *args)
+
+    def _pipe(self, first: list[str], second: list[str]) -> None:
+        with subprocess.Popen(first, stdout=subprocess.PIPE, env=self.engine.env) as p:
+            subprocess.run(second, stdin=p.stdout, check=True, env=self.engine.env)
+        if p.returncode:
+            raise SystemExit(f"{' '.join(first)} ended with {p.returncode}")
+
+
+def timed(act: Callable[[], object], afterwards: Callable[[], object]) -> float:
+    os.sync()
+    started = time.perf_counter()
+    act()
+    wall = time.perf_counter() - started
+    afterwards()
+    return wall
+
+
+def make_tree(path: Path, files: int, size: int) -> None:
+    data = os.urandom(size)
+    for n in range(files):
+        directory = path / f"d{n // 200}"
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f"f{n}").write_bytes(data[n % 97:] + data[:n % 97])
+
+
+def start(engine: Engine, work: Path) -> None:
+    """A container that runs and has 500 small files of its own."""
+    archive = work / "bench.tar"
+    if not archive.exists():
+        oci.write_oci_archive(archive, {IMAGE: oci.busybox_image()})
+    engine("load", "-q", "-i", str(archive))
+    engine("run", "-d", "--name", NAME, "--network", "none", IMAGE, "sh", "-c",
+           "mkdir /many; for i in $(seq 500); do echo $i > /many/$i; done; echo ready; sleep 100000")
+    while "ready" not in engine("logs", NAME).stdout:
+        time.sleep(0.1)
+
+
+def commit(engine: Engine) -> float:
+    return timed(lambda: engine("commit", "-q", NAME, "made", timeout=300), lambda: engine("rmi", "made"))
+
+
+def measure(case: str, rounds: int, ours: Callable[[], float], theirs: Callable[[], float]) -> list[str]:
+    """A row of the table."""
+    print(f"{case} ...", file=sys.stderr, flush=True)
+    samples: tuple[list[float], list[float]] = ([], [])
+    for n in range(rounds + 1):
+        for which, act in ((0, ours), (1, theirs)) if n % 2 else ((1, theirs), (0, ours)):
+            wall = act()
+            if n:  # the first one warms up
+                samples[which].append(wall)
+    mine, other = (statistics.median(s) for s in samples)
+    cells = [f"{m:.3f} s ({min(s):.3f})" for m, s in zip((mine, other), samples, strict=True)]
+    return [TITLES[case], *cells, f"{mine / other:.2f}", f"{BARS[case]:.2f}"]
+
+
+def main(argv: list[str]) -> int:
+    p = argparse.ArgumentParser(prog="bench copies", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--podlike", default=os.environ.get("PODLIKE_BIN", "podlike"), help="the engine under test")
+    p.add_argument("--podman", default="podman", help="the one whose commit is timed")
+    p.add_argument("--rounds", type=int, default=5, help="measured runs of each case (default 5)")
+    p.add_argument("--cases", default=",".join(CASES), help=f"of: {' '.join(CASES)}")
+    p.add_argument("--user", default="podlike-test", help="whom to become when started as root")
+    args = p.parse_args(argv)
+    cases = args.cases.split(",")
+    if unknown := [case for case in cases if case not in CASES]:
+        p.error(f"no such case: {' '.join(unknown)}")
+    if os.geteuid() == 0:
+        return become_user(args.user, "copies", [*argv, "--podlike", shutil.which(args.podlike) or args.podlike])
+    engines = [Engine(args.podlike)]
+    try:
+        with tempfile.TemporaryDirectory(prefix="podlike-bench-copies-", dir="/var/tmp") as d:
+            bench = Bench(engines[0], Path(d), cases)
+            rows = [["case", "podlike", "tar, or podman", "ratio", "bar"], ["---", "---:", "---:", "---:", "---:"]]
+            for case in cases:
+                if case != "commit":
+                    rows.append(measure(case, args.rounds, partial(bench.ours, case), partial(bench.tar, case)))
+                    continue
+                engines.append(podman(args.podman))
+                start(engines[1], Path(d))
+                rows.append(measure(case, args.rounds, partial(commit, engines[0]), partial(commit, engines[1])))
+            print("\n".join("| " + " | ".join(row) + " |" for row in rows))
+            print(f"\n{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} CPUs, Python "
+                  f"{platform.python_version()}; {args.rounds} rounds, interleaved; medians, minima in brackets")
+    finally:
+        for engine in engines:
+            engine("rm", "-a", "-f", "-t", "0", check=False)
+            engine.destroy()
+    return 0
+
+
+def podman(binary: str) -> Engine:
+    engine = Engine(binary)
+    os.makedirs(f"{engine.home}/.config/containers")
+    Path(f"{engine.home}/.config/containers/policy.json").write_text('{"default":[{"type":"insecureAcceptAnything"}]}')
+    Path(f"{engine.home}/.config/containers/storage.conf").write_text('[storage]\ndriver = "overlay"\n')
+    return engine
