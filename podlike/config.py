@@ -5,7 +5,7 @@ Source: containers.conf(5). `engine.stop_timeout` in a file is `config.engine.st
 
 import os
 
-from podlike.config_tables import ContainersTable, EngineTable, NetworkTable
+from podlike.config_tables import ContainersTable, EngineTable, NetworkTable, PodlikeTable
 from podlike.errors import ConfigError
 from podlike.toml_plain import read_toml, typed, wrong
 
@@ -27,12 +27,13 @@ class Config:
     last file that has it. unknown: (file, dotted key), with "" for a key when it is a whole table.
     """
 
-    __slots__ = ("_appending", "_storage", "containers", "engine", "files", "given", "modules", "network", "unknown")
+    __slots__ = ("_appending", "_storage", "containers", "engine", "files", "given", "modules", "network", "podlike", "unknown")
 
     def __init__(self) -> None:
         self.containers = ContainersTable()
         self.network = NetworkTable()
         self.engine = EngineTable()
+        self.podlike = PodlikeTable()
         self.files: list[str] = []
         self.modules: list[str] = []
         self.given: "dict[str, str]" = {}
@@ -54,7 +55,7 @@ class Config:
         for name, values in doc.items():
             if name in _OTHER_TABLES:
                 continue
-            table = getattr(self, name, None) if name in ("containers", "network", "engine") else None
+            table = getattr(self, name, None) if name in ("containers", "network", "engine", "podlike") else None
             if table is None:
                 self.unknown.append((source, name))
                 continue
@@ -84,6 +85,8 @@ class Config:
             value = str(value)
         else:
             value = typed(value, str, source, dotted, "a string")
+        if dotted == "podlike.limits" and value not in ("strict", "best-effort"):
+            raise wrong(source, dotted, "strict or best-effort", value)
         if dotted == "containers.default_capabilities":
             value = tuple(c.upper() if c.upper().startswith("CAP_") else "CAP_" + c.upper() for c in value)
         setattr(table, key, value)

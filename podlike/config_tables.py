@@ -149,3 +149,9 @@ class EngineTable:
     volume_path: str = ""
     volume_plugin_timeout: int = 5
     volume_plugins: "dict[str, str]" = {}
+
+
+class PodlikeTable:
+    """[podlike]: what only podlike knows; podman leaves the table alone."""
+
+    limits: str = "strict"  # best-effort: limits that cannot be had are left out, with a warning

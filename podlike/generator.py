@@ -115,7 +115,7 @@ class Generator:
 
         found = find_directories(os.getuid() if self.user else None, self.log)
         problems: list[Problem] = []
-        units, _ = load_all(found, problems, self.debug)
+        units = load_all(found, problems, self.debug)
         for problem in problems:
             self.tell(problem)
         if not units:

@@ -1,0 +1,1 @@
+"""`build`: an image from a Dockerfile. docs/ARCHITECTURE.md, "Builds"."""

@@ -36,6 +36,9 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "attach": ("attach", "Attach to a running container"),
         "auto-update": ("autoupdate", "Auto update containers according to their auto-update policy"),
         "completion": ("completion", "Generate shell completion scripts"),
+        "build": ("build", "Build an image using instructions from Containerfiles"),
+        "builder": ("", "Manage builds"),
+        "buildx": ("", "Build images"),
         "container": ("", "Manage containers"),
         "commit": ("commit", "Create new image based on the changed container"),
         "cp": ("cp", "Copy files/folders between a container and the local filesystem"),
@@ -77,6 +80,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "save": ("save", "Save image(s) to an archive"),
         "search": ("search", "Search registry for image"),
         "start": ("start", "Start one or more containers"),
+        "stats": ("stats", "Display a live stream of container resource usage statistics"),
         "stop": ("stop", "Stop one or more containers"),
         "system": ("", "Manage podlike"),
         "tag": ("tag", "Add an additional name to a local image"),
@@ -98,6 +102,15 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "pull": ("artifact:pull_command", "Pull an OCI artifact"),
         "push": ("artifact:push_command", "Push an OCI artifact"),
         "rm": ("artifact:rm_command", "Remove one or more OCI artifacts"),
+    },
+    "builder": {
+        "build": ("build", "Build an image using instructions from Containerfiles"),
+        "prune": ("buildx:prune_command", "Remove build cache"),
+    },
+    "buildx": {
+        "build": ("build", "Build an image using instructions from Containerfiles"),
+        "prune": ("buildx:prune_command", "Remove build cache"),
+        "version": ("buildx:version_command", "Show buildx version information"),
     },
     "container": {
         "attach": ("attach", "Attach to a running container"),
@@ -127,6 +140,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "run": ("run", "Run a command in a new container"),
         "runlabel": ("runlabel", "Execute the command described by an image label"),
         "start": ("start", "Start one or more containers"),
+        "stats": ("stats", "Display a live stream of container resource usage statistics"),
         "stop": ("stop", "Stop one or more containers"),
         "top": ("top", "Display the running processes of a container"),
         "unmount": ("mount:unmount_command", "Unmount working container's root filesystem"),
@@ -141,6 +155,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "run": ("healthcheck", "Run the health check of a container"),
     },
     "image": {
+        "build": ("build", "Build an image using instructions from Containerfiles"),
         "diff": ("diff:image", "Inspect changes to the image's file systems"),
         "exists": ("image:exists", "Check if an image exists in local storage"),
         "history": ("history", "Show history of a specified image"),
@@ -186,6 +201,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "update": ("network_later:update_command", "Update an existing network"),
     },
     "pod": {
+        "clone": ("pod_clone", "Clone an existing pod"),
         "create": ("pod_create", "Create a new empty pod"),
         "exists": ("pod:exists_command", "Check if a pod exists in local storage"),
         "inspect": ("pod_inspect", "Display a pod configuration"),
@@ -197,6 +213,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "restart": ("pod:restart_command", "Restart one or more pods"),
         "rm": ("pod_rm", "Remove one or more pods"),
         "start": ("pod:start_command", "Start one or more pods"),
+        "stats": ("pod_stats", "Display a live stream of resource usage statistics for the containers in one or more pods"),
         "stop": ("pod:stop_command", "Stop one or more pods"),
         "top": ("pod_top", "Display the running processes of containers in a pod"),
         "unpause": ("pod:unpause_command", "Unpause one or more pods"),
@@ -334,7 +351,8 @@ GLOBAL_FLAGS = (
 _DOCKERS = ("context", "debug", "host", "tls", "tlscacert", "tlscert", "tlskey", "tlsverify")
 _DOCKER_KEEPS = ("config", "log-level", "version")
 
-_GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts", "container": "Manage containers",
+_GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OCI artifacts", "builder": "Manage builds",
+                "buildx": "Build images", "container": "Manage containers",
                 "generate": "Generate structured data based on containers, pods or volumes",
                 "healthcheck": "Manage health checks on containers", "image": "Manage images",
                 "image trust": "Manage container image trust policy",

@@ -46,14 +46,15 @@ class Flag:
     kind: bool; string; int; uint; float; duration (kept as typed, checked); array (repeatable, each value as it is);
     strings (repeatable, each value is split at commas); uints (the same, of numbers).
     metavar: what help shows for the value, instead of the kind. default: used when not given, shown in help unless
-    it is empty, or default_text instead of it. aliases: other long spellings, not shown.
+    it is empty, or default_text instead of it. aliases: other long spellings, not shown. bare: what the flag means
+    when no value stands behind it with an equals sign; "": it takes the next word.
     """
 
-    __slots__ = ("name", "short", "kind", "help", "default", "metavar", "hidden", "aliases", "dest", "default_text")
+    __slots__ = ("name", "short", "kind", "help", "default", "metavar", "hidden", "aliases", "dest", "default_text", "bare")
 
     def __init__(self, name: str, short: str = "", kind: str = "bool", help: str = "", default: "Any" = None, *,
                  metavar: str = "", hidden: bool = False, aliases: "tuple[str, ...]" = (), dest: str = "",
-                 default_text: str = "") -> None:
+                 default_text: str = "", bare: str = "") -> None:
         self.name = name
         self.short = short
         self.kind = kind
@@ -64,6 +65,7 @@ class Flag:
         self.aliases = aliases
         self.dest = dest or name.replace("-", "_")
         self.default_text = default_text
+        self.bare = bare
 
     @property
     def spelling(self) -> str:
@@ -386,6 +388,8 @@ class Parser:
         if not eq:
             if flag.kind == "bool":
                 value = "true"
+            elif flag.bare:
+                value = flag.bare
             elif args:
                 value = args.pop()
             else:

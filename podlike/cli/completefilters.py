@@ -18,7 +18,8 @@ _KEYS: "Final" = {
     "volume": ("dangling", "driver", "label", "name", "opt", "scope", "since", "until"),
     "network": ("dangling", "driver", "id", "label", "name", "until"),
     "pod": ("ctr-ids", "ctr-names", "ctr-number", "ctr-status", "id", "label", "name", "network", "status", "until"),
-    "search": ("is-automated", "is-official", "stars"), "secret": ("id", "name"), "prune": _PRUNE, "container": _CONTAINER}
+    "search": ("is-automated", "is-official", "stars"), "secret": ("id", "name"),
+    "quadlet": ("name", "pod", "status"), "prune": _PRUNE, "container": _CONTAINER}
 _VALUES: "Final" = {
     "status": ("configured", "created", "dead", "exited", "initialized", "paused", "removing", "restarting", "running", "stopped",
                "stopping", "unknown"),

@@ -37,6 +37,8 @@ def for_argument(line: Line) -> "Answer":
         return _help_topics(line)
     if line.level == "completion":
         return ([(name, "") for name in ("bash", "fish", "zsh")] if not line.args else [], NO_FILES)
+    if line.level in ("quadlet install", "quadlet check"):
+        return [], 0  # files that may be anywhere
     word = _usage_word(command.usage, len(line.args))
     if not word:
         return [], NO_FILES
@@ -150,10 +152,22 @@ def _registries(line: Line) -> "Answer":
     return [(name, "") for name in found], NO_FILES
 
 
+def _quadlets(line: Line) -> "Answer":
+    """Files of Quadlets, and applications."""
+    from podlike.engine.quadlet.listing import Apps
+    from podlike.engine.quadlet.search import find_directories
+    from podlike.engine.quadlet.systemctl import caller
+
+    names = {name for directory in find_directories(caller(), lambda text: None) for name in directory.quadlets()}
+    apps = set(Apps().app_of.values()) if line.level == "quadlet rm" else set()
+    return [(name, "") for name in sorted(names | apps)], NO_FILES
+
+
 KINDS: "Final[dict[str, Callable[[Line], Answer]]]" = {
     "CONTAINER": containers, "POD": from_table("pods"), "IMAGE": _images, "NETWORK": networks,
     "VOLUME": from_table("volumes"), "REGISTRY": _registries, "SECRET": from_table("secrets"),
-    "ARTIFACT": from_table("artifacts"), "LIST": _images, "MANIFEST": _images}
+    "ARTIFACT": from_table("artifacts"), "LIST": _images, "MANIFEST": _images,
+    "QUADLET": _quadlets}
 
 
 # --- paths inside of images and containers ---

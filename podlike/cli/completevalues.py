@@ -83,6 +83,13 @@ def _namespaces(*more: str) -> "Callable[[Line], Answer]":
     return provide
 
 
+def _modules(line: Line) -> "Answer":
+    """Files of the directories where --module looks, the user's first."""
+    from podlike.config import module_dirs
+
+    return [(name, "") for base in module_dirs() if os.path.isdir(base) for name in sorted(os.listdir(base))], 0
+
+
 def _environment(line: Line) -> "Answer":
     return [(f"{name}=", "") for name in sorted(os.environ)], NO_FILES | NO_SPACE
 
@@ -132,7 +139,7 @@ _VALUES: "Final[dict[str, Sequence[str] | Callable[[Line], Answer]]]" = {
     "cap-drop": _capabilities,
     "cgroup-manager": ("cgroupfs", "systemd"),
     "cgroupns": _namespaces(),
-    "cgroups": ("enabled", "disabled", "no-conmon", "split"),
+    "cgroups": ("enabled", "disabled", "no-conmon", "split"), "limits": ("strict", "best-effort"),
     "change": ("CMD ", "ENTRYPOINT ", "ENV ", "EXPOSE ", "LABEL ", "ONBUILD ", "STOPSIGNAL ", "USER ", "VOLUME ", "WORKDIR "),
     "compression-format": ("gzip", "zstd", "zstd:chunked"),
     "detach-keys": ("ctrl-",),
@@ -149,7 +156,9 @@ _VALUES: "Final[dict[str, Sequence[str] | Callable[[Line], Answer]]]" = {
     "log-driver": ("k8s-file", "journald", "json-file", "none", "passthrough", "passthrough-tty"),
     "log-level": ("trace", "debug", "info", "warn", "error", "fatal", "panic"),
     "log-opt": ("path=", "max-size=", "max-file=", "tag="),
-    "mount": ("type=bind,", "type=volume,", "type=tmpfs,", "type=image,", "type=glob,", "type=devpts,", "type=ramfs,"),
+    "module": _modules,
+    "mount": ("type=artifact,", "type=bind,", "type=volume,", "type=tmpfs,", "type=image,", "type=glob,", "type=devpts,",
+              "type=ramfs,"),
     "network": _networks_or_modes,
     "os": ("linux",),
     "pid": _namespaces(),

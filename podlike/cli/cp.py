@@ -65,6 +65,9 @@ command = Command(
     description=_ABOUT, examples=_EXAMPLES,
     flags=(Flag("archive", "a", "bool", "Chown copied files to the primary uid/gid of the destination container.", True),
            Flag("extract", "", "bool", "Deprecated...", hidden=True),
+           # Of docker's command line: here links are always followed, and nothing is said.
+           Flag("follow-link", "L", "bool", "Always follow symbol link in SRC_PATH", hidden=True),
+           Flag("quiet", "q", "bool", "Suppress progress output during copy", hidden=True),
            Flag("overwrite", "", "bool", "Allow to overwrite directories with non-directories and vice versa"),
            Flag("pause", "", "bool", "Deprecated", True, hidden=True)))
 

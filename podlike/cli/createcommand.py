@@ -17,6 +17,20 @@ def read_create(words: "Sequence[str]") -> CommandLine:
     return read_line(words, create_flags(CREATE_TABLE, RUN_TABLE, CREATE_ONLY), verbs=("run", "create"), group="container")
 
 
+def read_pod_create(words: "Sequence[str]") -> CommandLine:
+    """Of a `pod create`; without that word pod. Raises: UsageError for anything else, such as `run --pod new:NAME`."""
+    from podlike.cli.pod_create import command
+
+    try:
+        line = read_line(words, command.flags, verbs=("create",), group="pod")
+    except UsageError:
+        line = CommandLine([], [], [])
+    if line.root[-1:] != ["pod"]:
+        raise UsageError(f"pod does not appear to be created via `podlike pod create`: [{' '.join(words)}]",
+                         hint="Make the pod so, or leave --new out.")
+    return line._replace(root=line.root[:-1])
+
+
 def read_line(words: "Sequence[str]", flags: "Iterable[Flag]", *, verbs: "Sequence[str]", group: str) -> CommandLine:
     """words: with the program. group: the word that may stand before the verb; it counts as one of the root words.
 

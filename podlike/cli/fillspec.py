@@ -8,7 +8,7 @@ import os
 import sys
 
 from podlike import log
-from podlike.cli.options import CREATE_TABLE
+from podlike.cli.options import CREATE_TABLE, LIMIT_FLAGS
 from podlike.errors import UsageError
 from podlike.spec.container import ContainerSpec
 
@@ -310,6 +310,11 @@ def _resources(call: "Call", spec: ContainerSpec) -> None:
         raise UsageError(f'invalid cgroup mode "{opts.cgroups}"',
                          hint="Modes are enabled, disabled, no-conmon and split.")
     spec.cgroups = opts.cgroups
+    if any(call.changed(name) for name in LIMIT_FLAGS):
+        from podlike.cli.limitflags import limit_fields
+
+        for field, value in limit_fields(call).items():
+            setattr(spec, field, value)
 
 
 def fill_limits(call: "Call", spec: ContainerSpec) -> None:

@@ -44,17 +44,23 @@ def _go_json(units: dict[str, str]) -> str:
 
 
 def _units(call: Call, options: "UnitOptions") -> dict[str, str]:
-    from podlike.cli.createcommand import read_create
+    from podlike.cli.createcommand import read_create, read_pod_create
     from podlike.cli.options import container_name
     from podlike.engine import query
-    from podlike.engine.units import container_units
+    from podlike.engine.pods.members import find
+    from podlike.engine.units import container_units, pod_units
 
-    name = call.args[0]
+    name, prog = call.args[0], call.session.prog
     try:
         container = query.find(call.engine, container_name(name))
-    except NotFoundError as e:
-        raise NotFoundError(f"{name} does not refer to a container or pod: {e.message}", hint=e.hint) from None
-    return container_units(call.engine, container, options=options, read=read_create, prog=call.session.prog)
+    except NotFoundError as no_container:
+        try:
+            pod = find(call.engine, name)
+        except NotFoundError as no_pod:
+            raise NotFoundError(f"{name} does not refer to a container or pod: {no_pod.message}: "
+                                f"{no_container.message}") from None
+        return pod_units(call.engine, pod, options=options, read=read_create, read_pod=read_pod_create, prog=prog)
+    return container_units(call.engine, container, options=options, read=read_create, prog=prog)
 
 
 def _options(call: Call) -> "UnitOptions":

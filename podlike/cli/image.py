@@ -24,6 +24,11 @@ def image_prune(call: Call) -> None:
     if not opts.force and not _confirmed(opts.all):
         return
     removed, freed = prune(call.engine, every=opts.all, filters=opts.filter)
+    if opts.build_cache:
+        from podlike.build import cachedirs
+
+        call.engine.enter_session()
+        freed += cachedirs.prune(call.engine)
     if call.docker and removed:
         call.out("Deleted Images:")
     for image in removed:

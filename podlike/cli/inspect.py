@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 TYPES = ("all", "container", "image", "network", "pod", "volume")
 # Keys whose objects are maps, with names that users chose; every other object has fixed fields.
-_MAPS = frozenset(("Annotations", "Config.Volumes", "Data", "Driver_opts", "ExposedPorts", "Labels", "Networks",
+_MAPS = frozenset(("Annotations", "Config.Volumes", "Data", "Driver_opts", "ExposedPorts", "graphOptions", "Labels", "Networks",
                    "PortBindings", "Ports", "Tmpfs", "Volumes"))
 
 # What Go prints for a map or a list that is not there is empty, not <nil>.

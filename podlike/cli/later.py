@@ -6,14 +6,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-_BUILD = ("building images is not there yet", "Build with buildah or docker and `podlike load`, or pull the image.")
 _KUBE = ("Kubernetes YAML is not there yet", "Write the containers with `podlike run`.")
 _SECRET = ("secrets are not there yet", "Mount a file that only you can read: `-v ./secret:/run/secrets/NAME:ro`.")
 _SWARM = ("podlike runs containers on this host only", "It has no cluster.")
 
 # (group, name) -> (why, what to do)
 _LATER: "Final[dict[tuple[str, str], tuple[str, str]]]" = {
-    ("", "build"): _BUILD, ("image", "build"): _BUILD, ("", "builder"): _BUILD, ("", "buildx"): _BUILD, ("", "farm"): _BUILD,
+    ("", "farm"): ("podlike builds on this host only", "Run `podlike build` on each, and `podlike manifest` over the results."),
     ("", "compose"): ("compose is not there yet", "Write the containers with `podlike run`; --requires orders them."),
     ("", "kube"): _KUBE, ("", "play"): _KUBE, ("generate", "kube"): _KUBE,
     ("", "secret"): _SECRET,

@@ -25,6 +25,9 @@ DETACH_KEYS = Flag("detach-keys", "", "string",
                    "ctrl-<value>, where <value> is one of a-z, @, ^, [, \\, ] or _",
                    "ctrl-p,ctrl-q", metavar="[a-Z]")
 TIME = Flag("time", "t", "int", "Seconds to wait for stop before killing the container", 10, aliases=("timeout",))
+# docker's stop and restart
+DOCKER_STOP = (Flag("signal", "s", "string", "Signal to send to the container"),
+               Flag("timeout", "t", "int", "Seconds to wait before killing the container", dest="time", aliases=("time",)))
 
 # In the order of the manual's sections; help sorts by name.
 CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
@@ -156,35 +159,37 @@ CREATE_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("memory", "m", "string", None, "*", "Memory limit <number>[<unit>]"),
     ("memory-swap", "", "string", None, "*", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap"),
     ("memory-reservation", "", "string", None, "*", "Memory soft limit <number>[<unit>]"),
-    ("memory-swappiness", "", "int", -1, "!", "Tune container memory swappiness (0 to 100, or -1 for system default)"),
+    ("memory-swappiness", "", "int", -1, "*", "Tune container memory swappiness (0 to 100, or -1 for system default)"),
     ("kernel-memory", "", "string", None, "-", "Kernel memory limit, without effect on today's kernels"),
-    ("oom-kill-disable", "", "bool", None, "!", "Disable OOM Killer"),
+    ("oom-kill-disable", "", "bool", None, "*", "Disable OOM Killer"),
     ("cpus", "", "float", None, "cpus", "Number of CPUs. The default is 0.000 which means no limit"),
     ("cpu-shares", "c", "uint", None, "cpu_shares", "CPU shares (relative weight)"),
     ("cpu-quota", "", "int", None, "cpu_quota", "Limit the CPU CFS (Completely Fair Scheduler) quota"),
     ("cpu-period", "", "uint", None, "cpu_period", "Limit the CPU CFS (Completely Fair Scheduler) period"),
-    ("cpu-rt-period", "", "uint", None, "!", "Limit the CPU real-time period in microseconds"),
-    ("cpu-rt-runtime", "", "int", None, "!", "Limit the CPU real-time runtime in microseconds"),
+    ("cpu-rt-period", "", "uint", None, "*", "Limit the CPU real-time period in microseconds"),
+    ("cpu-rt-runtime", "", "int", None, "*", "Limit the CPU real-time runtime in microseconds"),
     ("cpuset-cpus", "", "string", None, "cpuset_cpus", "CPUs in which to allow execution (0-3, 0,1)"),
     ("cpuset-mems", "", "string", None, "cpuset_mems", "Memory nodes (MEMs) in which to allow execution (0-3, 0,1). Only "
                                                       "effective on NUMA systems."),
     ("pids-limit", "", "int", None, "*", "Tune container pids limit (set -1 for unlimited)"),
-    ("blkio-weight", "", "string", None, "!", "Block IO weight (relative weight) accepts a weight value between 10 and "
+    ("blkio-weight", "", "string", None, "*", "Block IO weight (relative weight) accepts a weight value between 10 and "
                                              "1000."),
-    ("blkio-weight-device", "", "array", None, "!", "Block IO weight (relative device weight, format: "
+    ("blkio-weight-device", "", "array", None, "*", "Block IO weight (relative device weight, format: "
                                                    "DEVICE_NAME:WEIGHT)"),
-    ("device-read-bps", "", "array", None, "!", "Limit read rate (bytes per second) from a device (e.g. "
+    ("device-read-bps", "", "array", None, "*", "Limit read rate (bytes per second) from a device (e.g. "
                                                "--device-read-bps=/dev/sda:1mb)"),
-    ("device-read-iops", "", "array", None, "!", "Limit read rate (IO per second) from a device (e.g. "
+    ("device-read-iops", "", "array", None, "*", "Limit read rate (IO per second) from a device (e.g. "
                                                 "--device-read-iops=/dev/sda:1000)"),
-    ("device-write-bps", "", "array", None, "!", "Limit write rate (bytes per second) to a device (e.g. "
+    ("device-write-bps", "", "array", None, "*", "Limit write rate (bytes per second) to a device (e.g. "
                                                 "--device-write-bps=/dev/sda:1mb)"),
-    ("device-write-iops", "", "array", None, "!", "Limit write rate (IO per second) to a device (e.g. "
+    ("device-write-iops", "", "array", None, "*", "Limit write rate (IO per second) to a device (e.g. "
                                                  "--device-write-iops=/dev/sda:1000)"),
     ("cgroups", "", "string", "enabled", "*", 'control container cgroup configuration '
                                              '("enabled"|"disabled"|"no-conmon"|"split")'),
     ("cgroup-parent", "", "string", None, "cgroup_parent", "Optional parent cgroup for the container"),
-    ("cgroup-conf", "", "strings", None, "!", "Configure cgroup v2 (key=value)"),
+    ("cgroup-conf", "", "strings", None, "*", "Configure cgroup v2 (key=value)"),
+    ("limits", "", "string", "strict", "*", 'What becomes of limits that cannot be had here: refused, or left out with a '
+                                            'warning ("strict"|"best-effort")'),
     ("rdt-class", "", "string", None, "!", "Class of Service (COS) that the container should be assigned to"),
     # life
     ("rm", "", "bool", None, "remove", "Remove container and any anonymous unnamed volume associated with the container "
@@ -240,6 +245,11 @@ CREATE_ONLY: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
     ("init-ctr", "", "string", None, "*", "Run this container as an init container in a pod"),
     ("attach", "a", "strings", None, "-", "Attach to STDIN, STDOUT or STDERR"),
 )
+
+# Those that cli/limitflags.py reads.
+LIMIT_FLAGS = ("blkio-weight", "blkio-weight-device", "device-read-bps", "device-write-bps", "device-read-iops",
+               "device-write-iops", "memory-swappiness", "oom-kill-disable", "cgroup-conf", "limits", "cpu-rt-period",
+               "cpu-rt-runtime")
 
 # What docker's run and create have beyond podman's.
 DOCKER_TABLE: "tuple[tuple[str, str, str, Any, str, str], ...]" = (
@@ -380,6 +390,19 @@ def one_container(call: "Call", name: str | None) -> "Container":
     from podlike.engine.query import find
 
     return find(call.engine, container_name(name))
+
+
+def stop_options(call: "Call") -> "dict[str, Any]":
+    """What --time and docker's --timeout and --signal say, for engine/stop.py. Raises: UsageError."""
+    given = call.changed("time") or call.changed("timeout")
+    out: "dict[str, Any]" = {"timeout": call.opts.time if given else None}
+    name = getattr(call.opts, "signal", "")
+    if name:
+        from podlike.spec.signals import parse
+
+        parse(name)
+        out["signal_name"] = name
+    return out
 
 
 def take_container(call: "Call") -> "tuple[Container, list[str]]":

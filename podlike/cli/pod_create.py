@@ -68,7 +68,7 @@ def fill_pod_spec(call: Call) -> "PodSpec":
     if infra:
         refuse_cgroup_share(share, share_parent=opts.share_parent)
     policy = opts.exit_policy if call.changed("exit-policy") else call.engine.config.engine.pod_exit_policy
-    template = _template(call)
+    template = template_of(call)
     command = opts.infra_command.split() if call.changed("infra-command") else None
     return PodSpec(name=name, labels=template.labels, create_command=list(sys.argv), infra=infra, infra_name=opts.infra_name,
                    infra_image=opts.infra_image, infra_command=command, share=share, share_parent=opts.share_parent,
@@ -87,7 +87,7 @@ def _refuse_without_infra(call: Call) -> None:
         raise UsageError("you must have an infra container to publish port bindings to the host")
 
 
-def _template(call: Call) -> "ContainerSpec":
+def template_of(call: Call) -> "ContainerSpec":
     """What the flags that `create` has too ask for, through the same code. Raises: UsageError."""
     values = {flag.dest: flag.initial() for flag in create_flags(CREATE_TABLE)} | vars(call.opts)
     values |= {"name": "", "replace": False, "pod_id_file": "", "conmon_pidfile": call.opts.infra_conmon_pidfile, "restart": ""}
@@ -115,6 +115,10 @@ def _write_id_file(call: Call, path: str, pod: "Pod") -> None:
                          hint="Give --pod-id-file a path that you can write.") from None
 
 
+INFRA_FLAGS = (
+    Flag("infra-command", "", "string", "The command to run on the infra container when the pod is started"),
+    Flag("infra-conmon-pidfile", "", "string", "Path to the file that will receive the PID of the infra container's conmon"),
+    Flag("infra-name", "", "string", "The name used as infra container name"))
 command = Command(
     "create", create, usage="[NAME]", args=at_most(1), interspersed=False, summary="Create a new empty pod",
     description="After creating the pod, the pod ID is printed to stdout.\n\nYou can then start it at any time with the podlike "
@@ -122,11 +126,8 @@ command = Command(
     flags=(*create_flags(_ROWS),
            Flag("exit-policy", "", "string", "Behaviour when the last container exits", "continue"),
            Flag("infra", "", "bool", "Create an infra container associated with the pod to share namespaces with", True),
-           Flag("infra-command", "", "string", "The command to run on the infra container when the pod is started"),
-           Flag("infra-conmon-pidfile", "", "string", "Path to the file that will receive the PID of the infra container's "
-                                                      "conmon"),
+           *INFRA_FLAGS,
            Flag("infra-image", "", "string", "Image to use to override builtin infra container"),
-           Flag("infra-name", "", "string", "The name used as infra container name"),
            Flag("name", "n", "string", "Assign a name to the pod"),
            Flag("pod-id-file", "", "string", "Write the pod ID to the file"),
            Flag("replace", "", "bool", "If a pod with the same name exists, replace it"),

@@ -19,7 +19,7 @@ def prune(call: Call) -> int:
             raise UsageError("system prune --external cannot be combined with other options")
         sweep(call.engine)
         return 0
-    if not opts.force and not _confirmed(_docker_warning(call) if call.docker else _warning(call)):
+    if not opts.force and not confirmed(_docker_warning(call) if call.docker else _warning(call)):
         return 0
     done = system(call.engine, every=opts.all, volumes=opts.volumes, anonymous_only=call.docker, filters=opts.filter)
     (_print_docker if call.docker else _print)(call, done)
@@ -28,7 +28,8 @@ def prune(call: Call) -> int:
     return done.failed[0].exit_code if done.failed else 0
 
 
-def _confirmed(warning: str) -> bool:
+def confirmed(warning: str) -> bool:
+    """Ask on the terminal, or whatever standard input is."""
     sys.stdout.write(warning)
     sys.stdout.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

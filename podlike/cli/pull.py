@@ -46,7 +46,7 @@ def _options(call: Call) -> "PullOptions":
     from podlike.engine.pull import PullOptions
 
     return PullOptions(
-        platform=_platform(call), **registry_options(call),
+        platform=platform_words(call), **registry_options(call),
         choose=_choose if sys.stdin.isatty() and sys.stderr.isatty() and not call.opts.quiet else None,
         signature_policy=call.opts.signature_policy or None)
 
@@ -71,7 +71,8 @@ def _delay(text: str) -> float | None:
         raise UsageError(e.message) from None  # podman's line, and nothing below it, is what scripts compare
 
 
-def _platform(call: Call) -> str | None:
+def platform_words(call: Call) -> str | None:
+    """OS/ARCH[/VARIANT] as --platform, or --os, --arch and --variant say it; None: this machine's."""
     from podlike.spec.image import host_platform
 
     o = call.opts

@@ -7,6 +7,7 @@ from podlike.cli.app import GLOBAL_FLAGS, find_command
 from podlike.cli.command import Call, Command, Options, Parser
 from podlike.cli.options import FORMAT
 from podlike.errors import NotFoundError, PodlikeError, UsageError
+from podlike.quadlet.keys import suggest as key_of_flag
 from podlike.quadlet.problems import NOTE, WARNING, Problem
 
 TYPE_CHECKING = False
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from podlike.engine.quadlet.listing import Quadlets
     from podlike.quadlet.translate import Result
+    from podlike.quadlet.unitfile import Line
 
 _COMMANDS: "Final" = ("ExecStartPre", "ExecStart", "ExecReload", "ExecStop", "ExecStopPost")
 
@@ -117,12 +119,12 @@ def _program_length() -> int:
 
 
 def _without_specifiers(word: str) -> str:
-    """The word as systemd may pass it on: what it puts for most specifiers is a name."""
+    """The word as systemd may pass it on. What it puts for most specifiers is a name; a digit is right for a number, too."""
     if "%" not in word:
         return word
     known = {"%": "%", "h": os.path.expanduser("~"), "t": os.environ.get("XDG_RUNTIME_DIR", "/run"), "T": "/tmp", "s": "/bin/sh"}
     parts = iter(word)
-    return "".join(c if c != "%" else known.get(next(parts, "%"), "x") for c in parts)
+    return "".join(c if c != "%" else known.get(next(parts, "%"), "7") for c in parts)
 
 
 def _parse(call: Call, words: list[str]) -> None:
@@ -154,10 +156,15 @@ def _place(result: "Result", said: str) -> Problem:
     unit, name = result.entry.unit, result.entry.kind.group
     group = unit.groups[name]
     words = [w for w in (w.strip("'\"`,:;") for w in said.split()) if len(w) > 1]
-    lines = [line for line in group.lines if line.key]
-    best = max(lines, key=lambda line: sum(len(w) for w in words if w in line.value), default=None)
-    if best is None or not any(w in best.value for w in words):
+    flags = {key_of_flag(name, w[2:]) for w in words if w.startswith("--")}
+
+    def likeness(line: "Line") -> int:
+        return 100 * (line.key in flags) + sum(len(w) for w in words if w in line.value)
+
+    lines = [line for line in group.lines if line.key and likeness(line)]
+    if not lines:
         return Problem(WARNING, group.path or unit.path, group.number or 1, said)
+    best = max(lines, key=likeness)
     return Problem(WARNING, best.path, best.number, f"{best.key}: {said}")
 
 

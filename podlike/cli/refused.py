@@ -7,13 +7,8 @@ if TYPE_CHECKING:
     from typing import Final, NoReturn
 
 _NO_NETWORKS: "Final" = "it takes a named network, and there are none yet"
-_LIMIT: "Final" = "no such limit is set yet"
 # What each flag would need, for the part of the message behind the colon.
 _WHY: "Final" = {
-    "blkio-weight": _LIMIT, "blkio-weight-device": _LIMIT, "device-read-bps": _LIMIT, "device-read-iops": _LIMIT,
-    "device-write-bps": _LIMIT, "device-write-iops": _LIMIT, "cgroup-conf": _LIMIT,
-    "cpu-rt-period": "cgroup v2 has no limit of that kind", "cpu-rt-runtime": "cgroup v2 has no limit of that kind",
-    "memory-swappiness": "cgroup v2 has no limit of that kind", "oom-kill-disable": "cgroup v2 has no switch for that",
     "decryption-key": "encrypted images cannot be decrypted",
     "ip": _NO_NETWORKS, "ip6": _NO_NETWORKS, "mac-address": _NO_NETWORKS, "network-alias": _NO_NETWORKS,
     "link": _NO_NETWORKS, "link-local-ip": "no network driver can give a container such an address",

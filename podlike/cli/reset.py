@@ -48,7 +48,7 @@ migrate_command = Command(
     "migrate", migrate, args=no_args, summary="Migrate containers",
     description="Stops all containers and ends the session, so that the next command makes a new one: after a change of the "
                 "subordinate ids in /etc/subuid and /etc/subgid, or with another OCI runtime for the containers that exist.",
-    flags=(Flag("migrate-db", "", "bool", "Migrate database to SQLite", hidden=True),
+    flags=(Flag("migrate-db", "", "bool", "Migrate database to SQLite (there is no other)"),
            Flag("new-runtime", "", "string", "Specify a new runtime for all containers")),
     examples=("system migrate", "system migrate --new-runtime crun"))
 

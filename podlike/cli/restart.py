@@ -1,7 +1,7 @@
 """podlike restart: stop, then start again."""
 
-from podlike.cli.command import Call, Command, Flag
-from podlike.cli.options import ALL_CIDFILE, FILTER, LATEST, TIME, check_selection, select_each
+from podlike.cli.command import Call, Command, Flag, at_least
+from podlike.cli.options import ALL_CIDFILE, DOCKER_STOP, FILTER, LATEST, TIME, check_selection, select_each, stop_options
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False
@@ -11,16 +11,17 @@ if TYPE_CHECKING:
 
 def restart(call: Call) -> int:
     opts = call.opts
-    if opts.running and (opts.latest or opts.all):
+    running = not call.docker and opts.running
+    if running and (opts.latest or opts.all):
         raise UsageError("--running and --all or --latest cannot be used together")
-    if not opts.running:
+    if not running:
         check_selection(call, cidfile=True)
-    timeout = opts.time if call.changed("time") else None
+    options = stop_options(call)
 
     def one(container: "Container") -> None:
-        call.api.containers.restart(container, timeout=timeout)
+        call.api.containers.restart(container, **options)
 
-    if opts.running and not call.args:
+    if running and not call.args:
         opts.all = True
         return select_each(call, one, default_states=("running",))
     return select_each(call, one)
@@ -33,3 +34,5 @@ command = Command(
     flags=(Flag("all", "a", "bool", "Restart all non-running containers"), ALL_CIDFILE, FILTER, LATEST,
            Flag("running", "", "bool", "Restart only running containers"), TIME),
     examples=("restart ctrID", "restart --latest", "restart ctrID1 ctrID2"))
+docker_command = Command("restart", restart, usage="CONTAINER [CONTAINER...]", summary="Restart one or more containers",
+                         flags=DOCKER_STOP, args=at_least(1))

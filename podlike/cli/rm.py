@@ -2,7 +2,7 @@
 
 import os
 
-from podlike.cli.command import Call, Command, Flag
+from podlike.cli.command import Call, Command, Flag, at_least
 from podlike.cli.options import ALL_CIDFILE, FILTER, LATEST, TIME, check_selection, container_name, select
 from podlike.errors import NotFoundError, PodlikeError
 
@@ -82,7 +82,7 @@ def _chosen(call: Call, codes: list[int]) -> "list[tuple[str, Container]]":
 def _remove(call: Call, container: "Container") -> None:
     opts = call.opts
     call.api.containers.remove(container, force=opts.force, volumes=opts.volumes,
-                               timeout=opts.time if call.changed("time") else None)
+                               timeout=opts.time if call.changed("time") else 0 if call.docker else None)
     if container.spec.cidfile:
         try:
             os.unlink(container.spec.cidfile)
@@ -102,3 +102,21 @@ command = Command(
            Flag("ignore", "i", "bool", "Ignore errors when a specified container is missing"), LATEST, TIME,
            Flag("volumes", "v", "bool", "Remove anonymous volumes associated with the container")),
     examples=("rm ctrID", "rm mywebserver myflaskserver 860a4b23", "rm --force --all", "rm -f c684f0d469f2"))
+
+
+def _rm_as_docker(call: Call) -> int:
+    if call.opts.link:
+        from podlike.cli.refused import refuse
+
+        refuse("link")
+    for name in ("all", "depend", "ignore", "latest"):
+        setattr(call.opts, name, False)
+    call.opts.filter = call.opts.cidfile = None
+    return rm(call)
+
+
+docker_command = Command(
+    "rm", _rm_as_docker, usage="CONTAINER [CONTAINER...]", summary="Remove one or more containers", args=at_least(1),
+    flags=(Flag("force", "f", "bool", "Force the removal of a running container (uses SIGKILL)"),
+           Flag("link", "l", "bool", "Remove the specified link"),
+           Flag("volumes", "v", "bool", "Remove anonymous volumes associated with the container")))

@@ -5,8 +5,8 @@ import os
 from podlike.cli.command import Call, Command
 from podlike.cli.fillhealth import health_action, health_log
 from podlike.cli.fillspec import memory_size, restart_policy
-from podlike.cli.options import CREATE_TABLE, LATEST, container_name, create_flags, take_container
-from podlike.cli.refused import refuse
+from podlike.cli.limitflags import limit_fields
+from podlike.cli.options import CREATE_TABLE, LATEST, LIMIT_FLAGS, container_name, create_flags, take_container
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False
@@ -16,15 +16,14 @@ if TYPE_CHECKING:
     from podlike.engine.update import Changes
     from podlike.store.containers import Container
 
-_REFUSED: "Final" = ("blkio-weight", "blkio-weight-device", "cpu-rt-period", "cpu-rt-runtime", "device-read-bps",
-                     "device-read-iops", "device-write-bps", "device-write-iops", "memory-swappiness")
+_LIMITS: "Final" = tuple(name for name in LIMIT_FLAGS if name not in ("cgroup-conf", "oom-kill-disable"))
 _PLAIN: "Final" = ("cpus", "cpu-shares", "cpu-quota", "cpu-period", "cpuset-cpus", "cpuset-mems", "pids-limit")
 _MEMORY: "Final" = ("memory", "memory-swap", "memory-reservation")
 _HEALTH: "Final" = ("cmd", "interval", "retries", "timeout", "start-period")
 _STARTUP: "Final" = ("cmd", "interval", "retries", "timeout", "success")
 _OTHER: "Final" = ("restart", "env", "unsetenv", "ulimit", "no-healthcheck", "health-log-destination", "health-max-log-count",
                    "health-max-log-size", "health-on-failure")
-_NAMES: "Final" = frozenset((*_REFUSED, *_PLAIN, *_MEMORY, *_OTHER, *(f"health-{name}" for name in _HEALTH),
+_NAMES: "Final" = frozenset((*_LIMITS, *_PLAIN, *_MEMORY, *_OTHER, *(f"health-{name}" for name in _HEALTH),
                              *(f"health-startup-{name}" for name in _STARTUP)))
 
 
@@ -60,9 +59,7 @@ def _changes(call: Call) -> "Changes":
     from podlike.engine.update import Changes
 
     opts, out = call.opts, Changes()
-    for name in _REFUSED:
-        if call.changed(name):
-            refuse(name)
+    out.fields |= limit_fields(call)
     if call.changed("cpus") and (call.changed("cpu-period") or call.changed("cpu-quota")):
         raise UsageError(f"--cpu-{'period' if call.changed('cpu-period') else 'quota'} and --cpus cannot be set together")
     for name in _PLAIN:

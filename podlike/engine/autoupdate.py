@@ -102,7 +102,12 @@ class _Run:
         return Task(container, image, policy=policy, unit=unit, authfile=labels.get(AUTHFILE_LABEL) or self.wishes.authfile)
 
     def _unit_of(self, container: "Container") -> str:
+        """A pod's is restarted as a whole."""
         unit = container.spec.labels.get(UNIT_VARIABLE, "")
+        pod = self.engine.pods.get(container.spec.pod) if container.spec.pod else None
+        if pod is not None:
+            infra = self.engine.containers.get(pod.state.infra)
+            unit = infra.state.unit if infra else ""
         if not unit:
             raise UsageError(f'auto-updating container "{container.id}": no {UNIT_VARIABLE} label found',
                              hint="Run it in a unit of `podlike generate systemd --new` or of Quadlet.")

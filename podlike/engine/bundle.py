@@ -4,7 +4,7 @@ import json
 import os
 
 from podlike import __version__
-from podlike.engine import query
+from podlike.engine import limits, query
 from podlike.engine.core import Engine
 from podlike.engine.devices import look_up_devices
 from podlike.engine.hooks import hooks_of
@@ -17,7 +17,7 @@ from podlike.errors import CannotExecuteError, UsageError
 from podlike.files import read_text, write_text
 from podlike.net import files
 from podlike.paths import libexec
-from podlike.runtime import cgroup, hostfacts, spawn
+from podlike.runtime import hostfacts, monitorscope, spawn
 from podlike.runtime.session import rootless
 from podlike.spec import oci, resolve, sysctls
 from podlike.spec.cdi import is_qualified
@@ -57,10 +57,11 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
     is_rootless, table = rootless(), engine.config.containers
     nodes = [d for d in spec.devices if not is_qualified(d)]
     warnings: list[str] = []
-    ns_paths, as_joined = _shared_namespaces(engine, spec)
+    can = limits.obtainable(container)
+    ns_paths, as_joined = _shared_namespaces(engine, can)
     config = oci.build(
         as_joined, cid=container.id, rootfs=rootfs, user=user, host=_host_facts(container), rootless=is_rootless,
-        binds=binds, volumes=volumes, device_nodes=look_up_devices(nodes),
+        binds=binds, volumes=volumes, device_nodes=look_up_devices(nodes), block_devices=limits.block_devices(can),
         host_devices=list(hostfacts.all_devices()) if spec.privileged else (), netns_path=network.netns or None,
         ns_paths=ns_paths, init_path=_init_path(engine, spec),
         cgroups_path=container.state.cgroup or None, seccomp_profile=_seccomp_profile(spec, table.seccomp_profile),
@@ -72,6 +73,8 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
         _add_notify_socket(config, bundle)
     if container.state.tended:
         write_orders(engine, container, config)
+    if monitorscope.wanted(container.state.cgroup, spec.cgroups):
+        config["annotations"][monitorscope.ANNOTATION] = monitorscope.annotation(container.id, network.helper_pids())
     hooks = hooks_of(engine, spec)
     if hooks:
         config["hooks"] = hooks
@@ -138,7 +141,7 @@ def _init_path(engine: Engine, spec: ContainerSpec) -> str:
 
 
 def _host_facts(container: Container) -> oci.HostFacts:
-    return hostfacts.gather(controllers=cgroup.available(container.state.cgroup))
+    return hostfacts.gather(controllers=limits.controllers(container.spec, container.state.cgroup))
 
 
 def default_sysctls(configured: "Sequence[str]") -> dict[str, str]:
@@ -194,8 +197,11 @@ def _own_files(engine: Engine, container: Container, root_fd: int, entries: dict
     if not spec.no_hostname:
         texts["/etc/hostname"] = name + "\n"
     shared = _files_of_joined(engine, network)
-    if not spec.no_hosts and "/etc/hosts" not in shared:
-        texts["/etc/hosts"] = ""
+    if not spec.no_hosts:
+        if "/etc/hosts" in shared:
+            _add_to_hosts(shared["/etc/hosts"], container)
+        else:
+            texts["/etc/hosts"] = ""
     if "none" not in spec.dns and "/etc/resolv.conf" not in shared:
         texts["/etc/resolv.conf"] = ""
     out = dict(shared)
@@ -231,6 +237,12 @@ def _files_of_joined(engine: Engine, network: Network) -> dict[str, str]:
             if os.path.exists(f"{directory}/{name}")}
 
 
+def _add_to_hosts(path: str, container: Container) -> None:
+    from podlike.engine import joinedhosts
+
+    joinedhosts.add(path, container.name)
+
+
 def write_network_files(engine: Engine, container: Container, network: Network) -> None:
     """Fill hosts and resolv.conf in place: they are bound into the container already. Raises: NetworkError."""
     spec, config, directory = container.spec, engine.config, f"{engine.roots.bundle(container.id)}/etc"
@@ -248,6 +260,8 @@ def write_network_files(engine: Engine, container: Container, network: Network) 
 def _rootfs_of(engine: Engine, container: Container) -> str:
     """Where the root file system of a container that is being started is."""
     spec, base = container.spec, engine.roots.container(container.id)
+    if spec.infra and not spec.image and not spec.rootfs:
+        return f"{engine.roots.bundle(container.id)}/rootfs"
     if spec.rootfs and not spec.rootfs_overlay:
         return spec.rootfs
     return f"{base}/root" if engine.storage.driver == "vfs" else f"{base}/merged"

@@ -98,7 +98,8 @@ def take_down(engine: Engine, container: Container) -> bool:
     collect([lambda: _stop_helpers(container),
              lambda: runtime_of(engine, container).delete(container.id),
              lambda: remove_leftovers(engine, container.id, container.state.cgroup, keep_exit=True),
-             lambda: _release_volumes(engine, container)],
+             lambda: _release_volumes(engine, container),
+             lambda: _leave_hosts(engine, container)],
             what=f"clean up container {container.name}")
     s = container.state
     ended = s.phase == "started" or now.state == "exited"
@@ -126,6 +127,13 @@ def _release_volumes(engine: Engine, container: Container) -> None:
         from podlike.engine.volumemount import release
 
         release(engine, container)
+
+
+def _leave_hosts(engine: Engine, container: Container) -> None:
+    if container.spec.network.startswith("container:") and not container.spec.no_hosts:
+        from podlike.engine.joinedhosts import forget
+
+        forget(engine, container)
 
 
 def _tell_end(engine: Engine, container: Container, now: query.Status, *, oom: bool, died: bool) -> None:

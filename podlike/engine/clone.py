@@ -27,13 +27,9 @@ def clone(engine: Engine, container: Container, *, name: str = "", image: str = 
         from podlike.engine.remove import remove
 
         remove(engine, container)  # says why not, before anything is made
-    spec = _copied(container.spec, changes)
+    spec = copied(container.spec, changes)
     spec.name = name or free_name(engine, container.name)
-    spec.image = "" if spec.rootfs else image or _own_image(engine, container)
-    made = create(engine, spec, pull_policy="never")
-    if container.spec.workdir_given != made.spec.workdir_given:  # it was the image's own: made where it is missing
-        made.spec.workdir_given = container.spec.workdir_given
-        engine.containers.save_spec(made)
+    made = make_copy(engine, container, spec, image=image)
     if destroy:
         from podlike.engine.remove import remove
 
@@ -45,7 +41,18 @@ def clone(engine: Engine, container: Container, *, name: str = "", image: str = 
     return made
 
 
-def _copied(old: ContainerSpec, changes: "Mapping[str, Any]") -> ContainerSpec:
+def make_copy(engine: Engine, container: Container, spec: ContainerSpec, *, image: str = "") -> Container:
+    """Create what the spec asks for, with the original's image unless another one is named. Raises: as create."""
+    spec.image = "" if spec.rootfs else image or _own_image(engine, container)
+    made = create(engine, spec, pull_policy="never")
+    if container.spec.workdir_given != made.spec.workdir_given:  # it was the image's own: made where it is missing
+        made.spec.workdir_given = container.spec.workdir_given
+        engine.containers.save_spec(made)
+    return made
+
+
+def copied(old: ContainerSpec, changes: "Mapping[str, Any]") -> ContainerSpec:
+    """A spec to create a copy with, some fields changed."""
     spec = ContainerSpec.from_dict(json.loads(json.dumps(old.to_dict())))
     # Files that tell of the original go on doing so.
     spec.cidfile = spec.pidfile = spec.conmon_pidfile = ""
@@ -86,6 +93,8 @@ def free_name(engine: Engine, name: str) -> str:
 
 
 def _taken(engine: Engine, name: str) -> bool:
+    if name in engine.pods.names().values():
+        return True
     try:
         return query.find(engine, name).name == name
     except NotFoundError:

@@ -4,8 +4,6 @@ podlike-layer packs the writable directory itself, whiteouts and all, into a nam
 layer is, and becomes the blob. Equal changes give equal layers.
 """
 
-import hashlib
-import json
 import os
 import stat
 import time
@@ -13,6 +11,7 @@ from typing import NamedTuple
 
 from podlike.engine import events, query
 from podlike.engine.core import Engine
+from podlike.engine.newimage import NewLayer, put_together
 from podlike.errors import PodlikeError, StoreError, UsageError
 from podlike.spec import image as spec
 from podlike.spec.commitconfig import Request, build
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from podlike.engine.fetch import Progress
     from podlike.store.containers import Container
     from podlike.store.images import Image
-    from podlike.transports.archive import Member
-    from podlike.transports.found import Found, Layer
 
 
 class Options(NamedTuple):
@@ -66,9 +63,10 @@ def commit(engine: Engine, container: "Container", options: Options, *, progress
 
     kept = nameless(engine.roots.tmp)
     try:
-        diff_id, size = _pack_paused(engine, container, kept, options)
-        layer = _NewLayer(kept, diff_id, size, f"layer of container {container.name}")
-        found = _put_together(engine, container, base, layer, request, names)
+        layer = NewLayer(kept, _pack_paused(engine, container, kept, options), f"layer of container {container.name}")
+        diff_ids = [*([] if request.squash else container.spec.layers), layer.digest]
+        config = _with_platform(build(base.config if base else {}, container.spec, diff_ids, request))
+        found = put_together(engine, None if request.squash else base, layer, config, oci=not request.docker_format, names=names)
         from podlike.engine.intake import Intake
 
         with Intake(engine, progress) as intake:
@@ -99,26 +97,29 @@ def _volumes(container: "Container", options: Options) -> list[str]:
 
 # the layer
 
-def _pack_paused(engine: Engine, container: "Container", kept: int, options: Options) -> tuple[str, int]:
-    """(diff ID, bytes) of the layer, packed into `kept` while the container stands still, if that was asked for."""
+def _pack_paused(engine: Engine, container: "Container", kept: int, options: Options) -> str:
+    """Diff ID of the layer, packed into `kept` while the container stands still, if that was asked for."""
+    if not options.pause or query.status(engine, container).state != "running":
+        return pack_changes(engine, container, kept, squash=options.squash)
     from podlike.engine.stop import pause, unpause
 
-    paused = options.pause and query.status(engine, container).state == "running"
-    if paused:
-        pause(engine, container)
+    pause(engine, container)
     try:
-        return _pack(engine, container, kept, squash=options.squash)
+        return pack_changes(engine, container, kept, squash=options.squash)
     finally:
-        if paused:
-            try:
-                unpause(engine, container)
-            except PodlikeError as e:
-                from podlike import log
+        try:
+            unpause(engine, container)
+        except PodlikeError as e:
+            from podlike import log
 
-                log.warning(f"Unpausing container {container.id}: {e.message}")
+            log.warning(f"Unpausing container {container.id}: {e.message}")
 
 
-def _pack(engine: Engine, container: "Container", kept: int, *, squash: bool) -> tuple[str, int]:
+def pack_changes(engine: Engine, container: "Container", kept: int, *, squash: bool = False) -> str:
+    """Write what the container has changed, or with squash all of its files, as a layer into the fd; return its diff ID.
+
+    Raises: StoreError.
+    """
     from podlike.engine.copying.tarstream import pack
     from podlike.engine.copying.view import View
     from podlike.engine.export import owner_words
@@ -136,7 +137,7 @@ def _pack(engine: Engine, container: "Container", kept: int, *, squash: bool) ->
                 doc = pack(upper, kept, args, what=what)
         else:
             doc = _pack_upper(engine, container, kept, args, what)
-    return doc["diff_id"], os.fstat(kept).st_size
+    return str(doc["diff_id"])
 
 
 def _pack_upper(engine: Engine, container: "Container", kept: int, args: "list[str]", what: str) -> "dict[str, Any]":
@@ -168,49 +169,7 @@ def _root_changed(engine: Engine, container: "Container", upper: int) -> bool:
     return (st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)) != (uid, gid, mode)
 
 
-class _NewLayer:
-    """The layer in a nameless file; the LayerSource of an image whose other layers are here."""
-
-    def __init__(self, kept: int, diff_id: str, size: int, shown: str) -> None:
-        self._kept = kept
-        self.digest = diff_id
-        self.size = size
-        self._shown = shown
-
-    def open_layer(self, layer: "Layer") -> "Member":
-        from podlike.transports.archive import Member
-
-        if layer.descriptor.digest != self.digest:
-            raise StoreError(f"read layer {layer.descriptor.digest}: it is no longer in the store",
-                             hint="See `podlike system check --repair`, or pull the container's image again.")
-        return Member(os.dup(self._kept), 0, self.size, self._shown, digest=self.digest, whole=True)
-
-
 # the image
-
-def _put_together(engine: Engine, container: "Container", base: "Image | None", layer: _NewLayer, request: Request,
-                  names: "list[str]") -> "Found":
-    from podlike.engine.images import read_manifest
-    from podlike.spec.imageconvert import compression_of, layer_type
-    from podlike.transports.found import found_image
-
-    oci = not request.docker_format
-    below = [] if request.squash or base is None else list(read_manifest(engine, base).layers)
-    diff_ids = [*([] if request.squash else container.spec.layers), layer.digest]
-    layers = [{"mediaType": layer_type(d.media_type, compression=compression_of(d.media_type), oci=oci), "digest": d.digest,
-               "size": d.size} for d in below]
-    layers.append({"mediaType": spec.OCI_LAYER if oci else spec.DOCKER_LAYER, "digest": layer.digest, "size": layer.size})
-    config = json.dumps(_with_platform(build(base.config if base else {}, container.spec, diff_ids, request)),
-                        separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
-    doc = {"schemaVersion": 2, "mediaType": spec.OCI_MANIFEST if oci else spec.DOCKER_MANIFEST,
-           "config": {"mediaType": spec.OCI_CONFIG if oci else spec.DOCKER_CONFIG,
-                      "digest": f"sha256:{hashlib.sha256(config).hexdigest()}", "size": len(config)},
-           "layers": layers}
-    document = json.dumps(doc, separators=(",", ":")).encode()
-    manifest = spec.parse_manifest(document)
-    assert isinstance(manifest, spec.Manifest)
-    return found_image(names, document, manifest, config, [""] * len(layers))
-
 
 def _with_platform(config: "dict[str, Any]") -> "dict[str, Any]":
     """Of an image that is gone nothing is known but that it ran here."""

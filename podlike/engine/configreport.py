@@ -11,7 +11,6 @@ _SERVICE: "Final" = "there is no REST service"
 _BUILD: "Final" = "images are not built"
 # Every key of podman 5.8's containers.conf(5) that no command obeys, and why.
 NO_MEANING: "Final[dict[str, str]]" = {
-    "containers.cgroup_conf": "files of the cgroup are not written to by name",
     "containers.interface_name": _NETWORKS,
     "containers.label": "containers get no SELinux label",
     "containers.label_users": "containers get no SELinux label",

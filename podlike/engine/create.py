@@ -4,13 +4,12 @@ import os
 import time
 
 from podlike import procs
-from podlike.engine import events
+from podlike.engine import events, limits
 from podlike.engine.core import Engine
 from podlike.engine.logconf import refuse_bad_log
 from podlike.engine.names import random_name
 from podlike.engine.sweep import sweep
 from podlike.errors import ConflictError, NotFoundError, PodlikeError, UsageError
-from podlike.runtime import cgroup
 from podlike.spec.container import ContainerSpec, Mount
 from podlike.spec.events import Event
 from podlike.store.containers import Container, RunState
@@ -59,9 +58,9 @@ def create(engine: Engine, spec: ContainerSpec, *, pull_policy: str = "missing",
         take_volumes(engine, resolved)
         _name_joined(engine, resolved)
         resolved.requires = [engine.containers.find(name).id for name in resolved.requires]
-        refuse_bad_requests(engine, resolved)
+        warnings = refuse_bad_requests(engine, resolved)
         container = Container(id=cid, name=resolved.name, image=image.id if image else None, created=time.time(),
-                              spec=resolved, state=RunState(starter=_ourselves() if for_run else []))
+                              spec=resolved, state=RunState(starter=_ourselves() if for_run else [], warnings=warnings))
         name_volumes(container)
         refuse_bad_log(engine, container)
         # The record comes first: whatever a crash leaves behind afterwards belongs to it and goes with it.
@@ -231,17 +230,16 @@ def plan_user_namespace(engine: Engine, spec: ContainerSpec, *, asked_user: str)
         spec.user = found.user
 
 
-def refuse_bad_limits(engine: Engine, spec: ContainerSpec) -> None:
-    """Raises: UsageError for a limit whose controller is not to be had here, or a --cgroup-parent that is not."""
-    from podlike.spec.oci import refuse_missing_controllers
-
-    where = cgroup.place("", manager=engine.cgroup_manager, parent=spec.cgroup_parent)
-    above = os.path.dirname(cgroup.path_of(where)) or cgroup.own_path() or "(no cgroup v2 here)"
-    refuse_missing_controllers(spec, cgroup.available(where), where=f"cgroup {above}")
+def refuse_bad_limits(engine: Engine, spec: ContainerSpec) -> list[str]:
+    """What it goes without, in words. Raises: UsageError for a limit or a --cgroup-parent that is not to be had here."""
+    return limits.check(engine, spec)
 
 
-def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> None:
-    """What can be known to fail is refused before anything exists: network, ports, limits, runtime, volumes."""
+def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> list[str]:
+    """What can be known to fail is refused before anything exists: network, ports, limits, runtime, volumes.
+
+    Returns what it goes without, in words.
+    """
     from podlike.engine.mountsources import check as check_mount
     from podlike.net.driver import prepare
     from podlike.runtime.oci import find_runtime
@@ -249,7 +247,7 @@ def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> None:
 
     refuse_unfit_for_updates(spec)  # now with the image's labels
     prepare(spec, engine.config)
-    refuse_bad_limits(engine, spec)
+    warnings = refuse_bad_limits(engine, spec)
     table = engine.config.engine
     find_runtime(spec.runtime or table.runtime, roots=engine.roots, runtimes=table.runtimes)
     for mount in spec.mounts:
@@ -260,6 +258,7 @@ def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> None:
         from podlike.engine.cdi import check
 
         check(engine, spec)
+    return warnings
 
 
 def refuse_unfit_for_updates(spec: ContainerSpec) -> None:
@@ -282,8 +281,9 @@ def _check_source(path: str, *, link: bool) -> None:
     try:
         os.stat(path, follow_symlinks=not link)
     except FileNotFoundError:
+        pattern = any(c in path for c in "*?[")  # who wrote that meant other names: there is nothing to make
         raise UsageError(f"statfs {path}: no such file or directory",
-                         hint=f"Create it first (`mkdir -p {path}`), or use a named volume.") from None
+                         hint=None if pattern else f"Create it first (`mkdir -p {path}`), or use a named volume.") from None
     except OSError as e:
         blocked = _unreadable_part(path)
         raise UsageError(f"use volume source {path}: {blocked}: {e.strerror.lower() if e.strerror else e}",

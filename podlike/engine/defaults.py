@@ -1,5 +1,7 @@
 """containers.conf's say in what a container is, where the command line was silent."""
 
+import os
+
 from podlike.config import Config
 from podlike.errors import UsageError
 from podlike.spec.container import ContainerSpec
@@ -24,9 +26,16 @@ _UNSET = ContainerSpec()
 def apply_config(spec: ContainerSpec, config: Config) -> None:
     """Fill what still has its built-in default from the configuration. Raises: UsageError for bad values there."""
     table = config.containers
+    journal = _silent(spec, "log_driver") and not spec.log_options and table.log_driver == "k8s-file" and _has_journal_of_a_unit()
     for name in _SAME:
         if _silent(spec, name):
             setattr(spec, name, getattr(table, name))
+    if not spec.limits and config.podlike.limits != "strict":
+        spec.limits = config.podlike.limits
+    if _silent(spec, "cgroup_conf") and table.cgroup_conf:
+        spec.cgroup_conf = {key: value for key, _, value in (text.partition("=") for text in table.cgroup_conf)}
+    if journal:
+        spec.log_driver = "journald"
     apply_namespaces(spec, config)
     spec.image_volume_mode = spec.image_volume_mode or config.engine.image_volume_mode
     if spec.image_volume_mode not in ("", "anonymous", "bind", "tmpfs", "ignore"):
@@ -62,7 +71,12 @@ def _mounts(texts: "Sequence[str]") -> "list[Mount]":
     try:
         return [m for text in texts for m in parse_mount(text, rootless=rootless(), glob=matches)]
     except UsageError as e:
-        raise UsageError(f"parsing containers.conf mounts: {e.message}", hint=e.hint) from None
+        raise UsageError(f"parsing containers.conf mounts: {e.message}") from None  # scripts compare these words
+
+
+def _has_journal_of_a_unit() -> bool:
+    """Whether a Quadlet's service or one of `generate systemd` calls: its user looks for output in the unit's journal."""
+    return "PODMAN_SYSTEMD_UNIT" in os.environ and os.path.exists("/run/systemd/journal/socket")
 
 
 def apply_namespaces(spec: ContainerSpec, config: Config) -> None:

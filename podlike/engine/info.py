@@ -20,7 +20,7 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "38
 
 def describe(engine: Engine, *, runtime: str = "", debug: bool = False) -> "dict[str, Any]":
     """The document, in podman's order. runtime: --runtime, if it was given. debug: with what containers.conf says in vain."""
-    out = {"host": _host(engine, runtime), "plugins": _plugins(), "registries": _registries(engine),
+    out = {"host": _host(engine, runtime), "plugins": _plugins(engine), "registries": _registries(engine),
            "store": _store(engine), "version": _version()}
     if debug:
         from podlike.engine.configreport import report
@@ -191,10 +191,10 @@ def _uptime() -> str:
     return text if seconds < 86400 else f"{text} (Approximately {seconds / 86400:.2f} days)"
 
 
-def _plugins() -> "dict[str, Any]":
+def _plugins(engine: Engine) -> "dict[str, Any]":
     return {"authorization": None, "log": ["k8s-file", "none", "passthrough", "journald", "json-file"],
             "network": ["pasta", "slirp4netns"],
-            "volume": ["local"]}
+            "volume": ["local", *engine.config.engine.volume_plugins]}
 
 
 def _registries(engine: Engine) -> "dict[str, Any]":
@@ -222,7 +222,7 @@ def _store(engine: Engine) -> "dict[str, Any]":
         "imageStore": {"number": images[0] if images else 0},
         "runRoot": engine.roots.run,
         "transientStore": False,
-        "volumePath": f"{engine.roots.data}/volumes",
+        "volumePath": engine.volumes_root,
     }
 
 

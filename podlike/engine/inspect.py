@@ -92,6 +92,8 @@ def _state(engine: Engine, c: Container, s: query.Status, error: str) -> "dict[s
         out["Health"] = {"Status": s.health, "FailingStreak": s.streak, "Log": read_log(engine, c)}
     if getattr(c.state, "cgroup", ""):
         out["CgroupPath"] = cgroup.path_of(c.state.cgroup)
+    if c.state.warnings:
+        out["LimitWarnings"] = c.state.warnings
     return out | {"CheckpointedAt": rfc3339(c.state.checkpointed_at), "RestoredAt": rfc3339(c.state.restored_at),
                   "StoppedByUser": c.state.stopped_by_user}
 
@@ -157,7 +159,7 @@ def mounts_of(engine: Engine, spec: ContainerSpec) -> "list[dict[str, Any]]":
 
 def _mount(engine: Engine, m: Mount) -> "dict[str, Any]":
     propagation = next((o for o in m.options if o.lstrip("r") in ("shared", "slave", "private")), "rprivate")
-    options = [o for o in m.options if o not in ("ro", "rw", propagation, "anonymous")]
+    options = [o for o in m.options if o not in ("ro", "rw", propagation, "anonymous") and not o.startswith("image-id=")]
     out: "dict[str, Any]" = {"Type": m.type}
     driver = ""
     if m.type == "volume":
@@ -311,7 +313,7 @@ def _host_config(engine: Engine, c: Container) -> "dict[str, Any]":
         "PublishAllPorts": spec.publish_all, "ReadonlyRootfs": spec.read_only, "SecurityOpt": security_of(spec),
         "Tmpfs": spec.tmpfs, "UTSMode": spec.uts_ns or "private", "UsernsMode": spec.user_ns, **_id_mappings(spec),
         "ShmSize": spec.shm_size, "Runtime": "oci", "ConsoleSize": [0, 0], "Isolation": "", **_resources(c),
-        "CgroupConf": None,
+        "CgroupConf": spec.cgroup_conf or None,
     }
 
 
@@ -357,14 +359,24 @@ def _resources(c: Container) -> "dict[str, Any]":
     return {
         "CpuShares": spec.cpu_shares, "Memory": spec.memory,
         "NanoCpus": round(quota / period * 1e9) if period and quota > 0 else 0,
-        "CgroupParent": spec.cgroup_parent, "BlkioWeight": 0, "BlkioWeightDevice": None, "BlkioDeviceReadBps": None,
-        "BlkioDeviceWriteBps": None, "BlkioDeviceReadIOps": None, "BlkioDeviceWriteIOps": None, "CpuPeriod": period,
+        "CgroupParent": spec.cgroup_parent, "BlkioWeight": spec.blkio_weight, **block_io(spec), "CpuPeriod": period,
         "CpuQuota": quota, "CpuRealtimePeriod": 0, "CpuRealtimeRuntime": 0, "CpusetCpus": spec.cpuset_cpus,
         "CpusetMems": spec.cpuset_mems, "Devices": devices_of(spec), "DiskQuota": 0,
         "KernelMemory": 0, "MemoryReservation": spec.memory_reservation, "MemorySwap": spec.memory_swap,
-        "MemorySwappiness": -1, "OomKillDisable": False, "Init": spec.init,
+        "MemorySwappiness": spec.memory_swappiness, "OomKillDisable": spec.oom_kill_disable, "Init": spec.init,
         "PidsLimit": 0 if spec.pids_limit is None else spec.pids_limit, "Ulimits": _ulimits(c),
         "CpuCount": 0, "CpuPercent": 0, "IOMaximumIOps": 0, "IOMaximumBandwidth": 0}
+
+
+_BLKIO = (("BlkioWeightDevice", "blkio_weight_device", "Weight"), ("BlkioDeviceReadBps", "device_read_bps", "Rate"),
+          ("BlkioDeviceWriteBps", "device_write_bps", "Rate"), ("BlkioDeviceReadIOps", "device_read_iops", "Rate"),
+          ("BlkioDeviceWriteIOps", "device_write_iops", "Rate"))
+
+
+def block_io(spec: ContainerSpec) -> "dict[str, Any]":
+    """As podman shows them: lists when there is any of them, else null."""
+    lists = {key: [{"Path": path, name: number} for path, number in getattr(spec, field).items()] for key, field, name in _BLKIO}
+    return lists if spec.blkio_weight or any(lists.values()) else dict.fromkeys(lists)
 
 
 def devices_of(spec: ContainerSpec) -> "list[dict[str, str]]":

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 KINDS: "Final" = frozenset(("bind", "volume", "image", "artifact"))
 # Words that are done here, or say where a thing comes from; the runtime sees the others.
 _OURS: "Final" = frozenset(("O", "U", "anonymous"))
-_OUR_KEYS: "Final" = frozenset(("subpath", "upperdir", "workdir", "title", "digest", "name"))
+_OUR_KEYS: "Final" = frozenset(("subpath", "upperdir", "workdir", "title", "digest", "name", "image-id"))
 
 
 class Sources:
@@ -107,7 +107,7 @@ class Sources:
         from podlike.engine.images import resolve
         from podlike.engine.rootfs import mount_lower, mount_read_only
 
-        image = resolve(self._engine, mount.source)
+        image = resolve(self._engine, _value(mount, "image-id") or mount.source)
         spec = replace(self._spec, image_id=image.id, image_name=mount.source, layers=list(image.layers))
         lower = mount_lower(self._engine, spec, f"{place}/lower")
         writable = "rw" in mount.options
@@ -161,11 +161,15 @@ def _let_read(path: str) -> None:
 
 
 def check(engine: Engine, mount: Mount) -> None:
-    """What can be known to fail when the container is created. Raises: UsageError, NotFoundError."""
+    """What can be known to fail when the container is created; an image's id is recorded, so that it is not removed.
+
+    Raises: UsageError, NotFoundError.
+    """
     if mount.type == "image":
         from podlike.engine.images import resolve
 
-        resolve(engine, mount.source)
+        mount.options[:] = [o for o in mount.options if not o.startswith("image-id=")]
+        mount.options.append(f"image-id={resolve(engine, mount.source).id}")
     elif mount.type == "artifact":
         from podlike.engine.artifacts import blob_files
 

@@ -6,7 +6,7 @@ from podlike import log
 from podlike.engine import query
 from podlike.engine.core import Engine
 from podlike.net import driver
-from podlike.runtime import spawn
+from podlike.runtime import monitorscope, spawn
 from podlike.spec import resolve
 from podlike.store.containers import Container
 
@@ -68,6 +68,11 @@ class Network:
         """Descriptors that the monitor shall hold for as long as it lives."""
         return [self._alive_fd] if self._alive_fd >= 0 else []
 
+    def helper_pids(self) -> list[int]:
+        """Of a helper that was started and stays; pasta's is known when it is ready."""
+        helper = getattr(self._pending, "helper", None)
+        return [helper["pid"]] if helper and self.plan.kind != "pasta" else []
+
     def wait_ready(self) -> None:
         """Wait for the helper and publish the ports; the record gets what came of it. Raises: NetworkError."""
         pending = self._pending or driver.NoHelper(self.plan)
@@ -78,6 +83,8 @@ class Network:
         state.helpers = setup.helpers
         state.ip = setup.ip
         state.ports = [asdict(p) for p in setup.ports]
+        if self.plan.kind == "pasta" and monitorscope.wanted(state.cgroup, self.container.spec.cgroups):
+            monitorscope.add(self.container.id, setup.helpers[0]["pid"])
 
     def abort(self) -> None:
         """The start failed: no helper may survive it."""

@@ -46,6 +46,10 @@ def system(engine: Engine, *, every: bool = False, volumes: bool = False, anonym
 
         names, more, errors = prune_volumes(engine, anonymous_only=anonymous_only, filters=filters)
         freed, failed = freed + more, failed + errors
+    if every:
+        from podlike.build import cachedirs
+
+        freed += cachedirs.prune(engine)
     sweep(engine)
     return Pruned(pods, containers, gone, names, freed, [*pod_failures, *failed])
 

@@ -99,7 +99,7 @@ def pull(engine: "Engine", name: str, *, platform: str | None = None, tls_verify
     Raises: UsageError, NotFoundError, RegistryError, StoreError, ConfigError.
     """
     if policy not in POLICIES:
-        raise UsageError(f'unsupported pull policy "{policy}"', hint=f"Use one of {', '.join(POLICIES)}.")
+        raise UsageError(f'unsupported pull policy "{policy}"')  # podman's line, and nothing below it, is what scripts compare
     options = PullOptions(platform, tls_verify, creds, authfile, cert_dir, retries, retry_delay, choose,
                           signature_policy)
     try:

@@ -9,7 +9,7 @@ import sys
 import time
 
 from podlike import log, procs
-from podlike.engine import eventorders, events, query
+from podlike.engine import eventorders, events, limits, query
 from podlike.engine.bundle import write_bundle, write_network_files
 from podlike.engine.cleanup import (
     await_exit_file,
@@ -33,7 +33,6 @@ from podlike.errors import ConflictError, NotFoundError
 from podlike.locks import Lock
 from podlike.paths import ensure_private_dir, libexec
 from podlike.runtime import attach as attaching
-from podlike.runtime import cgroup
 from podlike.runtime.monitor import Monitor, MonitorRequest, launch
 from podlike.runtime.oci import failure_from_words
 from podlike.runtime.statefile import path_of
@@ -166,9 +165,10 @@ def ready_to_start(engine: Engine, container: Container) -> Container | None:
 
 
 def _is_unwatched(container: Container) -> bool:
+    """Not in a systemd unit, which needs a process of its own to watch."""
     from podlike.engine.pods.pause import is_unwatched
 
-    return is_unwatched(container.spec)
+    return is_unwatched(container.spec) and not os.environ.get("PODMAN_SYSTEMD_UNIT")
 
 
 def _bring_up_unwatched(engine: Engine, container: Container) -> None:
@@ -236,10 +236,8 @@ def _write_bundle(engine: Engine, container: Container, network: Network) -> Non
 
 
 def _fresh_state(engine: Engine, container: Container) -> RunState:
-    where, spec = "", container.spec
-    if spec.cgroups != "disabled":
-        parent, manager = _pod_cgroup(engine, container) if spec.pod else ("", "")
-        where = cgroup.place(container.id, manager=manager or engine.cgroup_manager, parent=parent or spec.cgroup_parent)
+    parent, manager = _pod_cgroup(engine, container) if container.spec.pod else ("", "")
+    where = limits.enter(engine, container, manager=manager, parent=parent)
     conmon = conmon_path(engine)
     refuse_without_our_monitor(container.spec, conmon)
     tended = is_ours(conmon) and needs_tending(container.spec)
@@ -247,6 +245,7 @@ def _fresh_state(engine: Engine, container: Container) -> RunState:
                     restarts=0 if tended else container.state.restarts,
                     started_at=container.state.started_at, finished_at=container.state.finished_at,
                     exit_code=container.state.exit_code, cgroup=where, unit=os.environ.get("PODMAN_SYSTEMD_UNIT", ""),
+                    warnings=container.state.warnings,
                     starter=container.state.starter)  # so that what a killed `run` had begun to start goes, too
 
 
@@ -345,7 +344,7 @@ def _monitor_request(engine: Engine, container: Container, attach: Attach | None
         exit_command.append("--rm")
     return MonitorRequest(conmon=conmon_path(engine), runtime=runtime_of(engine, container), cid=cid, args=args,
                           cwd=bundle, env=monitor_env(engine), exit_command=[*exit_command, cid], inherit=network.monitor_fds(),
-                          preserved=[*range(3, 3 + (spec.preserve_fds or _listening(spec))), *spec.preserve_fd],
+                          preserved=[*range(3, 3 + (_listening(spec) or spec.preserve_fds)), *spec.preserve_fd],
                           owned=attach is not None, passthrough=spec.log_driver.startswith("passthrough"))
 
 

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 _ENDING: "Final" = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
-def stop(engine: Engine, container: Container, *, timeout: int | None = None, by_user: bool = True) -> bool:
+def stop(engine: Engine, container: Container, *, timeout: int | None = None, by_user: bool = True,
+         signal_name: str = "") -> bool:
     """Send the stop signal, then SIGKILL after timeout seconds (None: the container's own, negative: never).
+
+    signal_name: instead of the container's own.
 
     by_user: not by the machine that goes down; what a user stopped may have to stay down after a reboot.
     Returns whether it ran. A container that does not run is fine. It is cleaned up (and removed, with --rm)
@@ -40,8 +43,9 @@ def stop(engine: Engine, container: Container, *, timeout: int | None = None, by
     hold(engine, container)
     pid, started = query.process_of(engine, container)
     limit = container.spec.stop_timeout if timeout is None else timeout
+    number = signals.parse(signal_name or container.spec.stop_signal or "TERM")
     if pid and limit != 0:
-        procs.send_signal(pid, started, signals.parse(container.spec.stop_signal or "TERM"))
+        procs.send_signal(pid, started, number)
         if now.state == "paused":
             unpause(engine, container)
         gone = procs.wait_gone(pid, started, None if limit < 0 else float(limit))
@@ -51,8 +55,7 @@ def stop(engine: Engine, container: Container, *, timeout: int | None = None, by
         from podlike import log
 
         if limit:
-            name = signals.name_of(signals.parse(container.spec.stop_signal or "TERM"))
-            log.warning(f"StopSignal {name} failed to stop container {container.name} in {limit} seconds, "
+            log.warning(f"StopSignal {signals.name_of(number)} failed to stop container {container.name} in {limit} seconds, "
                         "resorting to SIGKILL")
         kill_now(engine, container)
     events.container(engine, container, "stop")

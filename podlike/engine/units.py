@@ -5,9 +5,9 @@ import sys
 import time
 
 from podlike import __version__, log, paths
-from podlike.errors import PodlikeError, UsageError
+from podlike.errors import ConflictError, PodlikeError, UsageError
 from podlike.spec import unittext
-from podlike.spec.unittext import ContainerUnit, Program, UnitOptions
+from podlike.spec.unittext import ContainerUnit, PodUnit, Program, UnitOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from podlike.engine.core import Engine
     from podlike.spec.typedflags import CommandLine
     from podlike.store.containers import Container
+    from podlike.store.pods import Pod
 
     # From the words of a recorded command line to its flags. Raises: UsageError.
     Reader = Callable[[Sequence[str]], CommandLine]
@@ -30,17 +31,64 @@ def container_units(engine: "Engine", container: "Container", *, options: UnitOp
     unittext.check_options(options)
     _warn_of_policy(container, options)
     unit = describe(engine, container, options=options, read=read)
-    program = _without_roots_given_twice(program_of(engine, prog), unit)
+    program = _without_roots_given_twice(program_of(engine, prog), unit.typed)
     return {unittext.container_service(container.id, container.name, options): unittext.container_text(unit, options, program)}
+
+
+def pod_units(engine: "Engine", pod: "Pod", *, options: UnitOptions, read: "Reader", read_pod: "Reader",
+              prog: str = "podlike") -> dict[str, str]:
+    """Texts of the units of a pod and of its containers, the pod's first. Raises: UsageError, ConflictError."""
+    from podlike.engine.pods.members import members
+
+    unittext.check_options(options)
+    if options.template:
+        raise UsageError("--template is not supported for pods", hint="Leave it out.")
+    containers = members(engine, pod)
+    infra = next((c for c in containers if c.id == pod.state.infra), None)
+    if infra is None:
+        raise ConflictError(f'generating systemd unit files: Pod "{pod.name}" has no infra container',
+                            hint="Make the pod without --infra=false.")
+    services = {c.id: unittext.container_service(c.id, c.name, options) for c in containers}
+    services[infra.id] = unittext.pod_service(pod.id, pod.name, options)
+    own = PodUnit(id=pod.id, name=pod.name, infra_id=infra.id, infra_name=infra.name,
+                  typed=read_pod(pod.spec.create_command) if options.new and pod.spec.create_command else None,
+                  stop_timeout=infra.spec.stop_timeout, pidfile=_pidfile(engine, infra),
+                  run_root=run_root(engine, new=options.new), required=[v for k, v in services.items() if k != infra.id])
+    program = program_of(engine, prog)
+    units = {services[infra.id]: unittext.pod_text(own, options, _without_roots_given_twice(program, own.typed))}
+    id_file = unittext.pod_id_file(services[infra.id]) if options.new else ""
+    for container in sorted((c for c in containers if c is not infra), key=lambda c: c.name):
+        _warn_of_policy(container, options)
+        unit = describe(engine, container, options=options, read=read)
+        unit = unit._replace(bound_to=_bound_to(container, containers, services), pod_id_file=id_file)
+        text = unittext.container_text(unit, options, _without_roots_given_twice(program, unit.typed))
+        units[services[container.id]] = text
+    return units
+
+
+def _bound_to(container: "Container", members: "Sequence[Container]", services: dict[str, str]) -> list[str]:
+    """The pod's service, and those of the other containers that it needs."""
+    from podlike.engine.dependents import needs
+
+    needed = (other.id for other in members if other is not container and not other.spec.infra and needs(container.spec, other))
+    return [services[next(c.id for c in members if c.spec.infra)], *(services[cid] for cid in needed)]
 
 
 def describe(engine: "Engine", container: "Container", *, options: UnitOptions, read: "Reader") -> ContainerUnit:
     """What of a container its unit depends on. Raises: UsageError."""
     spec = container.spec
+    if spec.init_ctr:
+        raise UsageError(f"unsupported container {container.id}: cannot generate systemd units for init containers",
+                         hint="Its pod starts it.")
     typed = read(spec.create_command) if options.new and spec.create_command else None
     return ContainerUnit(id=container.id, name=container.name, typed=typed, stop_timeout=spec.stop_timeout,
-                         pidfile=spec.conmon_pidfile or f"{engine.roots.bundle(container.id)}/conmon.pid",
+                         pidfile=_pidfile(engine, container),
                          run_root=run_root(engine, new=options.new), env=spec.env)
+
+
+def _pidfile(engine: "Engine", container: "Container") -> str:
+    """Where its monitor's pid is, as a unit says it."""
+    return (container.spec.conmon_pidfile or f"{engine.roots.bundle(container.id)}/conmon.pid").replace("%", "%%")
 
 
 def _warn_of_policy(container: "Container", options: UnitOptions) -> None:
@@ -84,9 +132,8 @@ def program_of(engine: "Engine", prog: str) -> Program:
                    environment=environment, written=_unix_date())
 
 
-def _without_roots_given_twice(program: Program, unit: ContainerUnit) -> Program:
-    typed = unit.typed.root if unit.typed else []
-    if not any(word.startswith(("--root", "--runroot")) for word in typed):
+def _without_roots_given_twice(program: Program, typed: "CommandLine | None") -> Program:
+    if typed is None or not any(word.startswith(("--root", "--runroot")) for word in typed.root):
         return program
     words = list(program.words)
     for flag in ("--root", "--runroot"):

@@ -3,16 +3,16 @@
 import json
 
 from podlike import log, procs
-from podlike.engine import eventorders, events, query
+from podlike.engine import eventorders, events, limits, query
 from podlike.engine.cleanup import lock_of, runtime_of
 from podlike.engine.core import Engine
-from podlike.engine.create import refuse_bad_limits
 from podlike.engine.tending import needs_tending, refuse_without_our_monitor, reload
 from podlike.errors import ConflictError
 from podlike.files import read_text, replace_text
-from podlike.runtime import cgroup, hostfacts
-from podlike.spec import health, oci, rlimits
+from podlike.runtime import hostfacts
+from podlike.spec import health, rlimits
 from podlike.spec.container import ContainerSpec
+from podlike.spec.limits import FIELDS, IO_DEVICES, changed_resources
 from podlike.store.containers import Container
 
 TYPE_CHECKING = False
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 else:
     from podlike.spec.record import field, record
 
-LIMITS: "Final" = ("memory", "memory_swap", "memory_reservation", "cpus", "cpu_shares", "cpu_quota", "cpu_period",
-                   "cpuset_cpus", "cpuset_mems", "pids_limit")
+_DEVICES: "Final" = frozenset(field for field, _, _ in IO_DEVICES)
 _TENDED: "Final" = ("restart_policy", "health", "startup_health", "no_health", "health_on_failure", "health_log_destination",
                     "health_log_count", "health_log_size")
 
@@ -57,13 +56,14 @@ def update(engine: Engine, container: Container, changes: Changes) -> None:
             raise ConflictError(f"container {fresh.id} is being removed, cannot update: container state improper")
         old, new = fresh.spec, changed_spec(fresh.spec, changes)
         if not state.running and state.state != "initialized":
-            refuse_bad_limits(engine, new)
+            fresh.state.warnings = limits.check(engine, new)
         fresh.spec = new
         if state.running:
             if fresh.state.conmon:
                 refuse_without_our_monitor(new, fresh.state.conmon)
             _update_running(engine, fresh, old)
         engine.containers.save_spec(fresh)
+        engine.containers.save_warnings(fresh)
         events.container(engine, fresh, "update")
 
 
@@ -71,7 +71,8 @@ def changed_spec(old: ContainerSpec, changes: Changes) -> ContainerSpec:
     """Raises: UsageError."""
     spec = ContainerSpec.from_dict(json.loads(json.dumps(old.to_dict())))
     for name, value in changes.fields.items():
-        setattr(spec, name, value)
+        # Devices that are not named keep their limits, as with podman.
+        setattr(spec, name, getattr(spec, name) | value if name in _DEVICES else value)
     if "cpus" in changes.fields:
         spec.cpu_period = spec.cpu_quota = 0
     elif "cpu_period" in changes.fields or "cpu_quota" in changes.fields:
@@ -102,27 +103,28 @@ def _update_running(engine: Engine, container: Container, old: ContainerSpec) ->
     new, path = container.spec, f"{engine.roots.bundle(container.id)}/config.json"
     text = read_text(path)
     config: "dict[str, Any]" = json.loads(text)
-    limits = [name for name in LIMITS if getattr(new, name) != getattr(old, name)]
-    resources = _change_limits(engine, container, limits) if limits else {}
+    changed = [name for name in FIELDS if getattr(new, name) != getattr(old, name)]
+    resources = _change_limits(engine, container, changed) if changed else {}
     # The monitor starts it again with this document.
     for section, values in resources.items():
         config["linux"].setdefault("resources", {}).setdefault(section, {}).update(values)
     _change_process(config["process"], new, old)
-    changed = json.dumps(config)
-    if changed != json.dumps(json.loads(text)):
-        replace_text(path, changed)
+    now = json.dumps(config)
+    if now != json.dumps(json.loads(text)):
+        replace_text(path, now)
     if any(getattr(new, name) != getattr(old, name) for name in _TENDED) or new.env != old.env and new.health is not None:
         _tend(engine, container, old, config)
 
 
-def _change_limits(engine: Engine, container: Container, limits: "list[str]") -> "dict[str, Any]":
+def _change_limits(engine: Engine, container: Container, changed: "list[str]") -> "dict[str, Any]":
     """Have the runtime set them. Returns them as linux.resources."""
-    if not container.state.cgroup:
-        raise ConflictError(f"update container {container.name}: it has no cgroup of its own that could limit it",
-                            hint="Start it where a cgroup v2 subtree is delegated to you (a systemd user session does that).")
-    facts = hostfacts.gather(controllers=cgroup.available(container.state.cgroup))
+    can, changed = limits.update(container, changed)
+    if not changed:
+        return {}
+    facts = hostfacts.gather(controllers=limits.controllers(can, container.state.cgroup))
     warnings: list[str] = []
-    resources = oci.new_resources(container.spec, facts, limits, warnings)
+    resources = changed_resources(can, changed, controllers=facts.controllers, swap=facts.swap,
+                                  devices=limits.block_devices(can), warnings=warnings)
     for words in warnings:
         log.warning(words)
     if resources:

@@ -277,14 +277,16 @@ class Containers(Group):
     # --- changing ---
 
     @in_session
-    def stop(self, container: "Which", *, timeout: int | None = None) -> bool:
+    def stop(self, container: "Which", *, timeout: int | None = None, signal_name: str = "") -> bool:
         """Send its stop signal, and SIGKILL after timeout seconds (None: its own stop_timeout; negative: never).
+
+        signal_name: instead of its own stop signal.
 
         Returns whether it ran. It is cleaned up, and removed if it was made with remove=True, when this returns.
         """
         from podlike.engine.stop import stop
 
-        return stop(self._core, self._found(container), timeout=timeout)
+        return stop(self._core, self._found(container), timeout=timeout, signal_name=signal_name)
 
     @in_session
     def kill(self, container: "Which", signal: str | int = "KILL") -> None:
@@ -309,7 +311,7 @@ class Containers(Group):
         unpause(self._core, self._found(container))
 
     @in_session
-    def restart(self, container: "Which", *, timeout: int | None = None) -> None:
+    def restart(self, container: "Which", *, timeout: int | None = None, signal_name: str = "") -> None:
         """Stop it as stop() does, and start it again. One that does not run is started."""
         from podlike.engine import events
         from podlike.engine.start import start
@@ -320,7 +322,7 @@ class Containers(Group):
         # remove=True means until the container ends by itself; a restart is not its end
         remove, found.spec.remove = found.spec.remove, False
         try:
-            stop(self._core, found, timeout=timeout)
+            stop(self._core, found, timeout=timeout, signal_name=signal_name)
         finally:
             found.spec.remove = remove
         start(self._core, found)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 ROOT: "Final" = "/sys/fs/cgroup"
+_THREADED: "Final" = frozenset(("cpu", "cpuset", "pids"))
 
 
 def unified() -> bool:
@@ -34,13 +35,18 @@ def own_path() -> str | None:
     return None
 
 
-def place(cid: str, *, manager: str = "", parent: str = "") -> str:
+def place(cid: str, *, manager: str = "", parent: str = "", split: bool = False) -> str:
     """Where the cgroup of a new container shall be.
 
     manager: systemd, cgroupfs, or "", which chooses: the subtree that systemd has delegated around our own cgroup, else a
     scope of systemd's where it can be asked, else whatever we may write to.
-    parent: --cgroup-parent, a slice or a path. Raises: UsageError.
+    parent: --cgroup-parent, a slice or a path. split: in our own cgroup, as --cgroups=split has it.
+    Raises: UsageError.
     """
+    if split:
+        from podlike.runtime.cgroupsplit import payload
+
+        return payload(cid)
     if not manager:
         manager = "systemd" if _prefers_scope(parent) else "cgroupfs"
     if manager == "systemd":
@@ -95,19 +101,49 @@ def path_of(where: str) -> str:
     slice_, prefix, name = where.split(":")
     parts = slice_.removesuffix(".slice").split("-")
     nested = "/".join("-".join(parts[:n]) + ".slice" for n in range(1, len(parts) + 1))
-    return f"{_systemd_top()}/{nested}/{prefix}-{name}.scope"
+    return f"{systemd_top()}/{nested}/{prefix}-{name}.scope"
 
 
-def _systemd_top() -> str:
+def systemd_top() -> str:
+    """The cgroup of the systemd that makes our scopes."""
     uid = host_uid()
     return f"/user.slice/user-{uid}.slice/user@{uid}.service" if uid else ""
 
 
-def available(where: str) -> "frozenset[str]":
-    """Controllers that a container there can have."""
+def available(where: str, *, emptied: bool = False) -> "frozenset[str]":
+    """Controllers that a container there can have.
+
+    emptied: the processes in the cgroup above it will have left by then.
+    """
     if not where:
         return frozenset()
-    return frozenset(controllers(_systemd_top() or "/" if manager_of(where) == "systemd" else os.path.dirname(where) or "/"))
+    if manager_of(where) == "systemd":
+        return controllers(systemd_top() or "/")
+    above = existing_parent(where)
+    found = controllers(above)
+    if above == "/" or emptied or not found:
+        return found
+    handed = _words(above, "cgroup.subtree_control")
+    if not os.access(f"{ROOT}{above}/cgroup.subtree_control", os.W_OK):
+        return found & handed
+    # "No internal processes" (cgroups(7)): beside processes only these work, in threaded cgroups.
+    return found & (handed | _THREADED) if _words(above, "cgroup.procs") else found
+
+
+def existing_parent(where: str) -> str:
+    """The innermost cgroup that exists around a place below the v2 root."""
+    path = os.path.dirname(where) or "/"
+    while path != "/" and not os.path.isdir(ROOT + path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _words(path: str, name: str) -> "frozenset[str]":
+    try:
+        with open(f"{ROOT}{path}/{name}") as f:
+            return frozenset(f.read().split())
+    except OSError:
+        return frozenset()
 
 
 def delegated_parent() -> str | None:
@@ -132,10 +168,6 @@ def _can_make(path: str) -> bool:
     return os.access(directory, os.W_OK) and os.access(f"{directory}/cgroup.procs", os.W_OK)
 
 
-def controllers(path: str) -> list[str]:
+def controllers(path: str) -> "frozenset[str]":
     """Controllers that a cgroup made in path could use."""
-    try:
-        with open(f"{ROOT}{path}/cgroup.controllers") as f:
-            return f.read().split()
-    except OSError:
-        return []
+    return _words(path, "cgroup.controllers")

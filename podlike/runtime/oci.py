@@ -69,7 +69,7 @@ def find_runtime(name: str, *, roots: Roots, runtimes: "Mapping[str, Sequence[st
         listed = next((p for p in (runtimes or {}).get(name, ()) if os.access(p, os.X_OK)), None)
         path = listed or find_program(name)
     if path is None or not os.access(path, os.X_OK):
-        raise UsageError(f'find OCI runtime "{name}": invalid argument: no such program',
+        raise UsageError(f'default OCI runtime "{name}" not found: invalid argument',
                          hint="Install it, give its path, or leave --runtime out to use podlike-spawn.")
     base = os.path.basename(path)
     args = ["--root", f"{roots.run}/{base.removeprefix('podlike-')}"]

@@ -10,6 +10,7 @@ from podlike.errors import RuntimeFailure
 from podlike.runtime import cgroup, spawn
 from podlike.runtime.hostfacts import host_uid
 from podlike.runtime.oci import run_program
+from podlike.spec.groupio import io_properties
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ def _write(where: str, name: str, value: str) -> None:
         log.warning("Your kernel does not support swap limit capabilities or the cgroup is not mounted. "
                     "Memory limited without swap.")
         return
-    spawn.cgroup_write(cgroup.ROOT + where, name, value)
+    for line in value.splitlines():
+        spawn.cgroup_write(cgroup.ROOT + where, name, line)
 
 
 def remove(where: str) -> None:
@@ -108,6 +110,7 @@ _PROPERTIES = {"memory.max": "MemoryMax", "memory.swap.max": "MemorySwapMax", "m
 def properties(files: "dict[str, str]") -> list[str]:
     """The same limits as systemd has them. Source: systemd.resource-control(5)."""
     out = [f"{_PROPERTIES[name]}={value}" for name, value in files.items() if name in _PROPERTIES]
+    out += io_properties(files)
     quota, _, period = files.get("cpu.max", "max").partition(" ")
     if quota != "max":
         out += [f"CPUQuota={100 * int(quota) / int(period):.2f}%", f"CPUQuotaPeriodSec={period}us"]

@@ -181,6 +181,16 @@ class ContainerSpec:
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
     pids_limit: int | None = None
+    blkio_weight: int = 0  # 10 to 1000
+    blkio_weight_device: "dict[str, int]" = field(default_factory=dict)  # by the device's path
+    device_read_bps: "dict[str, int]" = field(default_factory=dict)  # bytes, or operations, a second; 0: no limit
+    device_write_bps: "dict[str, int]" = field(default_factory=dict)
+    device_read_iops: "dict[str, int]" = field(default_factory=dict)
+    device_write_iops: "dict[str, int]" = field(default_factory=dict)
+    memory_swappiness: int = -1  # of cgroup v1, as is the next
+    oom_kill_disable: bool = False
+    cgroup_conf: "dict[str, str]" = field(default_factory=dict)  # files of cgroup v2 and their texts
+    limits: str = ""  # best-effort: go without limits that cannot be had, with a warning
     cgroups: str = "enabled"  # enabled, disabled, no-conmon, split
     cgroup_parent: str = ""
 

@@ -4,13 +4,13 @@ I/O."""
 from typing import NamedTuple
 
 from podlike.errors import UsageError
-from podlike.spec import capabilities, masks, rlimits, seccomp, signals, sysctls, users
+from podlike.spec import capabilities, limits, masks, rlimits, seccomp, signals, sysctls, users
 from podlike.spec.oci_mounts import BoundPath, MountInput, build_mounts, propagation
 from podlike.spec.resolve import default_hostname, namespace, uses_systemd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from podlike.spec.container import ContainerSpec
@@ -60,6 +60,7 @@ def build(
     volumes: "Sequence[BoundPath]" = (),
     device_nodes: "Sequence[DeviceNode]" = (),
     host_devices: "Sequence[DeviceNode]" = (),
+    block_devices: "Mapping[str, tuple[int, int]] | None" = None,
     netns_path: str | None = None,
     ns_paths: "Mapping[str, str] | None" = None,
     cgroups_path: str | None = None,
@@ -82,6 +83,7 @@ def build(
         read here.
     device_nodes: spec.devices with their nodes looked up; host_devices: all of /dev, for privileged
         containers.
+    block_devices: (major, minor) of the devices that the spec's io limits name.
     netns_path: pinned or shared network namespace; None: the runtime makes one (unless the host's is used).
     ns_paths: by "pid", "ipc", "uts", "cgroup", "user": namespace files for container:ID.
     seccomp_profile: parsed profile file, when the spec or the configuration names one.
@@ -124,7 +126,8 @@ def build(
     doc["mounts"] = mounts
     doc["annotations"] = _annotations(spec)
     linux = doc["linux"] = _linux(spec, host, namespaces, mounts, default_sysctls, rootless)
-    linux["resources"] = _resources(spec, host, default_pids_limit, warnings)
+    linux["resources"] = limits.resources(spec, controllers=host.controllers, swap=host.swap, devices=block_devices or {},
+                                          default_pids_limit=default_pids_limit, warnings=warnings)
     if not rootless:
         _rootful_devices(spec, linux, device_nodes, host_devices)
     if cgroups_path is not None:
@@ -285,101 +288,6 @@ def _linux(
     if needed:
         linux["rootfsPropagation"] = needed
     return linux
-
-
-def _resources(spec: "ContainerSpec", host: HostFacts, default_pids_limit: int,
-               warnings: "list[str]") -> "dict[str, Any]":
-    if spec.cgroups == "disabled":
-        asked = next((flag for flag, field, _ in _LIMITS if getattr(spec, field)), None)
-        if asked:
-            raise UsageError(f"cannot specify resource limits when cgroups are disabled: {asked}",
-                             hint="Leave --cgroups=disabled or the limit away.")
-        return {}
-    if host.controllers is not None:
-        refuse_missing_controllers(spec, host.controllers)
-    out: "dict[str, Any]" = {}
-    memory: "dict[str, int]" = {}
-    if spec.memory:
-        memory["limit"] = spec.memory
-        if spec.memory_swap >= 0:  # below: -1, unlimited, which is the cgroup's default
-            memory["swap"] = spec.memory_swap or 2 * spec.memory
-    if spec.memory_reservation:
-        memory["reservation"] = spec.memory_reservation
-    if "swap" in memory and not host.swap:
-        del memory["swap"]
-        if spec.memory_swap:
-            warnings.append(
-                "Your kernel does not support swap limit capabilities or the cgroup is not mounted. "
-                "Memory limited without swap."
-            )
-    if memory:
-        out["memory"] = memory
-    cpu = _cpu(spec)
-    if cpu:
-        out["cpu"] = cpu
-    pids = spec.pids_limit
-    if pids is None and (host.controllers is None or "pids" in host.controllers):
-        pids = default_pids_limit
-    if pids is not None and pids > 0:  # 0 and -1: unlimited, the cgroup's default
-        out["pids"] = {"limit": pids}
-    return out
-
-
-def new_resources(spec: "ContainerSpec", host: HostFacts, changed: "Iterable[str]",
-                  warnings: "list[str]") -> "dict[str, Any]":
-    """linux.resources for an update of a container that runs: what this spec, as it is to be, says of the fields in changed.
-
-    What had a limit and is to have none is said too. Raises: UsageError.
-    """
-    names = set(changed)
-    full = _resources(spec, host, 0, warnings)
-    out = {section: values for section, values in full.items()
-           if any(field in names for _, field, name in _LIMITS if name.removesuffix("set") == section)}
-    unlimited = (("memory", "memory", "limit", spec.memory == 0), ("memory", "memory_swap", "swap", spec.memory_swap == -1),
-                 ("memory", "memory_reservation", "reservation", spec.memory_reservation == 0),
-                 ("cpu", "cpus", "quota", spec.cpus == 0), ("cpu", "cpu_quota", "quota", spec.cpu_quota <= 0),
-                 ("pids", "pids_limit", "limit", (spec.pids_limit or 0) <= 0))
-    for section, field, key, applies in unlimited:
-        if field in names and applies:
-            out.setdefault(section, {})[key] = 0 if key == "reservation" else -1
-    return out
-
-
-def _cpu(spec: "ContainerSpec") -> "dict[str, Any]":
-    cpu: "dict[str, Any]" = {}
-    if spec.cpus:
-        # 100 ms, the kernel's default period (cgroup-v2.rst, cpu.max)
-        cpu["period"], cpu["quota"] = 100_000, round(spec.cpus * 100_000)
-    for key, value in (("shares", spec.cpu_shares), ("period", spec.cpu_period), ("quota", spec.cpu_quota),
-                       ("cpus", spec.cpuset_cpus), ("mems", spec.cpuset_mems)):
-        if value:
-            cpu[key] = value
-    return cpu
-
-
-_LIMITS = (
-    ("--memory", "memory", "memory"), ("--memory-swap", "memory_swap", "memory"),
-    ("--memory-reservation", "memory_reservation", "memory"), ("--cpus", "cpus", "cpu"),
-    ("--cpu-shares", "cpu_shares", "cpu"), ("--cpu-period", "cpu_period", "cpu"),
-    ("--cpu-quota", "cpu_quota", "cpu"), ("--cpuset-cpus", "cpuset_cpus", "cpuset"),
-    ("--cpuset-mems", "cpuset_mems", "cpuset"), ("--pids-limit", "pids_limit", "pids"),
-)
-
-
-def refuse_missing_controllers(spec: "ContainerSpec", controllers: "frozenset[str]", *, where: str = "") -> None:
-    """Raises: UsageError when a limit was asked for whose cgroup controller is not there.
-
-    where: the cgroup that lacks it, for the message.
-    """
-    for flag, field, controller in _LIMITS:
-        value = getattr(spec, field)
-        if value and value != -1 and controller not in controllers and spec.cgroups != "disabled":
-            raise UsageError(
-                f"set {flag}: the requested cgroup controller `{controller}` is not available"
-                + (f" in {where}" if where else ""),
-                hint="Delegate it: as root, write `[Service]\\nDelegate=cpu cpuset io memory pids` to "
-                     "/etc/systemd/system/user@.service.d/delegate.conf, run `systemctl daemon-reload`, log in again; "
-                     "or leave the limit away.")
 
 
 def _rootful_devices(spec: "ContainerSpec", linux: "dict[str, Any]", nodes: "Sequence[DeviceNode]",

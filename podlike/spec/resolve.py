@@ -147,6 +147,9 @@ def validate(spec: ContainerSpec) -> None:
 
 
 def _validate_resources(spec: ContainerSpec) -> None:
+    if spec.cgroups == "split" and spec.cgroup_parent:
+        raise UsageError("cannot specify --cgroup-mode=split with a cgroup-parent: invalid argument",
+                         hint="Split is the cgroup of the unit that the container is started in: leave one of the two away.")
     if spec.cpus and (spec.cpu_period or spec.cpu_quota):
         flag = "cpu-period" if spec.cpu_period else "cpu-quota"
         raise UsageError(f"--cpus and --{flag} cannot be set together", hint="--cpus sets period and quota.")

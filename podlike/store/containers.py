@@ -54,6 +54,7 @@ class RunState:
     health_streak: int = 0
     checkpointed_at: float = 0.0
     restored_at: float = 0.0
+    warnings: "list[str]" = field(default_factory=list)  # limits that it goes without, with --limits=best-effort
 
 
 @record(slots=True, kw_only=True)
@@ -114,6 +115,11 @@ class ContainerStore:
         """Only this field: others, as that it is being stopped, may change at the same time."""
         self._db.execute("UPDATE containers SET state=json_set(state, '$.tended', json('true')) WHERE id=?", (cid,))
 
+    def save_warnings(self, container: Container) -> None:
+        """Only this field, as above."""
+        self._db.execute("UPDATE containers SET state=json_set(state, '$.warnings', json(?)) WHERE id=?",
+                         (json.dumps(container.state.warnings), container.id))
+
     def get(self, cid: str) -> Container | None:
         """By full id."""
         row = self._db.row(f"SELECT {_COLUMNS} FROM containers WHERE id=?", (cid,))
@@ -153,8 +159,10 @@ class ContainerStore:
         return dict(self._db.query("SELECT image, count(*) FROM containers WHERE image IS NOT NULL GROUP BY image"))
 
     def using_image(self, image_id: str) -> list[Container]:
+        """Those made from it, and those that mount it (their requests have its id among the mount's options)."""
         return [_from_row(r) for r in
-                self._db.query(f"SELECT {_COLUMNS} FROM containers WHERE image=? ORDER BY created", (image_id,))]
+                self._db.query(f"SELECT {_COLUMNS} FROM containers WHERE image=? OR spec LIKE ? ORDER BY created",
+                               (image_id, f'%"image-id={image_id}"%'))]
 
     def delete(self, cid: str) -> None:
         self._db.execute("DELETE FROM containers WHERE id=?", (cid,))

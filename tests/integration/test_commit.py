@@ -202,3 +202,30 @@ def test_diff_id_is_that_of_the_plain_layer(made: Engine, image: str, name: str,
     assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
     names = [m.name for m in tarfile.open(blob)]
     assert "f" in names and os.path.exists(f"{made.data}/layers/sha256/{blob.name}/diff/f")
+
+
+def test_checkpoints_are_roots(podlike: Engine, image: str, name: str) -> None:
+    podlike("run", "-d", "--name", name, image, "sleep", "1000")
+    for args, why in (((name,), "checkpointing a container requires root"),
+                      (("--compress", "gzip", name), "--compress can only be used with --export"),
+                      (("-e", "x", "--compress", "lzma", name), 'selected compression algorithm ("lzma") not supported.'),
+                      ((), "you must provide at least one name or id")):
+        done = podlike("container", "checkpoint", *args, check=False)
+        assert done.code == 125 and done.stderr.startswith(f"Error: {why}"), args
+    done = podlike("container", "restore", name, check=False)
+    assert done.code == 125 and done.stderr.startswith("Error: restoring a container requires root")
+    assert podlike("exec", name, "true").code == 0
+
+
+def test_cleanup_of_exec_sessions_and_images(made: Engine, image: str, name: str) -> None:
+    made("create", "--name", name, image, "true")
+    made("commit", "-q", name, "own")
+    made("run", "-d", "--name", f"{name}-o", "own", "sleep", "1000")
+    session = made("exec", "-d", f"{name}-o", "sleep", "1000").line
+    busy = made("container", "cleanup", "--exec", session, f"{name}-o", check=False)
+    assert busy.code == 125 and "as it is running: exec session state improper" in busy.stderr
+    lost = made("container", "cleanup", "--exec", "none", f"{name}-o", check=False)
+    assert (lost.code, lost.stderr) == (125, "Error: no exec session with ID none found: no such exec session\n")
+    made("stop", "-t", "0", f"{name}-o")
+    assert made("container", "cleanup", "--rm", "--rmi", f"{name}-o").line == f"{name}-o"
+    assert made("container", "exists", f"{name}-o", check=False).code == made("image", "exists", "own", check=False).code == 1

@@ -34,7 +34,7 @@ def names(session_engine: Engine, image: str) -> Iterator[dict[str, str]]:
     yield {"CONTAINER": "-c", "IMAGE": "localhost/i-short:5", "VOLUME": "v-one"}
     e("rm", "-f", "-t", "0", "created-c", "running-c", "again-c", "paused-c")
     e("volume", "rm", "v-one")
-    e("untag", "localhost/i-short:5")
+    e("rmi", "localhost/i-short:5")
 
 
 def complete(engine: Engine, *words: str) -> tuple[list[str], list[str]]:

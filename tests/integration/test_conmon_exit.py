@@ -48,6 +48,22 @@ def test_exit_file_is_there_when_the_clients_see_the_end(new: New) -> None:
         os.unlink(f"{m.exits}/{CID}")
 
 
+@ours_only("a service manager kills conmon's exit command with the unit")
+def test_exit_command_outlives_the_unit(new: New, tmp_path: Any) -> None:
+    """systemd sends SIGTERM to all of a unit when it stops it: what cleans up goes on."""
+    m = new("sh", "-c", "exit 0")
+    script = tmp_path / "cleanup"
+    script.write_text(f"#!/bin/sh\ncd {tmp_path}\necho $$ > pid.tmp; mv pid.tmp pid\nuntil test -e go; do sleep 0.1; done\n"
+                      "touch done\n")
+    script.chmod(0o755)
+    m.run("--exit-command", str(script))
+    pid = int(until(lambda: read_text(str(tmp_path / "pid")), "exit command"))
+    os.kill(pid, signal.SIGTERM)
+    time.sleep(0.2)
+    (tmp_path / "go").touch()
+    until(lambda: os.path.exists(tmp_path / "done"), "its end")
+
+
 def test_exit_command(new: New, tmp_path: Any) -> None:
     m = new("sh", "-c", "exit 3")
     script = tmp_path / "cleanup"

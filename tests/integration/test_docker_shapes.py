@@ -89,3 +89,14 @@ def test_flags_of_its_own(docker: Docker, image: str) -> None:
     for option in ("--host=tcp://x:1", "--context=other", "--tlsverify"):
         assert f"use {option.partition('=')[0]}" in docker(option, "ps", code=1).stderr
     docker("--context=default", "ps")
+
+
+def test_stop_and_remove(docker: Docker, image: str, name: str) -> None:
+    docker("run", "-d", "--name", name, "--network", "none", image, "sh", "-c", "trap 'exit 9' USR1; while :; do sleep 0.1; done")
+    docker("exec", name, "true")
+    assert docker("stop", "--signal", "USR1", "--timeout", "20", name).line == name
+    assert docker("inspect", "-f", "{{.State.ExitCode}}", name).line == "9"
+    assert docker("restart", "-s", "USR1", "-t", "20", name).line == name
+    assert "invalid signal: BOGUS" in docker("stop", "-s", "BOGUS", name, code=1).stderr
+    assert "--link is not supported" in docker("rm", "--link", name, code=1).stderr
+    assert docker("rm", "--force", name).line == name  # at once: the program does not end by SIGTERM

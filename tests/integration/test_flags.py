@@ -18,6 +18,7 @@ from tests.support.fakeregistry import digest_of, fake_registry
 DATA = Path(__file__).parent / "data" / "run_flags.txt"
 PODMANS, DOCKERS = ([line for line in part.splitlines() if not line.startswith("#")] for part in
                     DATA.read_text().rstrip().split("\n\n"))
+OURS = ("limits",)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def call(engine: Engine, docker: bool, *args: str, check: bool = True) -> Result
 
 
 def test_every_flag_has_a_row() -> None:
-    assert sorted(ROWS) == sorted(PODMANS + DOCKERS)
+    assert sorted(ROWS) == sorted([*PODMANS, *DOCKERS, *OURS])
 
 
 def test_the_list_is_what_help_knows() -> None:

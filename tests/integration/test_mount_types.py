@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import oci
 from tests.support.engine import Engine
 
 
@@ -77,6 +78,17 @@ def test_image_is_inspected(podlike: Engine, image: str) -> None:
     found = json.loads(podlike("inspect", cid).stdout)[0]["Mounts"][0]
     assert (found["Type"], found["Source"], found["Destination"], found["RW"], found["SubPath"]) == (
         "image", image, "/i", True, "/etc")
+
+
+def test_an_image_that_is_mounted_stays(podlike: Engine, image: str, tmp_path: Path) -> None:
+    archive, other = tmp_path / "other.tar", "localhost/flag-mounted:latest"
+    oci.write_oci_archive(archive, {other: oci.busybox_image(Labels={"mounted": "yes"})})
+    podlike("load", "-q", "-i", str(archive))
+    cid = podlike("create", "--network", "none", "--mount", f"type=image,src={other},dst=/i", image, "ls", "/i/etc/passwd").line
+    assert podlike("rmi", other, check=False).code == 2
+    assert podlike("start", "-a", cid).line == "/i/etc/passwd"
+    podlike("rm", cid)
+    podlike("rmi", other)
 
 
 def test_volume_subpath(podlike: Engine, inside: "Callable[..., str]", image: str) -> None:

@@ -1,11 +1,13 @@
 """The same engine as root: no session, no subordinate ids, the same commands."""
 
 import os
+import shutil
+import subprocess
 import urllib.request
 
 import pytest
 
-from tests.support.engine import Engine
+from tests.support.engine import Engine, wait_for
 from tests.support.need import need
 
 
@@ -62,3 +64,28 @@ def test_exit_codes(podlike: Engine, image: str, command: str, code: int) -> Non
 def test_commands_that_cannot_run(podlike: Engine, image: str) -> None:
     assert podlike("run", "--rm", "--network", "none", image, "/no/such", check=False).code == 127
     assert podlike("run", "--rm", "--network", "none", image, "/etc", check=False).code == 126
+
+
+def test_checkpoint_and_restore_or_the_reason_why_not(podlike: Engine, image: str, name: str) -> None:
+    """Where CRIU knows the kernel a counter goes on from where it was; where it does not, the container runs on."""
+    program = shutil.which("criu")
+    works = program is not None and subprocess.run([program, "check"], capture_output=True, check=False).returncode == 0
+    count = "i=0; while true; do i=$((i+1)); echo $i > /count; sleep 0.05; done"
+    podlike("run", "-d", "--name", name, "--network", "none", image, "sh", "-c", count)
+    wait_for(lambda: podlike("exec", name, "cat", "/count", check=False).stdout.strip() not in ("", "1"), "the counter")
+    done = podlike("container", "checkpoint", name, check=False)
+    if not works:
+        why = "CRIU" if program else "requires CRIU: the program criu is not installed"
+        assert done.code in (125, 126) and why in done.stderr and podlike("exec", name, "true").code == 0
+        lost = podlike("container", "restore", name, check=False)
+        assert lost.code == 125 and ("cannot restore" in lost.stderr or "requires CRIU" in lost.stderr)
+        return
+    assert (done.code, done.line) == (0, name), done.stderr
+    assert podlike("inspect", "-f", "{{.State.Status}}", name).line == "exited"
+    podlike("cp", f"{name}:/count", f"{podlike.dir}/count")
+    with open(f"{podlike.dir}/count") as f:
+        before = int(f.read())
+    assert podlike("container", "restore", name).line == name
+    wait_for(lambda: int(podlike("exec", name, "cat", "/count").line or 0) > before + 2, "the counter to go on")
+    lost = podlike("container", "restore", name, check=False)
+    assert lost.code == 125 and "is running or paused, cannot restore" in lost.stderr

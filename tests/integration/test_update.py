@@ -95,7 +95,9 @@ def test_health_check_comes_changes_and_goes(podlike: Engine, image: str, name: 
     (("--cpus=1", "--cpu-quota=5"), "cannot be set together"),
     (("--memory=lots",), "invalid value for memory"),
     (("--ulimit=nofile=2:1",), "soft limit"),
-    (("--blkio-weight=100",), "not supported"),
+    (("--blkio-weight=9",), "range of blkio weight is from 10 to 1000"),
+    (("--device-read-bps=/dev/zero:1mb",), "/dev/zero: not a block device"),
+    (("--memory-swappiness=5",), "cannot set memory swappiness with cgroupv2"),
 ])
 def test_what_is_refused_changes_nothing(podlike: Engine, image: str, name: str, flags: tuple[str, ...], words: str) -> None:
     podlike("run", "-d", "--name", name, *QUIET, image, "sleep", "100")

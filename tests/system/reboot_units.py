@@ -102,6 +102,10 @@ def after() -> None:
               "its monitor is the unit's main process")
         holds((now["Id"] != ids[name]) == (name == "made"), "it was made anew" if name == "made" else "it is the same container")
         holds(show(name, "NRestarts") == "0", "nobody fought about it")
+    with open(f"{STORE['PODLIKE_RUNROOT']}/session") as f:
+        holder = f.read().split()[0]
+    with open(f"/proc/{holder}/cgroup") as f:
+        holds("/podlike-session-" in f.read(), "what all rely on is in none of the units")
     # The policy of `started` has brought podlike's own unit about, which leaves it alone.
     mine = run(PODLIKE, "system", "startup", "status", "--format", "{{.unit}} {{.containers}}").split()
     holds(mine[1:] == ["[]"], "podlike's own unit starts none of them")

@@ -1,5 +1,6 @@
 """Limits of `podlike run`, set and enforced, and who made the cgroup."""
 
+import json
 import os
 import time
 
@@ -51,8 +52,8 @@ def test_processes(start: Starter, podlike: Engine) -> None:
     assert int(c.file("pids.current")) <= 9
 
 
-def test_processor_time(start: Starter) -> None:
-    c = start("--cpus", "0.2", program="while :; do :; done")
+def test_processor_time(start: Starter, podlike: Engine) -> None:
+    c = start("--cpus", "0.2", "--memory", "64m", program="sleep 1000 & while :; do :; done")
     assert c.file("cpu.max") == "20000 100000"
     wait_for(lambda: c.table("cpu.stat")["nr_throttled"] > 5, "throttling", PATIENCE)
     before, began = c.table("cpu.stat"), time.monotonic()
@@ -61,6 +62,10 @@ def test_processor_time(start: Starter) -> None:
     used = (after["usage_usec"] - before["usage_usec"]) / 1e6 / (ended - began)
     assert used < 0.25, used  # without the limit it is 1, or what else a loaded machine gives
     assert after["nr_throttled"] > before["nr_throttled"]
+    stats = json.loads(podlike("stats", "--no-stream", "--format", "{{json .}}", c.name).stdout)
+    assert stats["MemLimit"] == 64 * MB and 0 < stats["MemUsage"] < 64 * MB and stats["PIDs"] == 2
+    assert 0 < stats["CPU"] < 40, stats  # it may have begun before its limit held
+    assert after["usage_usec"] * 1000 <= stats["CPUNano"] <= c.table("cpu.stat")["usage_usec"] * 1000
 
 
 def test_processor_weight_and_set(start: Starter, podlike: Engine) -> None:
@@ -68,6 +73,37 @@ def test_processor_weight_and_set(start: Starter, podlike: Engine) -> None:
     assert (c.file("cpuset.cpus"), c.file("cpu.weight")) == ("1", "59")
     assert os.sched_getaffinity(c.doc["State"]["Pid"]) == {1}
     assert "Cpus_allowed_list:\t1\n" in podlike("exec", c.name, "cat", "/proc/self/status").stdout
+
+
+def disk_of(path: str) -> str:
+    """The disk that a file system is on."""
+    number = os.stat(path).st_dev
+    device = f"/sys/dev/block/{os.major(number)}:{os.minor(number)}"
+    whole = os.path.exists(device) and not os.path.exists(f"{device}/partition")
+    need(whole, f"{path} is not on a disk of its own", optional=True)
+    with open(f"{device}/uevent") as f:
+        return next(f"/dev/{line[8:].strip()}" for line in f if line.startswith("DEVNAME="))
+
+
+def test_disk_and_files_of_the_cgroup(start: Starter, podlike: Engine) -> None:
+    disk = disk_of(podlike.dir)
+    number = os.stat(disk).st_rdev
+    c = start("--device-read-bps", f"{disk}:1mb", "--device-write-iops", f"{disk}:500", "--blkio-weight", "100",
+              "--cgroup-conf", "memory.high=50331648", "--limits=best-effort", "--cgroup-conf", "hugetlb.2MB.max=4194304")
+    line = f"{os.major(number)}:{os.minor(number)} rbps=1048576 wbps=max riops=max wiops=500"
+    assert (c.file("io.max"), c.file("io.weight"), c.file("memory.high")) == (line, "default 910", "50331648")
+    warnings = c.doc["State"].get("LimitWarnings", [])
+    if warnings:
+        assert "controller `hugetlb` is not available in cgroup" in warnings[0]
+    else:
+        assert c.file("hugetlb.2MB.max") == "4194304"
+    script = "dd if=/dev/zero of=/f bs=64k count=48; sync; time dd if=/f of=/dev/null bs=64k iflag=direct"
+    took = podlike("exec", c.name, "sh", "-c", script).stderr.split("real\t0m ")[1]
+    assert float(took.split("s")[0]) > 1.5, took  # three MiB, of which the first may come in one go
+    podlike("update", "--device-read-bps", f"{disk}:0", "--device-read-iops", f"{disk}:70", c.name)
+    assert c.file("io.max") == line.replace("rbps=1048576", "rbps=max").replace("riops=max", "riops=70")
+    now = Container(podlike, c.host, c.name).doc["HostConfig"]
+    assert now["BlkioDeviceReadIOps"] == [{"Path": disk, "Rate": 70}] and now["BlkioWeight"] == 100
 
 
 def test_pause(start: Starter, podlike: Engine) -> None:

@@ -23,19 +23,22 @@ PROGRAMS = ("-v", "/usr:/usr:ro", "-v", "/usr/lib:/lib:ro", "-v", "/usr/lib64:/l
 
 
 class Unit:
-    """The unit of one container, in the directory of units that are gone after a reboot."""
+    """The unit of one container or pod, in the directory of units that are gone after a reboot."""
 
-    def __init__(self, engine: Engine, host: Host, name: str) -> None:
+    def __init__(self, engine: Engine, host: Host, name: str, prefix: str = "container") -> None:
         self.engine, self.host, self.name = engine, host, name
-        self.service = f"container-{name}.service"
+        self.full = f"{prefix}-{name}"
+        self.service = f"{self.full}.service"
         self.directory = "/run/systemd/system" if host.root else f"{os.environ['XDG_RUNTIME_DIR']}/systemd/user"
         os.makedirs(self.directory, exist_ok=True)
 
-    def generate(self, *flags: str) -> None:
-        self.engine("generate", "systemd", "--files", "--name", *flags, self.name, cwd=self.directory)
+    def generate(self, *flags: str, stop: int = 0) -> None:
+        """stop: seconds that the container has to end by itself."""
+        self.engine("generate", "systemd", "--files", "--name", "--new", f"--stop-timeout={stop}", *flags, self.name,
+                    cwd=self.directory)
 
     def write(self, suffix: str, text: str) -> None:
-        Path(f"{self.directory}/container-{self.name}.{suffix}").write_text(text)
+        Path(f"{self.directory}/{self.full}.{suffix}").write_text(text)
 
     def load(self) -> None:
         self.host.systemctl("daemon-reload")
@@ -53,10 +56,10 @@ class Unit:
 
     def destroy(self) -> None:
         for suffix in ("socket", "service"):
-            self.host.systemctl("stop", f"container-{self.name}.{suffix}", check=False)
+            self.host.systemctl("stop", f"{self.full}.{suffix}", check=False)
         self.host.systemctl("reset-failed", self.service, check=False)
         for suffix in ("socket", "service"):
-            Path(f"{self.directory}/container-{self.name}.{suffix}").unlink(missing_ok=True)
+            Path(f"{self.directory}/{self.full}.{suffix}").unlink(missing_ok=True)
         self.load()
 
 
@@ -73,7 +76,7 @@ def kill(pid: str | int) -> None:
 
 def test_a_unit_that_makes_its_container(unit: Unit, podlike: Engine, host: Host, image: str, name: str) -> None:
     podlike("create", "--name", name, "-e", "WORDS=100% of $HOME, \"as they are\"", *QUIET, image, "sh", "-c", FOREVER)
-    unit.generate("--new")
+    unit.generate(stop=60)
     podlike("rm", name)
     flags = [] if host.root else ["--user"]
     assert subprocess.run(["systemd-analyze", *flags, "verify", f"{unit.directory}/{unit.service}"],
@@ -113,7 +116,7 @@ while True:
 
 def test_socket_activation(unit: Unit, podlike: Engine, host: Host, image: str, name: str) -> None:
     podlike("create", "--name", name, *QUIET, *PROGRAMS, image, "/usr/bin/python3", "-c", SERVER)
-    unit.generate("--new")
+    unit.generate()
     podlike("rm", name)
     path = f"{podlike.dir}/activated"
     unit.write("socket", f"[Socket]\nListenStream={path}\nFileDescriptorName=web\n")
@@ -146,7 +149,7 @@ def test_the_start_waits_until_it_is_ready(unit: Unit, podlike: Engine, host: Ho
     flags, program = READY[mode]
     podlike("create", "--name", name, *QUIET, *PROGRAMS, "-v", f"{tmp_path}:/go", f"--sdnotify={mode}", *flags, image, "sh", "-c",
             program)
-    unit.generate("--new")
+    unit.generate()
     podlike("rm", name)
     unit.load()
     host.systemctl("start", "--no-block", unit.service)
@@ -159,6 +162,30 @@ def test_the_start_waits_until_it_is_ready(unit: Unit, podlike: Engine, host: Ho
     wait_for(lambda: unit.state()["ActiveState"] == "active", "its readiness", timeout=SECONDS)
 
 
+def test_a_pod(podlike: Engine, host: Host, image: str, name: str) -> None:
+    """The pod's unit starts and stops those of its containers."""
+    pod, one = Unit(podlike, host, name, prefix="pod"), Unit(podlike, host, f"{name}-1")
+    podlike("pod", "create", "--name", name, "--network", "none")
+    podlike("create", "--pod", name, "--name", one.name, image, "sh", "-c", FOREVER)
+    pod.generate()
+    podlike("pod", "rm", "-f", name)
+    try:
+        pod.load()
+        host.systemctl("start", pod.service)
+        wait_for(lambda: one.state()["ActiveState"] == "active", "its container", timeout=SECONDS)
+        first = pod.state()
+        assert first["ActiveState"] == "active"
+        assert Path(f"/proc/{first['MainPID']}/comm").read_text() == "podlike-conmon\n"
+        assert podlike("ps", "--format", "{{.Names}} {{.PodName}}").line == f"{one.name} {name}"
+        host.systemctl("stop", pod.service)
+        assert [unit.state()["ActiveState"] for unit in (pod, one)] == ["inactive", "inactive"]
+        assert podlike("pod", "exists", name, check=False).code == 1
+    finally:
+        one.destroy()
+        pod.destroy()
+        podlike("pod", "rm", "-f", "--ignore", name)
+
+
 def test_auto_update(unit: Unit, podlike: Engine, host: Host, name: str) -> None:
     """One that does not start, and one that does; which are newer is tests/integration/test_autoupdate.py's."""
     archive, now = f"{podlike.dir}/versions.tar", f"localhost/{name}:now"
@@ -168,7 +195,7 @@ def test_auto_update(unit: Unit, podlike: Engine, host: Host, name: str) -> None
     podlike("load", "-i", archive)
     podlike("tag", f"localhost/{name}:one", now)
     podlike("create", "--name", name, *QUIET, "--label", "io.containers.autoupdate=local", now, "sh", "-c", FOREVER)
-    unit.generate("--new")
+    unit.generate()
     podlike("rm", name)
     unit.load()
     host.systemctl("start", unit.service)

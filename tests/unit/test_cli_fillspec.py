@@ -232,6 +232,24 @@ def test_given_defaults_beat_the_configuration() -> None:
     assert spec_of("--read-only", "img").given == []  # says something else than the default: needs no mark
 
 
+@pytest.mark.parametrize(("words", "driver"), [
+    ((), "journald"), (("--log-driver", "none"), "none"), (("--log-driver", "k8s-file"), "k8s-file"),
+    (("--log-opt", "max-size=1m"), "k8s-file"),
+])
+def test_what_a_unit_starts_logs_to_the_journal(monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], driver: str) -> None:
+    from podlike.config import Config
+    from podlike.engine import defaults
+
+    monkeypatch.setattr("os.path.exists", lambda path: path == "/run/systemd/journal/socket")
+    for unit in ("", "web.service"):
+        monkeypatch.delenv("PODMAN_SYSTEMD_UNIT", raising=False)
+        if unit:
+            monkeypatch.setenv("PODMAN_SYSTEMD_UNIT", unit)
+        spec = spec_of(*words, "img")
+        defaults.apply_config(spec, Config())
+        assert spec.log_driver == (driver if unit or driver == "none" else "k8s-file")
+
+
 @pytest.mark.parametrize("mode", ["none", "container:abc"])
 def test_discarded_ports_are_said_in_bare_words(mode: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert spec_of(f"--net={mode}", "-p", "8080", "img").ports == []

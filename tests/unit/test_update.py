@@ -5,7 +5,7 @@ import pytest
 from podlike.engine.update import Changes, changed_spec
 from podlike.errors import PodlikeError
 from podlike.spec.container import ContainerSpec, HealthCheck
-from podlike.spec.oci import HostFacts, new_resources
+from podlike.spec.limits import changed_resources
 
 SECOND = 1_000_000_000
 
@@ -59,7 +59,11 @@ def test_refused(spec: ContainerSpec, changes: Changes) -> None:
     (ContainerSpec(cpus=1.5, cpuset_cpus="0"), ["cpus"], {"cpu": {"period": 100000, "quota": 150000, "cpus": "0"}}),
     (ContainerSpec(cpuset_cpus="1"), ["cpuset_cpus"], {"cpu": {"cpus": "1"}}),
     (ContainerSpec(cpu_quota=-1), ["cpu_quota"], {"cpu": {"quota": -1}}),
+    (ContainerSpec(device_read_bps={"/dev/a": 5, "/dev/b": 0}, memory=5), ["device_read_bps"], {"blockIO": {
+        "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 5}, {"major": 8, "minor": 16, "rate": 0}]}}),
+    (ContainerSpec(blkio_weight=20), ["blkio_weight"], {"blockIO": {"weight": 20}}),
 ])
 def test_limits_for_a_running_container(spec: ContainerSpec, changed: list[str], wanted: object) -> None:
-    facts = HostFacts(hostname="h", controllers=frozenset(("memory", "pids", "cpu", "cpuset")), swap=True)
-    assert new_resources(spec, facts, changed, []) == wanted
+    found = changed_resources(spec, changed, controllers=frozenset(("memory", "pids", "cpu", "cpuset", "io")), swap=True,
+                              devices={"/dev/a": (8, 0), "/dev/b": (8, 16)}, warnings=[])
+    assert found == wanted

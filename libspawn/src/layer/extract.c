@@ -49,7 +49,12 @@ static int archive_fail(struct extract *x, const char *name)
 /* In podman's words, which scripts look for. */
 static int other_kind(struct extract *x, const struct member *m, const char *attempt)
 {
-        return spawn_err(x->reterr, EEXIST, "error creating", "\"/%.400s\": %s: file exists", m->name, attempt);
+        int n = (int) strlen(m->name);
+
+        while (n > 0 && m->name[n - 1] == '/')
+                n--;
+        return spawn_err(x->reterr, EEXIST, "error creating", "\"/%.*s\": %s: file exists", n < 400 ? n : 400, m->name,
+                         attempt);
 }
 
 /* Make room for a member that is not a directory. */

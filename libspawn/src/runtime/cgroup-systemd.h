@@ -10,6 +10,9 @@ int cgroup_systemd_prepare(const struct runtime *rt, const char *id, const struc
                            spawn_error *e);
 /* Start the scope around pid, and move it into the scope's sub-cgroup; fills g->path. */
 int cgroup_systemd_enter(struct cgroup *g, const struct config *c, pid_t pid, spawn_error *e);
+/* Have systemd move our parent, the container's monitor, and the processes that the annotation io.podlike.monitor-scope
+ * names ("NAME.scope PID...") into a scope of their own. Not waited for; a failure is a warning. */
+void cgroup_systemd_keep_monitor(const struct runtime *rt, const struct cgroup_systemd *s, const struct config *config);
 /* Limits of a running scope. */
 int cgroup_systemd_update(const struct runtime *rt, const char *scope, struct cgroup_settings *s, spawn_error *e);
 /* Stop it, if it is there, and forget how it ended. */

@@ -193,7 +193,7 @@ const char *config_annotation(const struct config *c, const char *key)
 const char *config_known_annotation(size_t i)
 {
         /* With a dot at the end it stands for all that begin so. */
-        static const char *const names[] = {"run.oci.", "org.criu.config"};
+        static const char *const names[] = {"run.oci.", "io.podlike.monitor-scope", "org.criu.config"};
 
         return i < ELEMENTSOF(names) ? names[i] : NULL;
 }

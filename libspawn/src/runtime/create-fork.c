@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "cgroup-systemd.h"
 #include "creation.h"
 #include "fail.h"
 #include "init.h"
@@ -146,5 +147,8 @@ int creation_fork(struct creation *c, spawn_error *e)
                 return r;
         c->state.cgroup = c->cgroup.path;
         r = sync_send(c->sync[0], SYNC_GO, 0, NULL);
-        return r < 0 ? fail_code(e, r, "cgroup", "put the container into scope `%s`", c->cgroup.scope) : 0;
+        if (r < 0)
+                return fail_code(e, r, "cgroup", "put the container into scope `%s`", c->cgroup.scope);
+        cgroup_systemd_keep_monitor(c->rt, c->cgroup.systemd, &c->config);
+        return 0;
 }

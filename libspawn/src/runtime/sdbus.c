@@ -26,6 +26,7 @@ int sdbus_load(const struct sdbus **ret, spawn_error *e)
                 {"sd_bus_process", &lib.process},
                 {"sd_bus_wait", &lib.wait},
                 {"sd_bus_call", &lib.call},
+                {"sd_bus_send", &lib.send},
                 {"sd_bus_message_new_method_call", &lib.message_new_method_call},
                 {"sd_bus_message_append", &lib.message_append},
                 {"sd_bus_message_append_array", &lib.message_append_array},

@@ -32,6 +32,7 @@ struct sdbus {
         int (*process)(sd_bus *bus, sd_bus_message **ret);
         int (*wait)(sd_bus *bus, uint64_t timeout_usec);
         int (*call)(sd_bus *bus, sd_bus_message *m, uint64_t usec, sd_bus_error *ret_error, sd_bus_message **reply);
+        int (*send)(sd_bus *bus, sd_bus_message *m, uint64_t *ret_cookie);
         int (*message_new_method_call)(sd_bus *bus, sd_bus_message **ret, const char *destination, const char *path,
                                        const char *interface, const char *member);
         int (*message_append)(sd_bus_message *m, const char *types, ...);

@@ -24,10 +24,17 @@ from podlike.store.containers import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final, Self
+    from typing import Final, Protocol, Self
 
     from podlike.locks import Lock
     from podlike.spec.users import ResolvedUser
+
+    class Rooted(Protocol):
+        """Where paths are walked: root is the fd of "/"."""
+
+        root: int
+
+        def open_at(self, parent: int, name: str, where: str) -> tuple[int, bool]: ...
 
 # As the kernel counts them (path_resolution(7)).
 _MAX_LINKS: "Final" = 40
@@ -211,11 +218,11 @@ class View:
 
         Raises: NotFoundError when its directory does not exist, or it cannot be reached.
         """
-        return _Walk(self, self.absolute(path)).run()
+        return Walk(self, self.absolute(path)).run()
 
     def find_link(self, path: str) -> Place:
         """The same, but a symbolic link at the end is found itself, unless the path ends with a slash or a dot."""
-        return _Walk(self, self.absolute(path), follow=path.endswith(("/", "/."))).run()
+        return Walk(self, self.absolute(path), follow=path.endswith(("/", "/."))).run()
 
     def open_at(self, parent: int, name: str, where: str) -> tuple[int, bool]:
         """(O_PATH fd of one component that is not followed, whether a mount of ours begins there).
@@ -235,10 +242,10 @@ class View:
         return self.open_at(parent, name, where)
 
 
-class _Walk:
+class Walk:
     """One path, resolved. Source: path_resolution(7)."""
 
-    def __init__(self, view: View, path: str, *, follow: bool = True) -> None:
+    def __init__(self, view: "Rooted", path: str, *, follow: bool = True) -> None:
         self._view = view
         self._follow_last = follow
         self._left = _components(path)

@@ -13,6 +13,7 @@ from podlike.engine.names import random_name
 from podlike.engine.sweep import sweep
 from podlike.errors import ConflictError, NotFoundError, UsageError
 from podlike.runtime import podcgroup
+from podlike.spec import limits
 from podlike.spec.container import ContainerSpec
 from podlike.spec.events import Event
 from podlike.spec.pod import DEFAULT_SHARE, PodSpec, check_exit_policy
@@ -27,8 +28,7 @@ else:
     from podlike.spec.record import replace
 
 # The pod's cgroup has them; its infra container has none.
-LIMITS: "Final" = ("memory", "memory_swap", "memory_reservation", "cpus", "cpu_shares", "cpu_quota", "cpu_period",
-                   "cpuset_cpus", "cpuset_mems", "pids_limit", "cgroup_parent")
+LIMITS: "Final" = (*limits.FIELDS, "cgroup_parent")
 _UNSET: "Final" = ContainerSpec()
 
 
@@ -122,7 +122,7 @@ def _refuse_bad_limits(engine: Engine, pod: Pod) -> None:
     from podlike.engine.create import refuse_bad_limits
 
     template = pod.spec.container
-    if not pod.spec.share_parent and podcgroup.limits(template):
+    if not pod.spec.share_parent and limits.lacking(template, frozenset()):
         raise UsageError("limit a pod with --share-parent=false: its containers are not in its cgroup",
                          hint="Leave --share-parent=false away, or limit the containers.")
     refuse_bad_limits(engine, template)

@@ -35,9 +35,15 @@ def inspect_pod(engine: Engine, pod: Pod) -> "dict[str, Any]":
         "cpuset_mems": asked.cpuset_mems, "mounts": containers.mounts_of(engine, asked),
         "devices": containers.devices_of(asked), "volumes_from": asked.volumes_from,
         "security_opt": containers.security_of(asked), "memory_limit": asked.memory, "memory_swap": asked.memory_swap,
-        "RestartPolicy": spec.restart_policy.partition(":")[0],
+        **_block_io(asked), "RestartPolicy": spec.restart_policy.partition(":")[0],
     }
     return {k: v for k, v in doc.items() if v or k in _ALWAYS} | {"LockNumber": 0}
+
+
+def _block_io(asked: ContainerSpec) -> "dict[str, Any]":
+    shown = containers.block_io(asked)
+    return {"blkio_weight": asked.blkio_weight, "blkio_weight_device": shown["BlkioWeightDevice"],
+            "device_read_bps": shown["BlkioDeviceReadBps"], "device_write_bps": shown["BlkioDeviceWriteBps"]}
 
 
 _ALWAYS = frozenset(("Id", "Name", "Created", "State", "Hostname", "CreateCgroup", "CreateInfra", "NumContainers"))

@@ -1,10 +1,12 @@
 """Which containers a pod has, and what a container that is made in one shares with it and inherits from it."""
 
 from podlike.engine.core import Engine
+from podlike.engine.limits import block_devices
 from podlike.errors import UsageError
 from podlike.locks import Lock
 from podlike.runtime import podcgroup
 from podlike.spec.container import ContainerSpec
+from podlike.spec.groupio import io_files
 from podlike.spec.pod import NAMESPACE_FIELDS
 from podlike.store.containers import Container
 from podlike.store.pods import Pod
@@ -97,6 +99,7 @@ def _inherit(spec: ContainerSpec, template: ContainerSpec) -> None:
     spec.mounts = [*spec.mounts, *(m for m in template.mounts if m.target not in taken)]
     spec.volumes_from = [*spec.volumes_from, *(v for v in template.volumes_from if v not in spec.volumes_from)]
     spec.devices = [*(d for d in template.devices if d not in spec.devices), *spec.devices]
+    spec.no_hostname = spec.no_hostname or template.no_hostname
     for name in _SECURITY:
         if name not in spec.given and getattr(spec, name) == getattr(_UNSET, name):
             setattr(spec, name, getattr(template, name))
@@ -119,7 +122,7 @@ def cgroup_parent(engine: Engine, spec: ContainerSpec) -> "tuple[str, str]":
     if pod is None or not pod.spec.share_parent or spec.cgroup_parent:
         return "", ""
     where = pod.state.cgroup
-    files = podcgroup.limits(pod.spec.container)
+    files = podcgroup.limits(pod.spec.container) | io_files(pod.spec.container, block_devices(pod.spec.container))
     try:
         podcgroup.ensure(where, files)
     except Exception:

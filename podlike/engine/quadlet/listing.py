@@ -32,7 +32,7 @@ class Quadlets:
         self.paths = [f"{d.path}/{name}" for d in self.directories for name in d.quadlets()
                       if not os.path.isdir(f"{d.path}/{name}")]
         self.broken: list[Problem] = []
-        units, _ = load_all(self.directories, self.broken, log.debug)
+        units = load_all(self.directories, self.broken, log.debug)
         results = translate_all(units, program=podlike_words(), user=uid is not None, exists=os.path.exists)
         self.results: dict[str, Result] = {r.entry.unit.path: r for r in results}
 

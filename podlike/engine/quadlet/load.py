@@ -18,12 +18,10 @@ _LIMIT: "Final" = 1 << 20
 
 
 def load_all(directories: "list[Directory]", problems: list[Problem],
-             debug: "Callable[[str], None]") -> tuple[list[UnitFile], list[str]]:
-    """The Quadlets of all directories, and the paths of those that could not be read.
-
-    What is wrong is added to problems; a file with an error in it is left out.
-    """
-    units, bad, seen = [], [], set()
+             debug: "Callable[[str], None]") -> list[UnitFile]:
+    """The Quadlets of all directories; what is wrong is added to problems, and a file with an error in it left out."""
+    units: list[UnitFile] = []
+    seen: set[str] = set()
     for directory in directories:
         for name in directory.quadlets():
             path = f"{directory.path}/{name}"
@@ -32,14 +30,11 @@ def load_all(directories: "list[Directory]", problems: list[Problem],
             debug(f"Loading source unit file {path}")
             unit = read_unit(path, problems)
             if unit is None:
-                bad.append(path)
                 continue
             seen.add(name)
             if _merge_drop_ins(unit, directories, problems, debug):
                 units.append(unit)
-            else:
-                bad.append(path)
-    return units, bad
+    return units
 
 
 def read_unit(path: str, problems: list[Problem]) -> UnitFile | None:

@@ -63,7 +63,7 @@ class Remover:
         """Take it away. removed: called with the name of each Quadlet. Raises: PodlikeError; then all of it is still there."""
         services = {path: self.quadlets.service(path) for path in removal.paths}
         states = systemctl.states([s for s in services.values() if s])
-        running = [path for path, service in services.items() if service and states[service].active == "active"]
+        running = [path for path, service in services.items() if service and states[service].is_up]
         if running and not force:
             name = running[0].rpartition("/")[2]
             raise ConflictError(f"quadlet {name} is running and force is not set, refusing to remove: quadlet is running",

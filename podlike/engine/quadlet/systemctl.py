@@ -24,6 +24,11 @@ class State:
         self.sub = sub
 
     @property
+    def is_up(self) -> bool:
+        """Also on its way up or down."""
+        return self.active not in ("", "inactive", "failed")
+
+    @property
     def words(self) -> str:
         return f"{self.active}/{self.sub}" if self.load == "loaded" else "Not loaded"
 
