@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from dataclasses import replace
     from typing import Any
-else:
+
     from podlike.spec.container import ContainerSpec
-    from podlike.spec.record import replace
 
     Lacking = tuple[str, str, str]  # flag, field of ContainerSpec, controller; the controller is "" for what v2 has not at all
+else:
+    from podlike.spec.record import replace
 
 # Settings of single devices: the field, its list in linux.resources.blockIO, the number's name there.
 IO_DEVICES = (
