@@ -63,7 +63,7 @@ def test_parse_network(text: str, kind: str, argument: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["bridge", "mynet", "host:x", "none:x", "bridge:ip=1.2.3.4", "private:x", "podman"]
+    "text", ["mynet", "host:x", "none:x", "bridge:ip=1.2.3.4", "private:x", "podman:alias=x"]
 )
 def test_named_networks_are_refused_in_words(text: str) -> None:
     with pytest.raises(NetworkError, match="unable to find network with name or ID .*: network not found") as e:

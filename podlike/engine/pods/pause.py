@@ -8,7 +8,6 @@ there is a monitor, as somebody wants to watch it.
 import json
 import os
 import time
-from dataclasses import replace
 
 from podlike import procs
 from podlike.engine import events
@@ -28,7 +27,10 @@ from podlike.store.containers import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dataclasses import replace
     from typing import Final
+else:
+    from podlike.spec.record import replace
 
 PROGRAM: "Final" = "/pause"  # in the container; podman's name for it
 
