@@ -66,7 +66,9 @@ def test_stats(pods: Engine, image: str) -> None:
     table = pods("pod", "stats", "--no-stream", "--latest", "--format", "table {{.Name}} {{.PIDS}}").stdout
     assert table.splitlines()[0].split() == ["NAME", "PIDS"] and "busy" in table
     with pods.popen("pod", "stats", "--no-reset", "p") as stream:
-        wait_for(lambda: b"busy" in stream.stdout.readline(), "the first row")
+        lines = stream.stdout
+        assert lines is not None
+        wait_for(lambda: b"busy" in lines.readline(), "the first row")
         stream.kill()
     assert pods("pod", "stats", "nope", check=False).code == 125
 
