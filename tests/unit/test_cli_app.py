@@ -10,8 +10,9 @@ import pytest
 
 import podlike
 from podlike.__main__ import program_name, run
-from podlike.cli.app import ALIASES, COMMANDS, GLOBAL_FLAGS, find_command
+from podlike.cli.app import GLOBAL_FLAGS, find_command
 from podlike.cli.command import Command
+from podlike.cli.commands import ALIASES, COMMANDS
 
 ROOT = Path(podlike.__file__).parent
 PATHS = sorted((group, name) for group, rows in COMMANDS.items() for name, row in rows.items() if row[0])
