@@ -32,6 +32,17 @@ class PodlikeError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> "tuple[object, ...]":
+        return _again, (type(self), self.args, self.__dict__)  # whatever the __init__ of a subclass takes
+
+
+def _again(kind: "type[PodlikeError]", args: "tuple[object, ...]", state: "dict[str, object]") -> PodlikeError:
+    """An error that came from another process (pickle)."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class UsageError(PodlikeError):
     """The command line asks for something that has no meaning."""

@@ -6,8 +6,19 @@
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 LEVELS = ("trace", "debug", "info", "warning", "error")
 _threshold = LEVELS.index("warning")
+_sink: "Callable[[str, str], None] | None" = None
+
+
+def set_sink(sink: "Callable[[str, str], None]") -> None:
+    """Give messages (level, text) to a function, instead of writing them."""
+    global _sink
+    _sink = sink
 
 
 def set_level(name: str) -> bool:
@@ -26,6 +37,9 @@ def enabled(level: str) -> bool:
 
 def _emit(level: str, text: str) -> None:
     if LEVELS.index(level) < _threshold:
+        return
+    if _sink is not None:
+        _sink(level, text)
         return
     now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,7 +1,7 @@
 """The table of commands, the global options, and how a command line finds its module.
 
 Conventions for a command module podlike/cli/NAME.py (see command.py for the classes):
-  - it defines `command`, a Command (a click.Command); more than one only where an image and a container command
+  - it defines `command`, a Command (tree.py makes click's of it); more than one only where an image and a container command
     differ in nothing but a word, then the row says "module:attribute";
   - one function parses nothing, calls the engine and prints: `def NAME(call: Call) -> int | None`;
   - imports at the top: podlike.cli.command, podlike.cli.options, podlike.errors, nothing heavy; engine modules are
@@ -15,10 +15,8 @@ Usage lines: `podlike CMD [options] ARGS` with ARGS in upper case, required ones
 
 import sys
 
-import click
-
 from podlike import __version__, log
-from podlike.cli.command import Flag, Parser, flag_error, format_flags
+from podlike.cli.command import Command, Flag, Parser, flag_error
 from podlike.cli.session import Session
 from podlike.errors import UsageError
 
@@ -66,6 +64,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "logs": ("logs", "Fetch the logs of one or more containers"),
         "manifest": ("", "Manipulate manifest lists and image indexes"),
         "mount": ("mount", "Mount a working container's root filesystem"),
+        "network": ("", "Manage networks"),
         "pause": ("pause", "Pause all the processes in one or more containers"),
         "pod": ("", "Manage pods"),
         "port": ("port", "List port mappings or a specific mapping for the container"),
@@ -189,6 +188,18 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "remove": ("manifest:remove_command", "Remove an item from a manifest list or image index"),
         "rm": ("manifest:rm_command", "Remove manifest list or image index from local storage"),
     },
+    "network": {
+        "connect": ("network_later:connect_command", "Add container to a network"),
+        "create": ("network_later:create_command", "Create networks for containers and pods"),
+        "disconnect": ("network_later:disconnect_command", "Disconnect a container from a network"),
+        "exists": ("network:exists_command", "Check if network exists"),
+        "inspect": ("network:inspect_command", "Inspect network"),
+        "ls": ("network:ls_command", "List networks"),
+        "prune": ("network:prune_command", "Prune unused networks"),
+        "reload": ("network_later:reload_command", "Reload firewall rules for one or more containers"),
+        "rm": ("network:rm_command", "Remove networks"),
+        "update": ("network_later:update_command", "Update an existing network"),
+    },
     "pod": {
         "clone": ("pod_clone", "Clone an existing pod"),
         "create": ("pod_create", "Create a new empty pod"),
@@ -202,6 +213,7 @@ COMMANDS: "dict[str, dict[str, tuple[str, str]]]" = {
         "restart": ("pod:restart_command", "Restart one or more pods"),
         "rm": ("pod_rm", "Remove one or more pods"),
         "start": ("pod:start_command", "Start one or more pods"),
+        "stats": ("pod_stats", "Display a live stream of resource usage statistics for the containers in one or more pods"),
         "stop": ("pod:stop_command", "Stop one or more pods"),
         "top": ("pod_top", "Display the running processes of containers in a pod"),
         "unpause": ("pod:unpause_command", "Unpause one or more pods"),
@@ -272,6 +284,7 @@ ALIASES = {("container", "ls"): "list", ("container", "ps"): "list", ("container
            ("image", "ls"): "list", ("image", "remove"): "rm",
            ("quadlet", "cat"): "print", ("quadlet", "ls"): "list",
            ("", "umount"): "unmount", ("container", "umount"): "unmount", ("image", "umount"): "unmount",
+           ("network", "list"): "ls", ("network", "remove"): "rm",
            ("pod", "ls"): "ps", ("pod", "list"): "ps",
            ("artifact", "list"): "ls", ("artifact", "remove"): "rm", ("volume", "list"): "ls", ("volume", "remove"): "rm"}
 
@@ -344,6 +357,7 @@ _GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OC
                 "healthcheck": "Manage health checks on containers", "image": "Manage images",
                 "image trust": "Manage container image trust policy",
                 "manifest": "Creates, modifies, and pushes manifest lists and image indexes",
+                "network": "Manage networks",
                 "pod": "Manage pods",
                 "quadlet": "Allows users to manage Quadlets", "quadlet generator": "Manage what makes services of Quadlets",
                 "system": "Manage podlike", "system connection": "Manage remote service destinations",
@@ -351,125 +365,62 @@ _GROUP_ABOUT = {"": "Manage pods, containers and images", "artifact": "Manage OC
                 "volume": "Manage volumes"}
 
 
-class App(click.Group):
-    """A level of the command tree: the program itself ("") or one of its groups."""
-
-    def __init__(self, level: str = "") -> None:
-        super().__init__(level or "podlike", add_help_option=False, no_args_is_help=False)
-        self.level = level
-        self.rows = COMMANDS[level]
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(self.rows)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        name = ALIASES.get((self.level, cmd_name), cmd_name)
-        row = self.rows.get(name)
-        if row is None:
-            return None
-        if not row[0]:
-            return App(f"{self.level} {name}" if self.level else name)
-        module, _, attribute = row[0].partition(":")
-        loaded: Any = __import__(f"podlike.cli.{module}", fromlist=("command",))
-        found = None
-        if ctx.obj is not None and ctx.obj.docker:  # where docker's flags are others, or mean something else
-            found = getattr(loaded, f"docker_{attribute or 'command'}", None)
-        if found is None:
-            found = getattr(loaded, attribute or "command")
-        assert isinstance(found, click.Command)
-        return found
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        session: Session = ctx.obj
-        path = session.command_path = _path(ctx)
-        parser = Parser(GLOBAL_FLAGS if not self.level else (), session.options if self.level else None)
-        try:
-            rest = parser.parse(list(args), interspersed=False)
-            if rest and rest[0] not in self.rows and (self.level, rest[0]) not in ALIASES:
-                _refuse_later(self.level, rest[0], path)
-                # podman complains about a bad flag before it complains about a bad command
-                Parser(GLOBAL_FLAGS if not self.level else ()).parse(rest[1:], interspersed=True)
-        except UsageError as e:
-            if e.hint:
-                raise
-            flag_error(e, path)
-        if not self.level:
-            session.options = parser.values
-            _check_log_level(session)
-            if session.options["module"]:
-                from podlike.cli.globaloptions import check_modules
-
-                check_modules(session)
-        if parser.help:
-            sys.stdout.write(self.get_help(ctx) + "\n")
-            ctx.exit(0)
-        ctx.args = rest
-        return rest
-
-    def invoke(self, ctx: click.Context) -> "Any":
-        session: Session = ctx.obj
-        if not self.level and session.options.get("version"):
-            sys.stdout.write(version_line(session.prog) + "\n")
-            return 0
-        if not ctx.args:
-            sys.stdout.write(self.get_help(ctx) + "\n")
-            if session.docker:
-                return 0
-            raise UsageError(f"missing command '{_path(ctx)} COMMAND'")
-        name = ctx.args[0]
-        command = self.get_command(ctx, name)
-        if command is None:
-            raise UsageError(self._unknown(name, _path(ctx)))
-        with command.make_context(name, ctx.args[1:], parent=ctx, obj=session) as sub:
-            if not isinstance(command, App):
-                apply_globals(session)
-            return command.invoke(sub)
-
-    def _unknown(self, name: str, path: str) -> str:
-        import difflib
-
-        near = difflib.get_close_matches(name, self.rows, n=3, cutoff=0.6)
-        near += [n for n in sorted(self.rows) if n.startswith(name) and n not in near]
-        guess = "\n\nDid you mean this?\n\t" + "\n\t".join(near) + "\n" if near else ""
-        return f"unrecognized command `{path} {name}`{guess}\nTry '{path} --help' for more information"
-
-    def get_help(self, ctx: click.Context) -> str:
-        path = _path(ctx)
-        about = _GROUP_ABOUT[self.level]
-        shown = sorted(n for n in self.rows if not n.startswith("."))
-        width = max(11, *(len(n) for n in shown))
-        rows = "\n".join(f"  {n.ljust(width)} {self.rows[n][1]}" for n in shown)
-        if self.level:
-            return f"{about}\n\nDescription:\n  {about}\n\nUsage:\n  {path} [command]\n\nAvailable Commands:\n{rows}\n"
-        flags = format_flags([f for f in GLOBAL_FLAGS if self._shown(f, ctx)])
-        return f"{about}\n\nUsage:\n  {path} [options] [command]\n\nAvailable Commands:\n{rows}\n\nOptions:\n{flags}\n"
+def version_line(prog: str) -> str:
+    return f"Docker version {__version__}, build podlike" if prog == "docker" else f"{prog} version {__version__}"
 
 
-    def _shown(self, flag: Flag, ctx: click.Context) -> bool:
-        if ctx.obj.docker:
-            return flag.name in _DOCKERS + _DOCKER_KEEPS
-        return not flag.hidden and not (flag.name == "remote" and _remote(ctx))
+def find_command(level: str, name: str, *, docker: bool = False) -> "Command | str | None":
+    """The command of that name in a group ("": the program itself), its module loaded; a group's path; or None.
+
+    docker: docker's own command, where its flags are others, or mean something else.
+    """
+    name = ALIASES.get((level, name), name)
+    row = COMMANDS[level].get(name)
+    if row is None:
+        return None
+    if not row[0]:
+        return f"{level} {name}" if level else name
+    module, _, attribute = row[0].partition(":")
+    loaded: Any = __import__(f"podlike.cli.{module}", fromlist=("command",))
+    found = getattr(loaded, f"docker_{attribute or 'command'}", None) if docker else None
+    if found is None:
+        found = getattr(loaded, attribute or "command")
+    assert isinstance(found, Command)
+    return found
+
+
+def read_level(session: Session, level: str, path: str, args: list[str]) -> "list[str] | None":
+    """Take the options of the program or of a group; the words from the command's name on, None when help is asked for.
+
+    Raises: UsageError.
+    """
+    session.command_path = path
+    flags = () if level else GLOBAL_FLAGS
+    parser = Parser(flags, session.options if level else None)
+    try:
+        rest = parser.parse(list(args), interspersed=False)
+        if rest and rest[0] not in COMMANDS[level] and (level, rest[0]) not in ALIASES:
+            _refuse_later(level, rest[0], path)
+            # podman complains about a bad flag before it complains about a bad command
+            Parser(flags).parse(rest[1:], interspersed=True)
+    except UsageError as e:
+        if e.hint:
+            raise
+        flag_error(e, path)
+    if not level:
+        session.options = parser.values
+        _check_log_level(session)
+        if session.options["module"]:
+            from podlike.cli.globaloptions import check_modules
+
+            check_modules(session)
+    return None if parser.help else rest
+
+
 def _refuse_later(level: str, name: str, path: str) -> None:
     from podlike.cli.later import refuse_later
 
     refuse_later(level, name, path)
-
-
-def _path(ctx: click.Context) -> str:
-    return f"{_path(ctx.parent)} {ctx.info_name}" if ctx.parent else str(ctx.info_name)
-
-
-def _remote(ctx: click.Context) -> bool:
-    """Whether a service is named already, so that help does not offer --remote."""
-    import os
-
-    options = ctx.obj.options
-    return bool(options.get("url") or options.get("connection") or os.environ.get("CONTAINER_HOST")
-                or os.environ.get("CONTAINER_CONNECTION"))
-
-
-def version_line(prog: str) -> str:
-    return f"Docker version {__version__}, build podlike" if prog == "docker" else f"{prog} version {__version__}"
 
 
 class StartupError(UsageError):
@@ -529,11 +480,38 @@ def make_engine(session: Session) -> "Engine":
                   volumes_root=options["volumepath"])
 
 
+def __getattr__(name: str) -> "Any":
+    if name == "App":  # click's view of the tables
+        from podlike.cli.tree import App
+
+        return App
+    raise AttributeError(name)
+
+
 def run(args: list[str], prog: str) -> int:
     """Run one command line and return its exit code. Raises whatever the command raises."""
     return run_in(Session(prog), args)
 
 
 def run_in(session: Session, args: list[str]) -> int:
+    """Straight to the command; click's tree answers all else: help, no command, an unknown one."""
+    level, path, words = "", session.prog, args
+    while True:
+        rest = read_level(session, level, path, words)
+        found = find_command(level, rest[0], docker=session.docker) if rest else None
+        if rest is None or found is None or session.options["version"]:
+            break
+        path, words = f"{path} {rest[0]}", rest[1:]
+        if isinstance(found, str):
+            level = found
+            continue
+        call = found.read(session, path, words)
+        if call is None:
+            break
+        apply_globals(session)
+        code = found.invoke(call)
+        return code if isinstance(code, int) else 0
+    from podlike.cli.tree import App
+
     code = App().main(args=args, prog_name=session.prog, standalone_mode=False, obj=session)
     return code if isinstance(code, int) else 0

@@ -52,7 +52,7 @@ _OTHERS = (
     Flag("compress", "", "bool", "this is a legacy option, which has no effect on the image"),
     Flag("creds", "", "string", "use `[username[:password]]` for accessing the registry"),
     Flag("disable-compression", "D", "bool", "don't compress layers by default", True),
-    Flag("disable-content-trust", "", "bool", "this is a Docker specific option and is a NOOP", hidden=True),
+    Flag("disable-content-trust", "", "bool", "this is a Docker specific option and is a NOOP"),
     Flag("env", "", "array", "set environment variable for the image"),
     Flag("file", "f", "array", "`pathname or URL` of a Dockerfile"),
     Flag("force-rm", "", "bool", "always remove intermediate containers after a build, even if the build is unsuccessful.", True),
@@ -121,4 +121,4 @@ HARMLESS: "Final[dict[str, tuple[str, ...]]]" = {"userns": ("host", ""), "create
 FLAGS: "Final" = (
     *(Flag(name, short, kind, text, True if name == "http-proxy" else None,
            aliases={"dns-option": ("dns-opt",), "network": ("net",)}.get(name, ())) for name, short, kind, text in _OF_RUN),
-    *_OTHERS, *(Flag(name, "", kind, "(not supported)", hidden=True) for name, kind in REFUSED.items()))
+    *_OTHERS, *(Flag(name, "", kind, "(refused: not there yet)") for name, kind in REFUSED.items()))

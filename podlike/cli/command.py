@@ -13,13 +13,11 @@ The function returns the exit code (None: 0) or raises a PodlikeError. Flags are
 wins for plain values, `--` ends options, and a flag that takes a value takes the next word whatever it looks like.
 Errors have podman's words, because scripts and test suites read them.
 
-The parser reads Flag rows directly; click.Option objects are made from the rows only when click asks for them,
-because making 170 of them for `run` takes as long as the rest of the parsing.
+Nothing here needs click: cli/tree.py makes click's commands and options from these rows when help, completion or an
+unknown command asks for them, so that a command that is simply run does not pay click's import.
 """
 
 import sys
-
-import click
 
 from podlike.cli.session import Session
 from podlike.errors import PodlikeError, UsageError
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn, TypeVar
 
     from podlike.engine.core import Engine
+    from podlike.library.engine import Engine as Library
 
     T = TypeVar("T")
     Check = Callable[["Call"], None]
@@ -185,6 +184,11 @@ class Call:
         return self.session.engine
 
     @property
+    def api(self) -> "Library":
+        """The same verbs as Python programs have (docs/LIBRARY.md), here in this process."""
+        return self.session.api
+
+    @property
     def docker(self) -> bool:
         return self.session.docker
 
@@ -262,61 +266,56 @@ def between(low: int, high: int) -> "Check":
     return check
 
 
-class Command(click.Command):
+class Command:
     """A command line: flags, arguments, help, and the function that does it.
 
     usage: arguments in upper case, required ones first. args: checks their number. interspersed: options may
     follow arguments; False where the first argument starts another program's command line.
+    cli/tree.py makes a click.Command of it, for help, completion and whoever walks the tree.
     """
+
+    __slots__ = ("name", "run", "summary", "usage", "description", "flags", "args", "examples", "interspersed", "hidden")
 
     def __init__(self, name: str, run: "Callable[[Call], int | None]", *, summary: str, usage: str = "",
                  description: str = "", flags: "Sequence[Flag]" = (), args: "Check | None" = None,
                  examples: "Sequence[str]" = (), interspersed: bool = True, hidden: bool = False) -> None:
-        super().__init__(name, help=description or summary, short_help=summary, hidden=hidden, add_help_option=False)
+        self.name = name
         self.run = run
-        self.usage = usage
         self.summary = summary
+        self.usage = usage
         self.description = description or summary
         self.flags = flags
         self.args = args
         self.examples = examples
         self.interspersed = interspersed
+        self.hidden = hidden
 
-    # click's interface
+    def read(self, session: Session, path: str, args: list[str]) -> "Call | None":
+        """Parse what follows the command's name. None: help is asked for. Raises: UsageError.
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        session: Session = ctx.obj
-        session.command_path = ctx.meta["podlike.path"] = self.path(ctx)
-        parser = Parser(self.flags, session.options if ctx.parent else None)
+        path: the command as typed, "podlike container ls".
+        """
+        session.command_path = path
+        parser = Parser(self.flags, session.options or None)
         try:
             rest = parser.parse(list(args), interspersed=self.interspersed)
         except UsageError as e:
-            flag_error(e, session.command_path)
-        ctx.params = parser.values
-        ctx.meta["podlike.given"] = parser.given
-        ctx.args = rest
-        if parser.help:
-            sys.stdout.write(self.get_help(ctx) + "\n")
-            ctx.exit(0)
-        return rest
+            flag_error(e, path)
+        return None if parser.help else Call(self, path, Options(parser.values), rest, parser.given, session)
 
-    def invoke(self, ctx: click.Context) -> "Any":
-        call = Call(self, self.path(ctx), Options(ctx.params), ctx.args, ctx.meta["podlike.given"], ctx.obj)
+    def invoke(self, call: Call) -> int | None:
         if self.args is not None:
             self.args(call)
         return self.run(call)
 
-    def get_params(self, ctx: click.Context) -> "list[click.Parameter]":
-        return [as_click_option(flag) for flag in self.flags]
-
-    def get_help(self, ctx: click.Context) -> str:
-        path = self.path(ctx)
+    def help_text(self, path: str, *, modules: "Sequence[str]" = ()) -> str:
+        """What --help prints, without the last newline. path: the command as typed. modules: of --module."""
         prog = path.split(" ", 1)[0]
         shown = [f for f in self.flags if not f.hidden]
         if any(f.name in ("retry", "detach-keys", "add-compression") for f in shown):
             from podlike.cli.retries import show_defaults
 
-            show_defaults(shown, ctx.obj.options.get("module", ()) if ctx.obj else ())
+            show_defaults(shown, modules)
         words = [path, "[options]" if shown else "", self.usage]
         parts = [self.summary, "Description:\n  " + self.description.replace("\n", "\n  ").replace("\n  \n", "\n\n"),
                  "Usage:\n  " + " ".join(w for w in words if w)]
@@ -325,15 +324,6 @@ class Command(click.Command):
         if shown:
             parts.append("Options:\n" + format_flags(shown))
         return "\n\n".join(parts) + "\n"
-
-    def path(self, ctx: click.Context) -> str:
-        """The command as typed: "podlike container ls"."""
-        names = []
-        here: click.Context | None = ctx
-        while here is not None:
-            names.append(here.info_name or "")
-            here = here.parent
-        return " ".join(reversed(names))
 
 
 def flag_error(error: UsageError, path: str) -> "NoReturn":
@@ -461,18 +451,6 @@ PERSISTENT = frozenset((
     "cdi_spec_dir", "cgroup_manager", "conmon", "default_mounts_file", "events_backend", "hooks_dir", "log_level",
     "network_cmd_path", "network_config_dir", "root", "runroot", "runtime", "runtime_flag", "storage_driver", "storage_opt",
     "syslog", "tmpdir", "volumepath"))
-
-
-def as_click_option(flag: Flag) -> click.Option:
-    """The same flag for click's own machinery."""
-    names = [f"--{flag.name}", *(f"--{a}" for a in flag.aliases), flag.dest]
-    if flag.short:
-        names.insert(0, f"-{flag.short}")
-    kinds = {"int": click.INT, "uint": click.INT, "float": click.FLOAT}
-    if flag.kind == "bool":
-        return click.Option(names, is_flag=True, help=flag.help, hidden=flag.hidden)
-    return click.Option(names, type=kinds.get(flag.kind, click.STRING), help=flag.help, hidden=flag.hidden,
-                        multiple=flag.kind in ("array", "strings", "uints"))
 
 
 def format_flags(flags: "Sequence[Flag]") -> str:

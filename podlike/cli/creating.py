@@ -35,8 +35,6 @@ class LazyProgress:
 
 def create_container(call: "Call", spec: "ContainerSpec", *, for_run: bool = False) -> "Container":
     """Make the container that spec describes and write its --cidfile."""
-    from podlike.engine.create import create
-
     policy = pull_policy(call)
     progress: "Any" = LazyProgress(quiet=call.opts.quiet)
     startup = new_pod = None
@@ -50,8 +48,7 @@ def create_container(call: "Call", spec: "ContainerSpec", *, for_run: bool = Fal
             policy = "missing"
         if spec.pod.startswith("new:"):
             new_pod = _new_pod(call, spec)
-        container = create(call.engine, spec, pull_policy=policy, replace=call.opts.replace, for_run=for_run,
-                           progress=progress)
+        container = call.api.containers.create(spec, pull=policy, replace=call.opts.replace, for_run=for_run, progress=progress)
     except BaseException:
         if new_pod is not None:
             _discard_pod(call, new_pod)

@@ -13,14 +13,13 @@ if TYPE_CHECKING:
 
 
 def events(call: Call) -> None:
-    from podlike.engine.eventread import read
     from podlike.spec.eventfilters import event_filter
 
     opts = call.opts
     since, until = _time("since", opts.since), _time("until", opts.until)
     passes = event_filter(opts.filter, since=since, until=until)
     show = _docker(call) if call.docker else _podman(call)
-    for event in read(call.engine, passes=passes, since=since, until=until, stream=call.docker or opts.stream):
+    for event in call.api.system.events_that(passes, since=since, until=until, stream=call.docker or opts.stream):
         text = show(event)
         if text:
             sys.stdout.write(text)

@@ -23,7 +23,6 @@ def exec_(call: Call) -> int:
         check_descriptors(opts.preserve_fds, opts.preserve_fd)
     if opts.wait:
         _await_start(call, container, opts.wait)
-    from podlike.engine.exec import exec_ as run_exec
     from podlike.spec.attach import Attach
     from podlike.spec.exec import ExecSpec
 
@@ -42,14 +41,14 @@ def exec_(call: Call) -> int:
                     session=not opts.no_session)
     if opts.detach:
         try:
-            call.out(str(run_exec(call.engine, container, spec, attach=None)))
+            call.out(str(call.api.containers.exec_spec(container, spec, attach=None)))
         except RuntimeFailure as e:
             if not call.docker:
                 e.exit_code = RuntimeFailure.exit_code  # podman keeps 126 and 127 for those that wait for the command
             raise
         return 0
     attach = Attach(stdin=opts.interactive, tty=opts.tty, sig_proxy=True, detach_keys=keys)
-    code = run_exec(call.engine, container, spec, attach=attach)
+    code = call.api.containers.exec_spec(container, spec, attach=attach)
     assert isinstance(code, int)
     return code
 

@@ -53,7 +53,7 @@ def _mounts(call: "Call", spec: "ContainerSpec") -> None:
 
     for text in opts.tmpfs:
         target, options = mounts.parse_tmpfs(text)
-        if target in spec.tmpfs:
+        if spec.tmpfs.get(target, options) != options:
             raise UsageError(f"{target}: duplicate mount destination")
         spec.tmpfs[target] = options
     found = [mounts.parse_volume(text, cwd=cwd) for text in opts.volume]

@@ -1,13 +1,13 @@
 """podlike help [COMMAND...]."""
 
-import click
-
 from podlike.cli.command import Call, Command
 from podlike.errors import UsageError
 
 
 def help_(call: Call) -> None:
-    from podlike.cli.app import App
+    import click
+
+    from podlike.cli.tree import App
 
     command: click.Command = App()
     ctx = click.Context(command, info_name=call.session.prog, obj=call.session)

@@ -56,13 +56,8 @@ def images(call: Call) -> None:
 
 
 def _found(call: Call, kinship: "Kinship") -> "list[Image]":
-    from podlike.engine.imagefilters import select
-
-    opts = call.opts
-    filters = [*opts.filter, *(f"reference={name}" for name in call.args)]
-    if not opts.all and "intermediate=true" not in filters:
-        filters.append("intermediate=false")
-    return select(call.engine, call.engine.images.all(), filters, kinship=kinship)
+    filters = [*call.opts.filter, *(f"reference={name}" for name in call.args)]
+    return call.api.images.list(all=call.opts.all, filters=filters, kinship=kinship)
 
 
 def _rows(call: Call, found: "list[Image]") -> list[_Row]:
@@ -90,10 +85,7 @@ def _sorted(rows: list[_Row], sort: str) -> list[_Row]:
 
 
 def _views(call: Call, rows: list[_Row], kinship: "Kinship") -> "list[View]":
-    count: "dict[str, int]" = {}
-    for container in call.engine.containers.all():
-        if container.image:
-            count[container.image] = count.get(container.image, 0) + 1
+    count = call.engine.containers.count_by_image()
     return [_view(call, row, kinship, count.get(row.image.id, 0)) for row in rows]
 
 
@@ -154,7 +146,7 @@ def _print_tree(call: Call, rows: list[_Row]) -> None:
     from podlike.spec.sizes import human_size
     from podlike.spec.table import DOCKER, table
 
-    used = {c.image for c in call.engine.containers.all()}
+    used = call.engine.containers.count_by_image()
     cells = []
     for row in rows:
         image = row.image

@@ -1,4 +1,4 @@
-"""podlike inspect: everything about containers, images and volumes."""
+"""podlike inspect: everything about containers, images, networks and volumes."""
 
 from podlike.cli.command import Call, Command, Flag, at_least
 from podlike.cli.options import LATEST, latest_container, one_container
@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-TYPES = ("all", "container", "image", "pod", "volume")
+TYPES = ("all", "container", "image", "network", "pod", "volume")
 # Keys whose objects are maps, with names that users chose; every other object has fixed fields.
 _MAPS = frozenset(("Annotations", "Config.Volumes", "Data", "Driver_opts", "ExposedPorts", "graphOptions", "Labels", "Networks",
                    "PortBindings", "Ports", "Tmpfs", "Volumes"))
@@ -73,6 +73,8 @@ def _document(call: Call, name: str | None, kind: str) -> "Any":
                 raise NotFoundError(f'no such container "{name}"') from None
     if kind == "volume":
         return _volume(call, name)
+    if kind == "network":
+        return _network(call, name)
     from podlike.engine import imageinspect
     from podlike.engine.images import resolve
 
@@ -86,14 +88,12 @@ def _document(call: Call, name: str | None, kind: str) -> "Any":
     except NotFoundError:
         if kind == "image":
             raise
-        try:
-            return _volume(call, name)
-        except NotFoundError:
-            pass
-        try:
-            return _pod(call, name)
-        except NotFoundError:
-            raise NotFoundError(f"No such object: {name}" if call.docker else f'no such object: "{name}"') from None
+        for find in (_volume, _network, _pod):
+            try:
+                return find(call, name)
+            except NotFoundError:
+                continue
+        raise NotFoundError(f"No such object: {name}" if call.docker else f'no such object: "{name}"') from None
     return ImageDocument(doc)
 
 
@@ -107,6 +107,21 @@ class VolumeDocument(dict):  # type: ignore[type-arg]
     """A volume's; .volume is its record."""
 
     volume: "Any" = None
+
+
+class NetworkDocument(dict):  # type: ignore[type-arg]
+    """A network's; .network is what it describes."""
+
+    network: "Any" = None
+
+
+def _network(call: Call, name: str) -> "Any":
+    from podlike.engine.networks import docker_document, document
+
+    network = call.api.networks.get(name, docker=call.docker)
+    doc = NetworkDocument(docker_document(network) if call.docker else document(network, containers=True))
+    doc.network = network
+    return doc
 
 
 def _volume(call: Call, name: str) -> "Any":
@@ -127,10 +142,8 @@ class PodDocument(dict):  # type: ignore[type-arg]
 
 
 def _container(call: Call, name: str | None) -> "Any":
-    from podlike.engine.inspect import inspect_container
-
     container = latest_container(call) if name is None else one_container(call, name)
-    doc = inspect_container(call.engine, container, size=getattr(call.opts, "size", False))
+    doc = call.api.containers.inspect(container, size=getattr(call.opts, "size", False))
     if not call.docker:
         return doc
     from podlike.cli.dockershape import container as in_docker_shape
@@ -155,6 +168,11 @@ def _print(call: Call, docs: "list[Any]") -> None:
             from podlike.cli.volume_ls import as_struct
 
             format_document(call, as_struct(call, doc.volume), text)
+            continue
+        if isinstance(doc, NetworkDocument):
+            from podlike.cli.network import shown
+
+            format_document(call, shown(call, doc.network), text)
             continue
         if isinstance(doc, ImageDocument):
             doc["Config"] = {**_IMAGE_CONFIG, **doc["Config"]}
@@ -183,9 +201,11 @@ _FORMAT = Flag("format", "f", "string", "Format the output to a Go template or j
 _SIZE = Flag("size", "s", "bool", "Display total file size")
 
 command = Command(
-    "inspect", inspect, usage="{CONTAINER|IMAGE|VOLUME} [...]", summary="Display the configuration of object denoted by ID",
+    "inspect", inspect, usage="{CONTAINER|IMAGE|NETWORK|VOLUME} [...]",
+    summary="Display the configuration of object denoted by ID",
     description="Displays the low-level information on an object identified by name or ID.\nFor more inspection options, "
-                "see:\n\n    podlike container inspect\n    podlike image inspect\n    podlike volume inspect",
+                "see:\n\n    podlike container inspect\n    podlike image inspect\n    podlike network inspect\n"
+                "    podlike volume inspect",
     flags=(_FORMAT, LATEST, _SIZE, Flag("type", "t", "string", "Specify inspect-object type", "all")),
     examples=("inspect fedora", "inspect --type image fedora", "inspect CtrID ImgID",
               'inspect --format "imageId: {{.Id}} size: {{.Size}}" fedora'))

@@ -6,11 +6,10 @@ from podlike.cli.options import ALL_CIDFILE, LATEST, check_selection, select_eac
 
 def kill(call: Call) -> int:
     check_selection(call, cidfile=True)
-    from podlike.engine.stop import kill as kill_container
     from podlike.spec.signals import parse
 
-    signum = parse(call.opts.signal)
-    return select_each(call, lambda c: kill_container(call.engine, c, signum), default_states=("running", "paused"))
+    parse(call.opts.signal)  # a bad one is complained about once
+    return select_each(call, lambda c: call.api.containers.kill(c, call.opts.signal), default_states=("running", "paused"))
 
 
 command = Command(

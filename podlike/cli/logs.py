@@ -30,24 +30,24 @@ def logs(call: Call) -> None:
 def show(call: Call, containers: "list[Container]") -> None:
     """What these containers wrote, as the options ask for it."""
     opts, request = call.opts, _request(call)
-    from podlike.engine import logs as engine
-
     if len(containers) == 1 and not (opts.timestamps or opts.names or opts.color or getattr(opts, "details", False)):
         writer = _Writer(call, containers)
-        for stream, text in engine.text(call.engine, containers[0], request):
+        for stream, text in call.api.containers.log_text(containers[0], request):
             writer.put(stream, text)
     elif len(containers) == 1:
-        _print(_Writer(call, containers), containers[0], engine.logs(call.engine, containers[0], request))
+        _print(_Writer(call, containers), containers[0], call.api.containers.log_lines(containers[0], request))
     elif opts.follow:
+        from podlike.library.engine import Engine
+
         _follow_all(_Writer(call, containers), containers,
-                    lambda n: engine.logs(call.session.new_engine(), containers[n], request))
+                    lambda n: Engine.around(call.session.new_engine()).containers.log_lines(containers[n], request))
     else:
         from heapq import merge
 
         from podlike.spec.loglines import unix_time
 
         def lines(number: int) -> "Iterator[tuple[float, int, LogLine]]":
-            for line in _joined(engine.logs(call.engine, containers[number], request)):
+            for line in _joined(call.api.containers.log_lines(containers[number], request)):
                 yield unix_time(line.time), number, line
 
         writer = _Writer(call, containers)

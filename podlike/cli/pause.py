@@ -6,16 +6,12 @@ from podlike.cli.options import ALL_CIDFILE, FILTER, LATEST, check_selection, se
 
 def pause(call: Call) -> int:
     check_selection(call, cidfile=True)
-    from podlike.engine.stop import pause as pause_container
-
-    return select_each(call, lambda c: pause_container(call.engine, c), default_states=("running",))
+    return select_each(call, lambda c: call.api.containers.pause(c), default_states=("running",))
 
 
 def unpause_(call: Call) -> int:
     check_selection(call, cidfile=True)
-    from podlike.engine.stop import unpause as unpause_container
-
-    return select_each(call, lambda c: unpause_container(call.engine, c), default_states=("paused",))
+    return select_each(call, lambda c: call.api.containers.unpause(c), default_states=("paused",))
 
 
 command = Command(

@@ -56,7 +56,7 @@ def view(call: Call, row: "Row") -> "View":
     infra_id = short(infra.id) if infra else ""
     fields: "dict[str, Any]" = {
         "Id": short(pod.id), "ID": short(pod.id), "Name": pod.name, "Status": row.state, "Created": lambda: ago(pod.created),
-        "Labels": lambda: ",".join(f"{k}={labels[k]}" for k in sorted(labels)), "Label": lambda name: labels.get(name, ""),
+        "Labels": labels, "Label": lambda name: labels.get(name, ""),
         "InfraID": infra_id, "InfraId": infra_id, "NumberOfContainers": len(row.containers),
         "ContainerIds": lambda: ",".join(short(c.id) for c in row.containers),
         "ContainerNames": lambda: ",".join(c.name for c in row.containers),

@@ -43,11 +43,10 @@ def _check(call: Call) -> None:
 
 def _print(call: Call) -> None:
     from podlike.cli.output import print_rows
-    from podlike.engine.psrows import rows
 
     opts = call.opts
     last = 1 if opts.latest else opts.last
-    found = rows(call.engine, filters=opts.filter, every=opts.all, last=last, sort=opts.sort or "created")
+    found = call.api.containers.list(filters=opts.filter, all=opts.all, last=last, sort=opts.sort or "created")
     if call.docker and not opts.sort:
         found.reverse()
     if opts.quiet and not opts.format:

@@ -28,17 +28,18 @@ def pull(call: Call) -> int:
 
 def _one(call: Call, name: str, options: "PullOptions", progress: "Progress") -> str:
     """Pull one name; what is to be printed: full ids, one a line, or the full name when called as docker."""
-    from podlike.engine import pull as engine_pull
-
     try:
         if call.opts.all_tags:
-            images = engine_pull.pull_all_tags(call.engine, name, options=options, progress=progress)
+            images = call.api.images.pull_all_tags(name, options=options, progress=progress)
             return "\n".join(image.id for image in images)
-        image = engine_pull.pull(call.engine, name, policy=call.opts.policy.lower(), progress=progress,
-                                 **options._asdict())
+        image = call.api.images.pull(name, policy=call.opts.policy.lower(), options=options, progress=progress)
     finally:
         progress.close()
-    return engine_pull.shown_name(image, name) if call.docker else image.id
+    if not call.docker:
+        return image.id
+    from podlike.engine.pull import shown_name
+
+    return shown_name(image, name)
 
 
 def _options(call: Call) -> "PullOptions":

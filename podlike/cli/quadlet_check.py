@@ -3,9 +3,7 @@
 import os
 import sys
 
-import click
-
-from podlike.cli.app import COMMANDS, GLOBAL_FLAGS, App
+from podlike.cli.app import GLOBAL_FLAGS, find_command
 from podlike.cli.command import Call, Command, Options, Parser
 from podlike.cli.options import FORMAT
 from podlike.errors import NotFoundError, PodlikeError, UsageError
@@ -133,17 +131,14 @@ def _parse(call: Call, words: list[str]) -> None:
     """Parse a command line as podlike does, without doing anything. Raises: PodlikeError."""
     options = Parser(GLOBAL_FLAGS)
     rest = options.parse(list(words), interspersed=False)
-    level, group = "", App()
-    context = click.Context(group, info_name="podlike", obj=call.session)
+    level, found = "", find_command("", rest[0]) if rest else None
     while True:
-        found = group.get_command(context, rest[0]) if rest else None
         if found is None:
             raise UsageError(f"podlike has no command {' '.join([level, *rest[:1]]).strip()}")
         level, rest = f"{level} {rest[0]}".strip(), rest[1:]
-        if not isinstance(found, App):
+        if isinstance(found, Command):
             break
-        group = found
-    assert isinstance(found, Command) and level.split()[0] in COMMANDS[""]
+        found = find_command(found, rest[0]) if rest else None
     parser = Parser(found.flags, options.values)
     arguments = parser.parse(list(rest), interspersed=found.interspersed)
     made = Call(found, f"podlike {level}", Options(parser.values), arguments, parser.given, call.session)

@@ -5,9 +5,7 @@ from podlike.cli.options import one_container
 
 
 def rename(call: Call) -> None:
-    from podlike.engine.rename import rename as rename_container
-
-    rename_container(call.engine, one_container(call, call.args[0]), call.args[1].removeprefix("/"))
+    call.api.containers.rename(one_container(call, call.args[0]), call.args[1].removeprefix("/"))
 
 
 command = Command("rename", rename, usage="CONTAINER NAME", args=exactly(2), summary="Rename an existing container",

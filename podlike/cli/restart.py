@@ -16,21 +16,10 @@ def restart(call: Call) -> int:
         raise UsageError("--running and --all or --latest cannot be used together")
     if not running:
         check_selection(call, cidfile=True)
-    from podlike.engine import events
-    from podlike.engine.start import start
-    from podlike.engine.stop import stop
-
     options = stop_options(call)
 
     def one(container: "Container") -> None:
-        # --rm means until the container ends by itself; a restart is not its end
-        events.container(call.engine, container, "restart")
-        remove, container.spec.remove = container.spec.remove, False
-        try:
-            stop(call.engine, container, **options)
-        finally:
-            container.spec.remove = remove
-        start(call.engine, container)
+        call.api.containers.restart(container, **options)
 
     if running and not call.args:
         opts.all = True

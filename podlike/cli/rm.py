@@ -80,11 +80,9 @@ def _chosen(call: Call, codes: list[int]) -> "list[tuple[str, Container]]":
 
 
 def _remove(call: Call, container: "Container") -> None:
-    from podlike.engine.remove import remove
-
     opts = call.opts
-    remove(call.engine, container, force=opts.force, volumes=opts.volumes,
-           timeout=opts.time if call.changed("time") else 0 if call.docker else None)
+    call.api.containers.remove(container, force=opts.force, volumes=opts.volumes,
+                               timeout=opts.time if call.changed("time") else 0 if call.docker else None)
     if container.spec.cidfile:
         try:
             os.unlink(container.spec.cidfile)

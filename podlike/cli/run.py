@@ -43,10 +43,8 @@ def run(call: Call) -> int:
 
 def _start(call: Call, container: "Container", attach: "Attach | None") -> int | None:
     """Start it. The network and the runtime that fail now are podman's 126, the container cannot run; docker's 125."""
-    from podlike.engine.start import start
-
     try:
-        return start(call.engine, container, attach=attach, discard=True)
+        return call.api.containers.start(container, attach=attach, discard=True)
     except (NetworkError, RuntimeFailure) as e:
         if e.exit_code == 125 and not call.docker:
             e.exit_code = CannotExecuteError.exit_code

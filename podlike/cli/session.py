@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from podlike.engine.core import Engine
+    from podlike.library.engine import Engine as Library
 
 
 class Session:
@@ -27,6 +28,12 @@ class Session:
         if self._engine is None:
             self._engine = self.new_engine()
         return self._engine
+
+    @property
+    def api(self) -> "Library":
+        from podlike.library.engine import Engine as Library
+
+        return Library.around(self.engine)
 
     def new_engine(self) -> "Engine":
         """Another engine on the same store: a thread needs one of its own (sqlite3 connections stay in their thread)."""

@@ -42,10 +42,8 @@ def _start_printing(call: Call, typed: str, container: "Container") -> str:
 
 def _start(call: Call, container: "Container") -> None:
     """Start it in the background. 126 and 127 are for those who wait for the command: here a failure is 125."""
-    from podlike.engine.start import start as start_container
-
     try:
-        start_container(call.engine, container)
+        call.api.containers.start(container)
     except RuntimeFailure as e:
         e.exit_code = RuntimeFailure.exit_code
         raise
@@ -71,7 +69,6 @@ def _check(call: Call) -> None:
 
 
 def _start_attached(call: Call) -> int:
-    from podlike.engine.start import start as start_container
     from podlike.spec.attach import Attach
 
     opts = call.opts
@@ -81,7 +78,7 @@ def _start_attached(call: Call) -> int:
     proxy = opts.sig_proxy if call.changed("sig-proxy") else opts.attach
     attach = Attach(stdin=opts.interactive and container.spec.stdin_open, tty=tty, sig_proxy=proxy,
                     stdout=opts.attach, stderr=opts.attach, detach_keys=keys)
-    return start_container(call.engine, container, attach=attach) or 0
+    return call.api.containers.start(container, attach=attach) or 0
 
 
 command = Command(

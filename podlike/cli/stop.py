@@ -6,10 +6,8 @@ from podlike.cli.options import ALL_CIDFILE, DOCKER_STOP, FILTER, LATEST, TIME, 
 
 def stop(call: Call) -> int:
     check_selection(call, cidfile=True)
-    from podlike.engine.stop import stop as stop_container
-
     options = stop_options(call)
-    return select_each(call, lambda c: stop_container(call.engine, c, **options) or None,
+    return select_each(call, lambda c: call.api.containers.stop(c, **options) or None,
                        default_states=("running", "paused", "stopping", "initialized"))
 
 

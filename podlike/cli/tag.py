@@ -4,9 +4,7 @@ from podlike.cli.command import Call, Command, at_least
 
 
 def tag(call: Call) -> None:
-    from podlike.engine import images
-
-    images.tag(call.engine, call.args[0], call.args[1:])
+    call.api.images.tag(call.args[0], *call.args[1:])
 
 
 command = Command(

@@ -4,9 +4,7 @@ from podlike.cli.command import Call, Command, at_least
 
 
 def untag(call: Call) -> None:
-    from podlike.engine import images
-
-    images.untag(call.engine, call.args[0], call.args[1:])
+    call.api.images.untag(call.args[0], *call.args[1:])
 
 
 command = Command(

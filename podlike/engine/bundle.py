@@ -2,7 +2,6 @@
 
 import json
 import os
-from dataclasses import replace
 
 from podlike import __version__
 from podlike.engine import limits, query
@@ -29,7 +28,10 @@ from podlike.store.containers import Container
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from dataclasses import replace
     from typing import Any
+else:
+    from podlike.spec.record import replace
 
 SECCOMP_LABEL = "io.containers.seccomp.profile"  # for --seccomp-policy=image
 _PROFILE_LIMIT = 4 << 20  # bytes of a seccomp profile; the default one has 18 kB

@@ -8,7 +8,7 @@ from podlike.engine import eventorders, events, query
 from podlike.engine.cleanup import runtime_of
 from podlike.engine.core import Engine
 from podlike.engine.users import lookup_user
-from podlike.errors import ConflictError, NotFoundError, PodlikeError
+from podlike.errors import ConflictError, NotFoundError
 from podlike.files import read_text, write_text
 from podlike.runtime import attach as attaching
 from podlike.runtime import hostfacts
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from podlike.spec.exec import ExecSpec
 
 
-class NotRunningError(PodlikeError):
+class NotRunningError(ConflictError):
     """exec in a container that does not run; podman's exit code for it is 255."""
 
     exit_code = 255

@@ -58,7 +58,7 @@ def inspect_container(engine: Engine, container: Container, *, size: bool = Fals
     doc |= {
         "Mounts": mounts_of(engine, spec),
         "Dependencies": _dependencies(spec),
-        "NetworkSettings": _network(c, status.running),
+        "NetworkSettings": _network(c, status),
         "Namespace": "",
         "IsInfra": spec.infra,
         "IsService": False,
@@ -193,7 +193,8 @@ def port_bindings(c: Container) -> "dict[str, list[dict[str, str]] | None]":
     return dict(sorted(out.items()))
 
 
-def _network(c: Container, running: bool) -> "dict[str, Any]":
+def _network(c: Container, status: query.Status) -> "dict[str, Any]":
+    running = status.running
     ports = port_bindings(c)
     for text in c.spec.expose:
         ports.setdefault(text, None)
@@ -202,9 +203,22 @@ def _network(c: Container, running: bool) -> "dict[str, Any]":
         "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "MacAddress": ""}
     return {**endpoint, "Bridge": "", "SandboxID": "", "HairpinMode": False, "LinkLocalIPv6Address": "",
             "LinkLocalIPv6PrefixLen": 0, "Ports": ports,
-            "SandboxKey": getattr(c.state, "netns", "") if running else "",
+            "SandboxKey": _sandbox(c, status),
             "Networks": {name: {**endpoint, "NetworkID": name, "DriverOpts": None, "IPAMConfig": None, "Links": None,
-                                "Aliases": [c.id[:12]]} for name in psrows.networks(c)}}
+                                "Aliases": [c.id[:12]]} for name in _network_names(c)}}
+
+
+def _sandbox(c: Container, status: query.Status) -> str:
+    """Where its network namespace is to be found."""
+    if not status.running:
+        return ""
+    return f"/proc/{status.pid}/ns/net" if c.spec.network == "none" else c.state.netns
+
+
+def _network_names(c: Container) -> list[str]:
+    """Also the modes that podman shows as if they were networks."""
+    mode = c.spec.network.partition(":")[0] or "pasta"
+    return [mode] if mode in ("pasta", "slirp4netns", "host", "none") else psrows.networks(c)
 
 
 def _entrypoint(spec: ContainerSpec) -> list[str]:

@@ -1,7 +1,6 @@
 """One start's network: the pinned namespace, the helper behind it, the published ports."""
 
 import os
-from dataclasses import asdict
 
 from podlike import log
 from podlike.engine import query
@@ -13,7 +12,11 @@ from podlike.store.containers import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dataclasses import asdict
+
     from podlike.net.driver import NetworkPlan, Pending
+else:
+    from podlike.spec.record import asdict
 
 
 class Network:

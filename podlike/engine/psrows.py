@@ -22,13 +22,79 @@ _COMMAND_WIDTH = 17
 
 
 class Row:
-    """One container with its derived state; what a filter, a sort or a template may ask is computed once."""
+    """One container with its derived state; what a filter, a sort or a template may ask is computed once.
+
+    c: its record; status: query.Status. The library calls it ContainerInfo.
+    """
 
     def __init__(self, engine: Engine, container: Container) -> None:
         self.engine = engine
         self.c = container
         self.status = query.status(engine, container)
         self._size: tuple[int, int] | None = None
+
+    def __repr__(self) -> str:
+        return f"<container {self.c.id[:_SHORT]} {self.name}: {self.state}>"
+
+    def __reduce__(self) -> "tuple[object, ...]":
+        return _row_again, (self.c, self.status)
+
+    @property
+    def id(self) -> str:
+        """64 hex digits."""
+        return self.c.id
+
+    @property
+    def name(self) -> str:
+        return self.c.name
+
+    @property
+    def image(self) -> str:
+        """The full name of its image, or the directory with --rootfs."""
+        return self.c.spec.image_name or self.c.spec.rootfs
+
+    @property
+    def command(self) -> "list[str]":
+        return self.c.spec.args
+
+    @property
+    def labels(self) -> "dict[str, str]":
+        return self.c.spec.labels
+
+    @property
+    def created(self) -> float:
+        """Unix seconds."""
+        return self.c.created
+
+    @property
+    def state(self) -> str:
+        """created, initialized, running, paused, stopping, restarting, exited, removing."""
+        return self.status.state
+
+    @property
+    def running(self) -> bool:
+        """Whether there is something to stop."""
+        return self.status.running
+
+    @property
+    def pid(self) -> int:
+        """Of its first process as the host sees it, 0 when it does not run."""
+        return self.status.pid
+
+    @property
+    def exit_code(self) -> int:
+        """Of the last end."""
+        return self.status.exit_code
+
+    @property
+    def health(self) -> str:
+        """starting, healthy, unhealthy, stopped, or "" without a check."""
+        return self.status.health
+
+    @property
+    def ports(self) -> "list[dict[str, Any]]":
+        """Published ports: host_ip, host_port, container_port, count, protocol."""
+        return ports(self.c)
 
     @property
     def port_owner(self) -> Container:
@@ -47,6 +113,13 @@ class Row:
 
             self._size = container_size(self.engine, self.c)
         return self._size
+
+
+def _row_again(container: Container, status: "query.Status") -> Row:
+    """A row that came from another process: without an engine, so without size()."""
+    row = Row.__new__(Row)
+    row.c, row.status, row._size = container, status, None
+    return row
 
 
 def rows(engine: Engine, *, filters: "Iterable[str]" = (), every: bool = False, last: int = -1,
@@ -185,6 +258,8 @@ def _has_volume(c: Container, wanted: str) -> bool:
 
 def networks(c: Container) -> list[str]:
     """Names of the networks a container is in; pasta, slirp4netns and host are modes, not networks."""
+    if c.spec.network == "bridge":
+        return ["podman"]
     mode = c.spec.network.partition(":")[0]
     return [] if mode in ("", "host", "none", "private", "pasta", "slirp4netns", "container", "ns") \
         else c.spec.network.split(",")

@@ -109,6 +109,7 @@ def _remove_containers(engine: Engine) -> None:
     from podlike.engine.remove import remove
 
     found: "list[Container]" = query.all_containers(engine)
+    monitors = [(c.state.conmon_pid, c.state.conmon_start_time) for c in found if c.state.conmon_pid]
     for container in dependents_first(engine, found) if len(found) > 1 else found:
         try:
             remove(engine, container, force=True, volumes=True, timeout=0)
@@ -116,6 +117,8 @@ def _remove_containers(engine: Engine) -> None:
             continue
         except PodlikeError as e:
             log.warning(f"remove container {container.name}: {e.message}")
+    for pid, started in monitors:
+        procs.wait_gone(pid, started, 10)  # its exit command would make a store again
 
 
 def _remove_volumes(engine: Engine) -> None:

@@ -1,7 +1,6 @@
 """podlike update: another configuration for a container that exists, and for its monitor and its cgroup if it runs."""
 
 import json
-from dataclasses import field
 
 from podlike import log, procs
 from podlike.engine import eventorders, events, limits, query
@@ -19,9 +18,10 @@ from podlike.store.containers import Container
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dataclasses import dataclass as record
+    from dataclasses import field
     from typing import Any, Final
 else:
-    from podlike.spec.record import record
+    from podlike.spec.record import field, record
 
 _DEVICES: "Final" = frozenset(field for field, _, _ in IO_DEVICES)
 _TENDED: "Final" = ("restart_policy", "health", "startup_health", "no_health", "health_on_failure", "health_log_destination",

@@ -39,8 +39,8 @@ def parse_network(text: str) -> tuple[str, str]:
     argument: with join, "container:ID" or "ns:PATH"; with a helper, its options. Raises: NetworkError.
     """
     kind, colon, argument = text.partition(":")
-    if kind in ("", "default", "private") and not colon:
-        return "default", ""
+    if kind in ("", "default", "private", "bridge", "podman") and not colon:
+        return "default", ""  # bridge and podman: the default network by its names, see engine/networks.py
     if kind in ("host", "none") and not colon:
         return kind, ""
     if kind in HELPERS and (argument or not colon):

@@ -89,7 +89,7 @@ def hosts_text(*, base: str, add_hosts: "Iterable[str]", own_ip: str, names: "It
     if host_ip:
         own.append((host_ip, list(HOST_NAMES)))
     if own_ip:
-        own.append((own_ip, [n for n in dict.fromkeys(names) if n]))
+        own.append((own_ip, [n for n in names if n]))
     entries += [(ip, free) for ip, wanted in own if (free := [n for n in wanted if n not in taken])]
     return "".join(f"{ip}\t{' '.join(entry)}\n" for ip, entry in entries)
 

@@ -10,6 +10,7 @@ import os
 from podlike.errors import NetworkError
 from podlike.net import helper, ports
 from podlike.net.plan import NetworkSetup
+from podlike.paths import find_program, real_uid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,6 +142,18 @@ def check(plan: "NetworkPlan") -> None:
                 "of its other addresses, or --network slirp4netns:allow_host_loopback=true")
 
 
+def in_own_mounts(argv: "list[str]") -> "list[str]":
+    """The command line for root, whose mounts the sandbox would take away from the whole system.
+
+    It makes "/" private, but nothing below, and lets go of its old root: where /sys is shared, as systemd has it, that unmounts
+    /sys/fs/cgroup everywhere. In a user namespace the kernel keeps it from doing so.
+    """
+    unshare = find_program("unshare")
+    if unshare is None:
+        return [word for word in argv if word != "--enable-sandbox"]
+    return [unshare, "--mount", "--propagation", "slave", *argv]
+
+
 def arguments(plan: "NetworkPlan", have: "frozenset[str]", *, netns_path: str, api_socket: str, exit_fd: bool,
               sandbox: bool) -> "list[str]":
     """The command line for what this version of the program supports. Raises: NetworkError."""
@@ -215,6 +228,8 @@ class SlirpPending:
             api, dir_fd = self._socket_path(DIR_FD)
         argv = arguments(self._plan, have, netns_path=netns_path, api_socket=api,
                          exit_fd=exit_read_fd is not None, sandbox=sandbox)
+        if sandbox and not real_uid():
+            argv = in_own_mounts(argv)
         self._ready_fd, ready_w = os.pipe()
         fds = {READY_FD: ready_w}
         if exit_read_fd is not None:

@@ -4,7 +4,6 @@ Source: docs/ARCHITECTURE.md, "Tended containers".
 """
 
 import os
-import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +18,8 @@ def ask(bundle: str, request: str, *, timeout: float | None = None) -> str | Non
 
     None: there is no such monitor (any more), it ended without an answer, or it said nothing for timeout seconds.
     """
+    import socket  # 1 ms, which those who only might ask do not pay
+
     try:
         fd = os.open(bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""Making a container that no monitor watches: for a pod's pause program, whose output and end nobody needs to know."""
+"""Starting a container that no monitor watches: for a pod's pause program, whose output and end nobody needs to know."""
 
 import fcntl
 import os
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 _HIGH = 200  # copies wait here while posix_spawn puts them at their final numbers
 
 
-def create(runtime: OciRuntime, cid: str, *, bundle: str, keep: "Sequence[int]" = ()) -> int:
-    """Run the runtime's create and return the pid of the container's first process.
+def run(runtime: OciRuntime, cid: str, *, bundle: str, keep: "Sequence[int]" = ()) -> int:
+    """Have the runtime create and start it, in one go, and return the pid of the container's first process.
 
     keep: descriptors that the process gets from 3 on, and holds until it ends; they stay the caller's too.
     Raises: RuntimeFailure and its kin.
     """
     pidfile, words = f"{bundle}/pidfile", f"{bundle}/runtime-error"
-    argv = [runtime.path, *runtime.args, "create", "--bundle", bundle, "--pid-file", pidfile]
+    argv = [runtime.path, *runtime.args, "run", "--detach", "--bundle", bundle, "--pid-file", pidfile]
     if keep:
         argv += ["--preserve-fds", str(len(keep))]
     # What it says goes to a file: the container keeps the streams open, so that a pipe would not end.
@@ -40,6 +40,6 @@ def create(runtime: OciRuntime, cid: str, *, bundle: str, keep: "Sequence[int]" 
     _, status = os.waitpid(pid, 0)
     code = os.waitstatus_to_exitcode(status)
     if code:
-        raise failure_from_words(read_text(words).strip() or f"{runtime.name} create ended with code {code}",
+        raise failure_from_words(read_text(words).strip() or f"{runtime.name} run ended with code {code}",
                                  runtime=runtime.name)
     return int(read_text(pidfile))

@@ -4,14 +4,13 @@ The CLI (or the API) fills a ContainerSpec; engine/ resolves it against the imag
 resolved one into config.json. Names follow podman's flags.
 """
 
-from dataclasses import asdict, field
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dataclasses import asdict, field
     from dataclasses import dataclass as record
     from typing import Any, Self
 else:
-    from podlike.spec.record import record
+    from podlike.spec.record import asdict, field, record
 
 
 @record(slots=True, kw_only=True)
@@ -252,5 +251,5 @@ class ContainerSpec:
         return cls(**known)
 
 
-_FIELDS = frozenset(ContainerSpec.__dataclass_fields__)
+_FIELDS = frozenset(ContainerSpec.__slots__)
 _DEFAULT = ContainerSpec()

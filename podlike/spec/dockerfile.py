@@ -162,7 +162,8 @@ class _Parser:
             found = self._logical_line()
             if found is None:
                 return
-            yield self._instruction(*found)
+            if found[1].strip():  # nothing but continuations
+                yield self._instruction(*found)
 
     def _logical_line(self) -> "tuple[int, str] | None":
         """(number of its first line, the line with its continuations). Comments and empty lines in between go."""

@@ -1,9 +1,14 @@
 """What a further process in a running container is asked to be: a pure value."""
 
-from dataclasses import dataclass, field
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dataclasses import dataclass as record
+    from dataclasses import field
+else:
+    from podlike.spec.record import field, record
 
 
-@dataclass(slots=True, kw_only=True)
+@record(slots=True, kw_only=True)
 class ExecSpec:
     """args: the command line. env: added to the container's. user, workdir: "" takes the container's.
 

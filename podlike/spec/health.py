@@ -4,8 +4,6 @@ Source: podman-run(1) (--health-*), Docker's image config (Healthcheck: Test, In
 in nanoseconds, Retries).
 """
 
-from dataclasses import replace
-
 from podlike.errors import UsageError
 from podlike.spec.container import ContainerSpec, HealthCheck
 from podlike.spec.durations import parse_duration
@@ -13,7 +11,10 @@ from podlike.spec.durations import parse_duration
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from dataclasses import replace
     from typing import Any, Final
+else:
+    from podlike.spec.record import replace
 
 ACTIONS: "Final" = ("none", "kill", "restart", "stop")
 LOCAL_LOGS: "Final" = ("local", "events_logger")

@@ -8,18 +8,21 @@ Source: OCI image spec 1.1 (manifest.md, image-index.md, config.md); Docker imag
 
 import json
 import os
-from dataclasses import dataclass, field
 
 from podlike.errors import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from dataclasses import dataclass as record
+    from dataclasses import field
     from typing import Any, Final, NamedTuple, TypeVar
 
     T = TypeVar("T")
 else:
     from typing import NamedTuple
+
+    from podlike.spec.record import field, record
 
 OCI_MANIFEST: "Final" = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX: "Final" = "application/vnd.oci.image.index.v1+json"
@@ -102,7 +105,7 @@ class Index(NamedTuple):
     annotations: "dict[str, str]"
 
 
-@dataclass(slots=True, kw_only=True)
+@record(slots=True, kw_only=True)
 class History:
     created: str = ""
     created_by: str = ""
@@ -111,7 +114,7 @@ class History:
     empty_layer: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
+@record(slots=True, kw_only=True)
 class ImageConfig:
     """What an image says about itself (config.md). Lists and maps are empty where the document has null.
 

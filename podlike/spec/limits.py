@@ -3,18 +3,19 @@
 A ContainerSpec carries them, also those of a pod. Nothing here looks at the host: controllers and device numbers are given.
 """
 
-from dataclasses import replace
-
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from dataclasses import replace
     from typing import Any
 
     from podlike.spec.container import ContainerSpec
 
     Lacking = tuple[str, str, str]  # flag, field of ContainerSpec, controller; the controller is "" for what v2 has not at all
+else:
+    from podlike.spec.record import replace
 
 # Settings of single devices: the field, its list in linux.resources.blockIO, the number's name there.
 IO_DEVICES = (

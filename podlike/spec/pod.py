@@ -4,8 +4,6 @@ What its containers share (network, ports, hosts, user namespace ...) and inheri
 is a ContainerSpec: that of its infra container. Its limits are in there too, and become those of the pod's cgroup.
 """
 
-from dataclasses import field
-
 from podlike.errors import UsageError
 from podlike.spec.container import ContainerSpec
 
@@ -13,9 +11,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from dataclasses import dataclass as record
+    from dataclasses import field
     from typing import Any, Final, Self
 else:
-    from podlike.spec.record import record
+    from podlike.spec.record import field, record
 
 DEFAULT_SHARE: "Final" = ("ipc", "net", "uts")
 NAMESPACES: "Final" = ("cgroup", "ipc", "net", "pid", "uts")

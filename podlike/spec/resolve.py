@@ -1,6 +1,5 @@
 """What a container is asked to be, completed by its image and the user's configuration."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from podlike.errors import CommandNotFoundError, PodlikeError, UsageError
@@ -10,7 +9,10 @@ from podlike.spec.container import ContainerSpec
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from dataclasses import replace
     from typing import Any
+else:
+    from podlike.spec.record import replace
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INIT_PATH = "/run/podman-init"  # where --init's program appears in the container; scripts look for this name

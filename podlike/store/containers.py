@@ -1,7 +1,6 @@
 """Container records: what was asked for (ContainerSpec) and what the last start left behind (RunState)."""
 
 import json
-from dataclasses import asdict, field
 
 from podlike.errors import ConflictError, NotFoundError
 from podlike.spec.container import ContainerSpec
@@ -9,10 +8,11 @@ from podlike.store.db import Database, UniqueError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dataclasses import asdict, field
     from dataclasses import dataclass as record
     from typing import Any
 else:
-    from podlike.spec.record import record
+    from podlike.spec.record import asdict, field, record
 
 
 @record(slots=True, kw_only=True)
@@ -153,6 +153,10 @@ class ContainerStore:
         """Oldest first."""
         return [_from_row(r) for r in
                 self._db.query(f"SELECT {_COLUMNS} FROM containers WHERE pod=? ORDER BY created", (pod_id,))]
+
+    def count_by_image(self) -> "dict[str, int]":
+        """How many containers each image has, by its id."""
+        return dict(self._db.query("SELECT image, count(*) FROM containers WHERE image IS NOT NULL GROUP BY image"))
 
     def using_image(self, image_id: str) -> list[Container]:
         """Those made from it, and those that mount it (their requests have its id among the mount's options)."""

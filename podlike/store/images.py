@@ -2,23 +2,26 @@
 
 import json
 import time
-from dataclasses import dataclass, field
 
 from podlike.errors import ConflictError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from dataclasses import dataclass as record
+    from dataclasses import field
     from typing import Any, Final
 
     from podlike.store.db import Database
+else:
+    from podlike.spec.record import field, record
 
 _COLUMNS: "Final" = "id, manifest_digest, config, layers, size, created, pulled, digests, history, list"
 _HEX: "Final" = frozenset("0123456789abcdef")
 _HISTORY: "Final" = 50  # former names kept; `latest` of a busy repository would otherwise grow without bound
 
 
-@dataclass(slots=True, kw_only=True)
+@record(slots=True, kw_only=True)
 class Image:
     """One image of the store.
 

@@ -1,7 +1,6 @@
 """Pod records. Pods and containers have one namespace of names; containers' rows name their pod (column pod)."""
 
 import json
-from dataclasses import asdict, field
 
 from podlike.errors import ConflictError, NotFoundError
 from podlike.spec.pod import PodSpec
@@ -9,10 +8,11 @@ from podlike.store.db import Database
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dataclasses import asdict, field
     from dataclasses import dataclass as record
     from typing import Any
 else:
-    from podlike.spec.record import record
+    from podlike.spec.record import asdict, field, record
 
 
 @record(slots=True, kw_only=True)

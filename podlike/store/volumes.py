@@ -1,17 +1,17 @@
 """Volume records: what was asked for, and what has happened to the files since."""
 
 import json
-from dataclasses import asdict, field
 
 from podlike.errors import ConflictError, NotFoundError
 from podlike.store.db import Database, UniqueError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dataclasses import asdict, field
     from dataclasses import dataclass as record
     from typing import Any
 else:
-    from podlike.spec.record import record
+    from podlike.spec.record import asdict, field, record
 
 
 @record(slots=True, kw_only=True)

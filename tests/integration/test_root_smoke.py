@@ -89,3 +89,23 @@ def test_checkpoint_and_restore_or_the_reason_why_not(podlike: Engine, image: st
     wait_for(lambda: int(podlike("exec", name, "cat", "/count").line or 0) > before + 2, "the counter to go on")
     lost = podlike("container", "restore", name, check=False)
     assert lost.code == 125 and "is running or paused, cannot restore" in lost.stderr
+
+
+def test_a_pod(podlike: Engine, image: str) -> None:
+    podlike("pod", "create", "--name", "p", "--share", "+pid")
+    podlike("run", "-d", "--pod", "p", "--name", "one", image, "sleep", "300")
+    assert podlike("exec", "one", "sh", "-c", "hostname; cat /proc/1/cmdline").stdout == "p\n/pause\0"
+    assert podlike("pod", "inspect", "-f", "{{.State}} {{.NumContainers}}", "p").line == "Running 2"
+    assert podlike("pod", "clone", "--start", "p").code == 0
+    podlike("pod", "rm", "-f", "-t", "0", "p", "p-clone")
+    assert podlike("ps", "-aq").stdout == ""
+
+
+def test_mounts_of_the_system_stay(podlike: Engine, image: str) -> None:
+    """Where mounts are shared, as systemd has it, nothing that ends takes others' mounts along."""
+    look = "grep -c ' /sys/fs/cgroup' /proc/self/mountinfo"
+    script = f"mount --make-rshared /; {look}; {podlike.bin} run --rm {image} true; {look}"
+    done = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script], env=podlike.env, check=True,
+                          capture_output=True, text=True)
+    before, after = done.stdout.split()
+    assert before == after != "0", done.stderr

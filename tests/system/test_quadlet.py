@@ -61,7 +61,6 @@ def quadlets(podlike: Engine, host: Host, image: str) -> Iterator[Quadlets]:
     need(not host.root, "as an ordinary user", optional=True)
     shutil.rmtree(HOME, ignore_errors=True)
     quadlets = Quadlets(podlike, host, image)
-    quadlets("generator", "install")
     yield quadlets
     host.systemctl("stop", *quadlets.services, check=False)
     shutil.rmtree(HOME)
@@ -70,7 +69,7 @@ def quadlets(podlike: Engine, host: Host, image: str) -> Iterator[Quadlets]:
 
 def test_a_container_through_its_life(quadlets: Quadlets, podlike: Engine, host: Host) -> None:
     quadlets.container("life", "Network=none\nLabel=a=b\nStopTimeout=5\n", more="Restart=always\nRestartSec=100ms\n")
-    quadlets("generator", "run")
+    quadlets("generator", "install")
     host.systemctl("start", "life")
     quadlets.await_state("life", "active")
     first = quadlets.pid("systemd-life")
@@ -135,6 +134,7 @@ def test_a_pod_starts_and_stops_its_containers(quadlets: Quadlets, podlike: Engi
 def test_a_mistake_is_told_with_its_place(quadlets: Quadlets, host: Host) -> None:
     quadlets.container("wrong", "Imgae=x\nNetwork=none\n")
     place = f"{HOME}/wrong.container:4"
+    quadlets("generator", "install")
     ran = quadlets("generator", "run", check=False)
     assert ran.code == 1 and f"{place} (did you mean Image?)" in ran.stderr
     assert host.properties("wrong", "LoadState") == {"LoadState": "not-found"}

@@ -3,11 +3,10 @@
 import os
 from pathlib import Path
 
-import click
 import pytest
 
-from podlike.cli.app import App
-from podlike.cli.command import Call, Command, Options
+from podlike.cli.app import find_command, read_level
+from podlike.cli.command import Call, Command
 from podlike.cli.fillspec import fill_spec, is_address, parse_entrypoint, platform_of, pull_policy
 from podlike.cli.options import CREATE_ONLY, CREATE_TABLE, RUN_TABLE
 from podlike.cli.run import make_attach
@@ -18,12 +17,12 @@ from podlike.spec.container import ContainerSpec, Mount, PortMapping
 
 def call_of(*args: str, command: str = "run") -> Call:
     session = Session("podlike")
-    app = App()
-    ctx = app.make_context("podlike", [command, *args], obj=session)
-    found = app.get_command(ctx, command)
+    read_level(session, "", "podlike", [command, *args])
+    found = find_command("", command)
     assert isinstance(found, Command)
-    sub = found.make_context(command, list(args), parent=ctx)
-    return Call(found, "podlike run", Options(sub.params), sub.args, sub.meta["podlike.given"], session)
+    call = found.read(session, "podlike run", list(args))
+    assert call is not None
+    return call
 
 
 def spec_of(*args: str) -> ContainerSpec:
@@ -209,11 +208,9 @@ def test_small_parsers() -> None:
 
 
 def test_create_takes_the_same_flags_as_run() -> None:
-    app = App()
-    ctx = click.Context(app, obj=Session("podlike"))
     names = {}
     for name in ("run", "create"):
-        command = app.get_command(ctx, name)
+        command = find_command("", name)
         assert isinstance(command, Command)
         names[name] = {f.name for f in command.flags}
     assert names["run"] - names["create"] == {"detach", "detach-keys", "sig-proxy", "rmi", "preserve-fds", "preserve-fd"}

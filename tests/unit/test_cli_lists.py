@@ -277,7 +277,7 @@ def test_filters_of_ps(engine: Engine, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_start_filter_selects_among_the_named(engine: Engine, capsys: pytest.CaptureFixture[str],
                                               monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "podlike.engine.start", types.SimpleNamespace(start=lambda engine, container: None))
+    monkeypatch.setitem(sys.modules, "podlike.engine.start", types.SimpleNamespace(start=lambda engine, container, **how: None))
     assert cli(capsys, "start", "--filter", "restart-policy=always") == (0, WEB + "\n", "")
     assert cli(capsys, "start", "--filter", "restart-policy=no", "web", "db") == (0, "db\n", "")
     assert cli(capsys, "start", "--filter", "restart-policy=on-failure", "--all") == (0, "", "")

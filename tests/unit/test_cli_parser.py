@@ -3,7 +3,8 @@
 import click
 import pytest
 
-from podlike.cli.command import Command, Flag, Parser, as_click_option, format_flags, split_commas
+from podlike.cli.command import Command, Flag, Parser, format_flags, split_commas
+from podlike.cli.tree import Leaf, as_click_option
 from podlike.errors import UsageError
 
 FLAGS = (
@@ -118,7 +119,8 @@ def test_flags_are_listed_as_cobra_lists_them() -> None:
 
 def test_click_sees_the_same_options() -> None:
     command = Command("x", lambda call: None, summary="s", flags=FLAGS)
-    options = {o.name: o for o in command.get_params(click.Context(command)) if isinstance(o, click.Option)}
+    leaf = Leaf(command)
+    options = {o.name: o for o in leaf.get_params(click.Context(leaf)) if isinstance(o, click.Option)}
     assert set(options) == {f.dest for f in FLAGS}
     assert options["env"].multiple and options["rm"].is_flag
     assert as_click_option(Flag("network", "", "array", aliases=("net",))).opts == ["--network", "--net"]

@@ -24,6 +24,11 @@ def test_continued_lines_and_comments_between() -> None:
     assert (one.line, one.name, one.text) == (2, "RUN", "echo a    b   c")
 
 
+def test_a_continuation_of_nothing() -> None:
+    assert only("\\\n\n\\\nRUN a\n").text == "a"
+    assert parse("FROM a\n\\\n \\\n").stages[0].instructions == ()
+
+
 def test_another_escape_character() -> None:
     (stage,) = parse("# escape=`\nFROM base\nCOPY a `\n  c:\\dir\\\n").stages
     assert stage.instructions[0].text == "a   c:\\dir\\"

@@ -63,7 +63,7 @@ def test_parse_network(text: str, kind: str, argument: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["bridge", "mynet", "host:x", "none:x", "bridge:ip=1.2.3.4", "private:x", "podman"]
+    "text", ["mynet", "host:x", "none:x", "bridge:ip=1.2.3.4", "private:x", "podman:alias=x"]
 )
 def test_named_networks_are_refused_in_words(text: str) -> None:
     with pytest.raises(NetworkError, match="unable to find network with name or ID .*: network not found") as e:
@@ -457,3 +457,15 @@ def test_help_that_is_lost_on_a_pipe_is_read(tmp_path: Path) -> None:
                        "os.isatty(1) and os.sys.stdout.flush()\nos._exit(0)\n")
     program.chmod(0o755)
     assert helper.supported(str(program), ("--first", "--last"), None) == {"--first", "--last"}
+
+
+def test_roots_sandbox_has_mounts_of_its_own() -> None:
+    """The sandbox would unmount what is below a shared mount everywhere."""
+    argv = slirp4netns.in_own_mounts(["/usr/bin/slirp4netns", "--enable-sandbox", "-c"])
+    assert argv[-3:] == ["/usr/bin/slirp4netns", "--enable-sandbox", "-c"]
+    assert argv[0].endswith("/unshare") and argv[1:4] == ["--mount", "--propagation", "slave"]
+
+
+def test_without_unshare_root_has_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slirp4netns, "find_program", lambda name: None)
+    assert slirp4netns.in_own_mounts(["/usr/bin/slirp4netns", "--enable-sandbox", "-c"]) == ["/usr/bin/slirp4netns", "-c"]

@@ -107,18 +107,17 @@ def test_a_pod_with_containers_stays(tmp_path: Path) -> None:
 # --- the command line ---
 
 def asked(*args: str) -> PodSpec:
-    from podlike.cli.app import App
-    from podlike.cli.command import Call, Command, Options
+    from podlike.cli.app import find_command, read_level
+    from podlike.cli.command import Command
     from podlike.cli.session import Session
 
     session = Session("podlike")
-    app = App("pod")
-    top = App().make_context("podlike", ["pod", "create", *args], obj=session)
-    ctx = app.make_context("pod", ["create", *args], parent=top, obj=session)
-    found = app.get_command(ctx, "create")
+    read_level(session, "", "podlike", ["pod", "create", *args])
+    found = find_command("pod", "create")
     assert isinstance(found, Command)
-    sub = found.make_context("create", list(args), parent=ctx)
-    return fill_pod_spec(Call(found, "podlike pod create", Options(sub.params), sub.args, sub.meta["podlike.given"], session))
+    call = found.read(session, "podlike pod create", list(args))
+    assert call is not None
+    return fill_pod_spec(call)
 
 
 def test_create_plain() -> None:

@@ -5,7 +5,6 @@ The pod's record comes first and says who is at it; a `pod create` that is kille
 
 import os
 import time
-from dataclasses import replace
 
 from podlike import procs
 from podlike.engine import events
@@ -23,7 +22,10 @@ from podlike.store.pods import Pod, PodState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dataclasses import replace
     from typing import Any, Final
+else:
+    from podlike.spec.record import replace
 
 # The pod's cgroup has them; its infra container has none.
 LIMITS: "Final" = (*limits.FIELDS, "cgroup_parent")

@@ -74,8 +74,8 @@ def _infra_config(engine: Engine, row: Row, infra: Container, asked: ContainerSp
     doc: "dict[str, Any]" = {
         "PortBindings": containers.port_bindings(infra), "HostNetwork": asked.network == "host", "StaticIP": "",
         "StaticMAC": "", "NoManageResolvConf": "none" in asked.dns, "DNSServer": asked.dns or None,
-        "DNSSearch": asked.dns_search or None, "DNSOption": asked.dns_option or None, "NoManageHostname": False,
-        "NoManageHosts": asked.no_hosts, "HostAdd": asked.add_hosts or None, "HostsFile": "",
+        "DNSSearch": asked.dns_search or None, "DNSOption": asked.dns_option or None, "NoManageHostname": asked.no_hostname,
+        "NoManageHosts": asked.no_hosts, "HostAdd": asked.add_hosts or None, "HostsFile": asked.hosts_file,
         "Networks": networks(row) or None, "NetworkOptions": None}
     period, quota = _cpu(asked)
     optional = {"cpu_period": period, "cpu_quota": quota, "cpuset_cpus": asked.cpuset_cpus,

@@ -90,8 +90,8 @@ def _refuse_what_is_shared(pod: Pod, spec: ContainerSpec) -> None:
         raise UsageError("invalid config provided: cannot set hostname when joining the pod UTS namespace: "
                          "invalid configuration", hint="Give --hostname to `podlike pod create`.")
     if spec.user_ns not in ("", "host") or spec.uidmap or spec.gidmap:
-        raise UsageError("cannot set user namespace mode when joining pod with infra container: invalid argument",
-                         hint="Give --userns to `podlike pod create`.")
+        # Scripts compare these words: no hint.
+        raise UsageError("cannot set user namespace mode when joining pod with infra container: invalid argument")
 
 
 def _inherit(spec: ContainerSpec, template: ContainerSpec) -> None:

@@ -8,7 +8,6 @@ there is a monitor, as somebody wants to watch it.
 import json
 import os
 import time
-from dataclasses import replace
 
 from podlike import procs
 from podlike.engine import events
@@ -28,7 +27,10 @@ from podlike.store.containers import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dataclasses import replace
     from typing import Final
+else:
+    from podlike.spec.record import replace
 
 PROGRAM: "Final" = "/pause"  # in the container; podman's name for it
 
@@ -53,14 +55,13 @@ def bring_up(engine: Engine, container: Container) -> None:
     try:
         network.start()
         write_bundle(engine, container, network)
-        runtime = runtime_of(engine, container)
-        state.pid = unwatched.create(runtime, container.id, bundle=bundle, keep=network.monitor_fds())
+        # It needs no network itself, so it need not wait for it.
+        state.pid = unwatched.run(runtime_of(engine, container), container.id, bundle=bundle, keep=network.monitor_fds())
         state.start_time = procs.start_time(state.pid)
         network.wait_ready()
         write_network_files(engine, container, network)
         state.phase, state.started_at = "started", time.time()
         engine.containers.save_state(container)
-        runtime.start(container.id)
     except BaseException:
         network.abort()
         raise
