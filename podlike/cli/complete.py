@@ -123,7 +123,7 @@ class Line:
 
 def find(level: str, name: str, *, docker: bool = False) -> "Command | str | None":
     """The command of that name in a group, its module loaded; a group's path; or None."""
-    from podlike.cli.app import ALIASES, COMMANDS
+    from podlike.cli.commands import ALIASES, COMMANDS
 
     row = COMMANDS[level].get(ALIASES.get((level, name), name))
     if row is None:
@@ -197,7 +197,7 @@ def _flag_names(line: Line) -> "list[tuple[str, str]]":
 
 
 def _command_names(line: Line) -> "list[tuple[str, str]]":
-    from podlike.cli.app import COMMANDS
+    from podlike.cli.commands import COMMANDS
 
     return [(name, row[1]) for name, row in sorted(COMMANDS[line.level].items())
             if name[0] != "." and name.startswith(line.last)]

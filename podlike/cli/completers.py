@@ -67,7 +67,7 @@ def _is_path(word: str) -> bool:
 
 
 def _help_topics(line: Line) -> "Answer":
-    from podlike.cli.app import COMMANDS
+    from podlike.cli.commands import COMMANDS
 
     level = " ".join(line.args)
     rows = COMMANDS.get(level, {})

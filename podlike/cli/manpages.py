@@ -10,8 +10,9 @@ import sys
 import time
 
 from podlike import __version__
-from podlike.cli.app import _GROUP_ABOUT, ALIASES, COMMANDS, GLOBAL_FLAGS
+from podlike.cli.app import GLOBAL_FLAGS
 from podlike.cli.command import _TYPE_WORDS, Command, Flag, _default_note
+from podlike.cli.commands import ALIASES, COMMANDS, GROUP_ABOUT
 from podlike.cli.complete import find
 
 TYPE_CHECKING = False
@@ -88,9 +89,9 @@ def _program() -> str:
 
 def _group(level: str) -> str:
     rows = [(f"podlike-{level} {name}".replace(" ", "-") + "(1)", row[1]) for name, row in sorted(COMMANDS[level].items())]
-    return (_head(f"podlike-{level}".replace(" ", "-"), _GROUP_ABOUT[level])
+    return (_head(f"podlike-{level}".replace(" ", "-"), GROUP_ABOUT[level])
             + _section("SYNOPSIS") + f"{_bold(f'podlike {level}')} {_italic('command')}\n"
-            + _section("DESCRIPTION") + _text(f"{_GROUP_ABOUT[level]}.")
+            + _section("DESCRIPTION") + _text(f"{GROUP_ABOUT[level]}.")
             + _section("COMMANDS") + _list(rows) + _see([_above(level)]))
 
 

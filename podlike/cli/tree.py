@@ -9,18 +9,9 @@ import sys
 
 import click
 
-from podlike.cli.app import (
-    _DOCKER_KEEPS,
-    _DOCKERS,
-    _GROUP_ABOUT,
-    COMMANDS,
-    GLOBAL_FLAGS,
-    apply_globals,
-    find_command,
-    read_level,
-    version_line,
-)
+from podlike.cli.app import _DOCKER_KEEPS, _DOCKERS, GLOBAL_FLAGS, apply_globals, find_command, read_level, version_line
 from podlike.cli.command import Command, Flag, format_flags
+from podlike.cli.commands import COMMANDS, GROUP_ABOUT
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False
@@ -82,7 +73,7 @@ class App(click.Group):
 
     def get_help(self, ctx: click.Context) -> str:
         path = path_of(ctx)
-        about = _GROUP_ABOUT[self.level]
+        about = GROUP_ABOUT[self.level]
         shown = sorted(n for n in self.rows if not n.startswith("."))
         width = max(11, *(len(n) for n in shown))
         rows = "\n".join(f"  {n.ljust(width)} {self.rows[n][1]}" for n in shown)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from podlike.cli.app import COMMANDS
 from podlike.cli.command import Command
+from podlike.cli.commands import COMMANDS
 from podlike.cli.complete import find
 from tests.support.engine import Engine
 from tests.support.need import need

@@ -167,7 +167,7 @@ def test_a_pod(podlike: Engine, host: Host, image: str, name: str) -> None:
     pod, one = Unit(podlike, host, name, prefix="pod"), Unit(podlike, host, f"{name}-1")
     podlike("pod", "create", "--name", name, "--network", "none")
     podlike("create", "--pod", name, "--name", one.name, image, "sh", "-c", FOREVER)
-    pod.generate()
+    pod.generate(stop=60)
     podlike("pod", "rm", "-f", name)
     try:
         pod.load()
@@ -176,7 +176,7 @@ def test_a_pod(podlike: Engine, host: Host, image: str, name: str) -> None:
         first = pod.state()
         assert first["ActiveState"] == "active"
         assert Path(f"/proc/{first['MainPID']}/comm").read_text() == "podlike-conmon\n"
-        assert podlike("ps", "--format", "{{.Names}} {{.PodName}}").line == f"{one.name} {name}"
+        assert f"{one.name} {name}" in podlike("ps", "--format", "{{.Names}} {{.PodName}}").stdout.splitlines()
         host.systemctl("stop", pod.service)
         assert [unit.state()["ActiveState"] for unit in (pod, one)] == ["inactive", "inactive"]
         assert podlike("pod", "exists", name, check=False).code == 1

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from podlike.cli.app import COMMANDS
 from podlike.cli.command import Command
+from podlike.cli.commands import COMMANDS
 from podlike.cli.complete import find
 from podlike.cli.later import refuse_later
 

@@ -4,8 +4,9 @@ import click
 import pytest
 
 from podlike.cli import app
-from podlike.cli.app import ALIASES, COMMANDS, GLOBAL_FLAGS, find_command
+from podlike.cli.app import GLOBAL_FLAGS, find_command
 from podlike.cli.command import Call, Command
+from podlike.cli.commands import ALIASES, COMMANDS
 from podlike.cli.session import Session
 from podlike.cli.tree import App, Leaf
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from podlike.cli.app import COMMANDS
+from podlike.cli.commands import COMMANDS
 
 REPO = Path(__file__).parents[2]
 PAGES = [REPO / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted((REPO / "docs").glob("*.md"))
