@@ -17,7 +17,7 @@ FORBIDDEN = {"argparse", "asyncio", "http", "http.client", "logging", "multiproc
 # Our own modules and those of the standard library.
 ALLOWED = {
     "podlike", "podlike.__main__", "podlike.errors", "podlike.log", "podlike.paths",
-    "podlike.cli", "podlike.cli.app", "podlike.cli.command", "podlike.cli.options", "podlike.cli.fillspec",
+    "podlike.cli", "podlike.cli.app", "podlike.cli.command", "podlike.cli.commands", "podlike.cli.options", "podlike.cli.fillspec",
     "podlike.cli.creating", "podlike.cli.fillfiles", "podlike.cli.run", "podlike.cli.session",
     "podlike.config", "podlike.config_tables",
     "podlike.toml_plain", "podlike.engine", "podlike.engine.core", "podlike.store", "podlike.store.options",
@@ -97,6 +97,6 @@ def test_a_command_loads_no_other_command() -> None:
             "sys.stderr.write(' '.join(x for x in sys.modules if x.startswith('podlike')))")
     done = subprocess.run([sys.executable, "-c", code], env=env, text=True, capture_output=True, timeout=60, check=False)
     assert set(done.stderr.split()) == {"podlike", "podlike.__main__", "podlike.errors", "podlike.log", "podlike.cli",
-                                        "podlike.cli.app", "podlike.cli.command", "podlike.cli.options",
-                                        "podlike.cli.session", "podlike.cli.tree",
+                                        "podlike.cli.app", "podlike.cli.command", "podlike.cli.commands",
+                                        "podlike.cli.options", "podlike.cli.session", "podlike.cli.tree",
                                         "podlike.cli.rename"}
