@@ -17,8 +17,8 @@ FORBIDDEN = {"argparse", "asyncio", "http", "http.client", "logging", "multiproc
 # Our own modules and those of the standard library.
 ALLOWED = {
     "podlike", "podlike.__main__", "podlike.errors", "podlike.log", "podlike.paths",
-    "podlike.cli", "podlike.cli.app", "podlike.cli.command", "podlike.cli.commands", "podlike.cli.options", "podlike.cli.fillspec",
-    "podlike.cli.creating", "podlike.cli.fillfiles", "podlike.cli.run", "podlike.cli.session",
+    "podlike.cli", "podlike.cli.app", "podlike.cli.command", "podlike.cli.commands", "podlike.cli.options",
+    "podlike.cli.fillspec", "podlike.cli.creating", "podlike.cli.fillfiles", "podlike.cli.run", "podlike.cli.session",
     "podlike.config", "podlike.config_tables",
     "podlike.toml_plain", "podlike.engine", "podlike.engine.core", "podlike.store", "podlike.store.options",
     "podlike.library", "podlike.library.calling", "podlike.library.containers", "podlike.library.engine",
