@@ -234,7 +234,9 @@ def _template(call: Call) -> "ContainerSpec":
         words += [f"--{name}={one}" for one in (value if isinstance(value, list) else [str(value)])]
     parser = Parser(create_flags(CREATE_TABLE, CREATE_ONLY), None)
     rest = parser.parse([*words, "build"], interspersed=False)
-    return fill_spec(Call(call.command, call.path, Options(parser.values), rest, parser.given, call.session), CREATE_ONLY)
+    spec = fill_spec(Call(call.command, call.path, Options(parser.values), rest, parser.given, call.session), CREATE_ONLY)
+    spec.runtime_flags = [*spec.runtime_flags, *call.opts.runtime_flag]
+    return spec
 
 
 def _registry(call: Call) -> "dict[str, Any]":

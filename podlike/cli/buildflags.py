@@ -87,6 +87,7 @@ _OTHERS = (
     Flag("retry", "", "uint", "number of times to retry in case of failure when performing push/pull", 3),
     Flag("retry-delay", "", "duration", "delay between retries in case of push/pull failures"),
     Flag("rm", "", "bool", "remove intermediate containers after a successful build", True),
+    Flag("runtime-flag", "", "array", "add global flags for the container runtime"),
     Flag("secret", "", "array", "secret file to expose to the build"),
     Flag("skip-unused-stages", "", "bool", "skips stages in multi-stage builds which do not affect the final target", True),
     Flag("source-date-epoch", "", "string", "set new timestamps in image info to `seconds` after the epoch"),

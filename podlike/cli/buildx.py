@@ -2,6 +2,7 @@
 
 from podlike import __version__
 from podlike.cli.command import Call, Command, Flag, no_args
+from podlike.errors import UsageError
 
 
 def version(call: Call) -> None:
@@ -14,6 +15,8 @@ def prune(call: Call) -> None:
     from podlike.engine import images
     from podlike.spec.sizes import human_size
 
+    if call.opts.keep_storage:
+        raise UsageError("builder prune --keep-storage: how much to keep cannot be said", hint="Use --filter until=24h.")
     if not call.opts.force and not confirmed("WARNING! This will remove all dangling build cache. Are you sure you want to "
                                              "continue? [y/N] "):
         return
@@ -31,7 +34,8 @@ prune_command = Command(
     "prune", prune, args=no_args, summary="Remove build cache",
     description="Removes steps of earlier builds that no image needs, and the directories of RUN --mount=type=cache that no "
                 "build uses.",
-    flags=(Flag("all", "a", "bool", "Taken for docker's sake: what has a name goes with image prune -a", hidden=True),
+    flags=(Flag("all", "a", "bool", "Taken for docker's sake: what has a name goes with image prune -a"),
            Flag("filter", "", "array", "Provide filter values"),
+           Flag("keep-storage", "", "string", "Amount of disk space to keep for cache (refused)"),
            Flag("force", "f", "bool", "Do not prompt for confirmation")),
     examples=("builder prune", "builder prune -f"))

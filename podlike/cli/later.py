@@ -15,6 +15,7 @@ _LATER: "Final[dict[tuple[str, str], tuple[str, str]]]" = {
     ("", "farm"): ("podlike builds on this host only", "Run `podlike build` on each, and `podlike manifest` over the results."),
     ("", "compose"): ("compose is not there yet", "Write the containers with `podlike run`; --requires orders them."),
     ("", "kube"): _KUBE, ("", "play"): _KUBE, ("generate", "kube"): _KUBE,
+    ("generate", "spec"): ("it is for podman's REST service, which is not there", "See `podlike container inspect`."),
     ("", "secret"): _SECRET,
     ("", "machine"): ("podlike runs on Linux itself and needs no machine", "Elsewhere run it in a virtual machine of yours."),
     ("", "context"): ("podlike runs containers on this host only", "Elsewhere: `ssh HOST podlike ...`."),
