@@ -63,8 +63,9 @@ def find_dockerfiles(context: Context, place: str, files: "list[str]") -> "list[
             path = f"{context.directory}/{name}"
             if os.path.isfile(path):
                 return [(path, _read(path))]
+        # No hint: scripts compare the line, which says what is missing where.
         raise NotFoundError(f"no Containerfile or Dockerfile specified or found in context directory, {place}: "
-                            "no such file or directory", hint="Name it with -f FILE.")
+                            "no such file or directory")
     return [_one(context, file) for file in files]
 
 

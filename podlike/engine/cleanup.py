@@ -159,11 +159,21 @@ def kill_now(engine: Engine, container: Container) -> None:
     if pid:
         procs.send_signal(pid, started, signal.SIGKILL)
         if container.spec.pid_ns == "host" or container.spec.pid_ns.startswith("container:"):
-            runtime_of(engine, container).kill(container.id, signal.SIGKILL, everyone=True)
+            _kill_everyone(engine, container, pid, started)
         procs.wait_gone(pid, started, 10)
     s = container.state
     if s.pid:  # else there was none, and no code will be written; the monitor's exit command waits for our lock
         await_exit_file(engine, container.id, s.conmon_pid, s.conmon_start_time)
+
+
+def _kill_everyone(engine: Engine, container: Container, pid: int, started: int) -> None:
+    """Of a container whose processes do not end with its first one."""
+    try:
+        runtime_of(engine, container).kill(container.id, signal.SIGKILL, everyone=True)
+    except PodlikeError:
+        if procs.alive(pid, started):
+            raise
+        # Its end has been noticed already: the runtime has ended the others and forgotten it.
 
 
 def await_exit_file(engine: Engine, cid: str, conmon_pid: int, conmon_started: int) -> None:

@@ -249,7 +249,8 @@ def _volumes(spec: ContainerSpec, image: "Mapping[str, Any]") -> "list[str]":
     """Targets of the image's VOLUMEs that no mount of the user's replaces."""
     taken = {clean(mount.target) for mount in spec.mounts} | {clean(target) for target in spec.tmpfs}
     return sorted(
-        {clean(v) for v in (*_keys(image, "Volumes"), *spec.image_volumes) if v.startswith("/")} - taken
+        # A VOLUME without its slash is from "/" on, as docker has it.
+        {clean(v) for v in (*_keys(image, "Volumes"), *spec.image_volumes) if v} - taken - {"/"}
     )
 
 

@@ -76,6 +76,7 @@ SHOWN = {
 RUN = ["run", "--rm", "--network", "none"]
 # key -> (value in TOML, arguments, pattern of the error): what cannot be had is refused in words.
 REFUSED = {
+    "containers.cgroup_conf": ('["bogus.max=1"]', [*RUN, "@IMAGE"], "set --cgroup-conf bogus.max: "),
     "containers.init_path": ('"/no/such/init"', [*RUN, "--init", "@IMAGE"], "container-init binary not found"),
     "containers.pids_limit": ("-7000", [*RUN, "@IMAGE", "sh", "-c", "exit 9"], "^$"),  # below zero: no limit at all
     "engine.init_path": ('"/no/such/init"', [*RUN, "--init", "@IMAGE"], "/no/such/init"),

@@ -78,13 +78,12 @@ def test_migrate_stops_containers_and_ends_the_session(store: Engine, tmp_path: 
 
 
 @pytest.mark.parametrize(("words", "answer"), [
-    (["build", "-t", "x", "."], "building images is not there yet"),
-    (["image", "build"], "building images is not there yet"),
+    (["generate", "spec", "c"], "podman's REST service"),
     (["kube", "play", "x.yaml"], "Kubernetes YAML is not there yet"),
     (["compose", "up", "-d"], "compose is not there yet"),
     (["secret", "create", "a", "b"], "secrets are not there yet"),
     (["machine", "init"], "needs no machine"),
-    (["farm", "build"], "building images is not there yet"),
+    (["farm", "build"], "podlike builds on this host only"),
     (["system", "service", "-t", "0", "unix:///tmp/x"], "podlike has no daemon"),
     (["system", "connection", "add", "a", "ssh://b"], "podlike talks to no services"),
     (["system", "connection", "rm", "a"], 'no connection "a" is there'),
