@@ -177,4 +177,10 @@ def _with_dependents(engine: Engine, users: "list[Container]") -> "list[Containe
 def _remove_container(engine: Engine, container: "Container") -> None:
     from podlike.engine.remove import remove as remove_container
 
+    pod = engine.pods.get(container.spec.pod) if container.spec.infra else None
+    if pod is not None:  # it goes with its pod alone
+        from podlike.engine.pods.remove import remove as remove_pod
+
+        remove_pod(engine, pod, force=True, timeout=0)
+        return
     remove_container(engine, container, force=True, volumes=True, timeout=0)
