@@ -45,6 +45,8 @@ def restore(call: Call) -> int:
     from podlike.engine.checkpoint import restore as bring_back
 
     o = call.opts
+    if not o.import_:
+        check_selection(call)
     refuse_without_criu("restoring")
     if not o.import_:
         for name in ("import-previous", "ignore-rootfs", "ignore-volumes", "name", "pod"):
@@ -53,7 +55,6 @@ def restore(call: Call) -> int:
     elif o.all or o.latest or call.args:
         raise UsageError(f"cannot use --import with {'positional arguments' if call.args else '--all or --latest'}")
     _refuse(call, "import", "publish", "ignore-static-ip", "ignore-static-mac")
-    check_selection(call)
     options = Options(keep=o.keep, tcp_established=o.tcp_established, tcp_close=o.tcp_close, file_locks=o.file_locks)
 
     def one(container: "Container") -> float | None:

@@ -15,7 +15,7 @@ def logs(call: Call) -> None:
         raise UsageError("--latest and pods cannot be used together")
     if not opts.latest and len(call.args) != 1:
         raise UsageError("specify at least one pod name or ID to log" if not call.args else
-                         "requires only one pod name or ID to log")
+                         f"accepts at most 1 arg(s), received {len(call.args)}")
     pod = latest(call.engine) if opts.latest else find(call.engine, call.args[0])
     containers = [c for c in members(call.engine, pod) if not is_unwatched(c.spec)]
     if opts.container:
