@@ -133,7 +133,8 @@ def test_swapped_links_lead_nowhere(podlike: Engine, image: str, name: str, tmp_
             done += podlike("cp", "--overwrite", *args, check=False).code == 0
         assert (secret / "f").read_text() == "host" and os.stat(secret / "f").st_mode & 0o777 == 0o600
         for path in (tmp_path / "got", tmp_path / "all/d/f"):
-            if path.is_file() and not path.is_symlink():
+            # A link that was copied as such leads to the host's file when it is read here.
+            if path.is_file() and not path.is_symlink() and not path.parent.is_symlink():
                 assert path.read_text() in ("ctr\n", "evil", "")
         shutil.rmtree(tmp_path / "all", ignore_errors=True)
     assert done > 1  # some got through: the test did meet the moment
