@@ -143,6 +143,10 @@ def test_a_mistake_is_told_with_its_place(quadlets: Quadlets, host: Host) -> Non
     assert f"{place}: error: unsupported key 'Imgae' in group 'Container': did you mean Image?" in checked.stdout
     assert f"{place}: unsupported key 'Imgae'" in quadlets("list").stderr
     host.systemctl("restart", "podlike-quadlet", check=False)
-    said = subprocess.run(["journalctl", "--user", "-b", "-u", "podlike-quadlet", "--no-pager", "-o", "cat"], capture_output=True,
-                          text=True, check=False).stdout
-    assert f"{place} (did you mean Image?)" in said
+    wait_for(lambda: f"{place} (did you mean Image?)" in _journal("podlike-quadlet"), "the journal to have it", timeout=60)
+
+
+def _journal(service: str) -> str:
+    """What a service has said so far; journald takes its time."""
+    return subprocess.run(["journalctl", "--user", "-b", "-u", service, "--no-pager", "-o", "cat"], capture_output=True, text=True,
+                          check=False).stdout

@@ -154,9 +154,9 @@ def test_the_start_waits_until_it_is_ready(unit: Unit, podlike: Engine, host: Ho
     unit.load()
     host.systemctl("start", "--no-block", unit.service)
     pid = wait_for(lambda: int(unit.state()["MainPID"]) or 0, "its main process", timeout=SECONDS)
-    monitor = wait_for(lambda: podlike("inspect", "--format", "{{.State.ConmonPid}}", name, check=False).line.strip("0"),
+    monitor = wait_for(lambda: int(podlike("inspect", "--format", "{{.State.ConmonPid}}", name, check=False).stdout or 0),
                        "the container", timeout=SECONDS)
-    wait_for(lambda: unit.state()["MainPID"] == monitor, f"the monitor instead of {pid}", timeout=SECONDS)
+    wait_for(lambda: int(unit.state()["MainPID"]) == monitor, f"the monitor instead of {pid}", timeout=SECONDS)
     assert unit.state()["ActiveState"] == "activating"
     (tmp_path / "go").touch()
     wait_for(lambda: unit.state()["ActiveState"] == "active", "its readiness", timeout=SECONDS)
