@@ -148,5 +148,5 @@ def test_a_mistake_is_told_with_its_place(quadlets: Quadlets, host: Host) -> Non
 
 def _journal(service: str) -> str:
     """What a service has said so far; journald takes its time."""
-    return subprocess.run(["journalctl", "--user", "-b", "-u", service, "--no-pager", "-o", "cat"], capture_output=True, text=True,
-                          check=False).stdout
+    argv = ["journalctl", "--user", "-b", "-u", service, "--no-pager", "-o", "cat"]
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
