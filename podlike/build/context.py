@@ -54,8 +54,8 @@ def open_context(engine: Engine, stack: ExitStack, place: str, *, ignore_file: s
     return Context(directory, ignored=_ignored(directory, ignore_file, files))
 
 
-def find_dockerfiles(context: Context, place: str, files: "list[str]") -> "list[tuple[str, str]]":
-    """(path for messages, text) of each. Raises: UsageError, NotFoundError."""
+def find_dockerfiles(engine: Engine, context: Context, place: str, files: "list[str]") -> "list[tuple[str, str]]":
+    """(path for messages, text) of each. Raises: UsageError, NotFoundError, RegistryError."""
     if context.dockerfile and not files:
         return [("standard input", context.dockerfile)]
     if not files:
@@ -66,14 +66,17 @@ def find_dockerfiles(context: Context, place: str, files: "list[str]") -> "list[
         # No hint: scripts compare the line, which says what is missing where.
         raise NotFoundError(f"no Containerfile or Dockerfile specified or found in context directory, {place}: "
                             "no such file or directory")
-    return [_one(context, file) for file in files]
+    return [_one(engine, context, file) for file in files]
 
 
-def _one(context: Context, file: str) -> tuple[str, str]:
+def _one(engine: Engine, context: Context, file: str) -> tuple[str, str]:
     if file == "-":
         return "standard input", _stdin_text()
     if file.startswith(("http://", "https://")):
-        raise UsageError(f"read {file[:80]}: this is fetched by the caller")
+        from podlike.engine.download import download
+
+        with open(download(engine, file), "rb") as f:
+            return file, _decoded(f.read(), file)
     inside = f"{context.directory}/{file}" if context.directory and not file.startswith("/") else ""
     path = file if not inside or (os.path.exists(file) and not os.path.exists(inside)) else inside
     return path, _read(path)

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from podlike.build.mounts import MountRequest, prepare
@@ -16,7 +16,7 @@ from podlike.transports.sending import nameless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Final
 
     from podlike.build.mounts import Sources
@@ -58,8 +58,8 @@ def run(engine: Engine, running: Running, template: ContainerSpec, sources: "Sou
     from podlike.engine.remove import remove
     from podlike.engine.start import start
 
-    quiet = Engine(roots=engine.roots, config=engine.config, conmon=engine.conmon, events="none", cgroups=engine.cgroup_manager)
     with ExitStack() as stack:
+        stack.enter_context(_silent(engine))
         spec = ContainerSpec.from_dict(template.to_dict())
         prepared = prepare(stack, engine, running.mounts, sources)
         mounts, env = list(prepared.mounts), {**running.env, **prepared.env}
@@ -74,23 +74,34 @@ def run(engine: Engine, running: Running, template: ContainerSpec, sources: "Sou
         spec.no_health, spec.log_driver, spec.stop_timeout = True, "none", 0
         spec.image_volume_mode = "ignore"  # what is written to a VOLUME is part of the image, as podman has it
         spec.network = running.network or spec.network
+        spec.bound = True
         points = _mount_points(engine, running.layers, [m.target for m in mounts])
         if running.insecure:
             spec.privileged = True
-        container = create(quiet, spec, pull_policy="never", for_run=True)
+        container = create(engine, spec, pull_policy="never", for_run=True)
         try:
             try:
-                code = start(quiet, container, attach=Attach(), discard=False)
+                code = start(engine, container, attach=Attach(), discard=False)
             except RuntimeFailure as e:
                 e.exit_code = 1
                 raise
             if code:
                 raise RunFailed(" ".join(argv), code)
-            return _packed(quiet, container, points)
+            return _packed(engine, container, points)
         finally:
-            again = quiet.containers.get(container.id)
+            again = engine.containers.get(container.id)
             if again is not None:
-                remove(quiet, again, force=True, volumes=True, timeout=0)
+                remove(engine, again, force=True, volumes=True, timeout=0)
+
+
+@contextmanager
+def _silent(engine: Engine) -> "Iterator[None]":
+    """No events: these containers are nobody's."""
+    before, engine.events = engine.events, "none"
+    try:
+        yield
+    finally:
+        engine.events = before
 
 
 SCRIPT: "Final" = "/.podlike-build-script"

@@ -64,7 +64,7 @@ class StageBuild:
                 done = self._step(one, final=n == len(steps) + 1)
             except PodlikeError as e:
                 e.message = f'building at STEP "{_shown(one)}": {e.message}'
-                e.hint = e.hint or (f"{self._file.path}:{one.line}" if one.line else None)
+                e.hint = e.hint or (f"See {self._file.path}:{one.line}." if one.line else None)
                 raise
         if done is None:
             done = self._finish()

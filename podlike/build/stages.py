@@ -41,7 +41,7 @@ def build(engine: "Engine", options: Options, *, stdin: "BinaryIO | None" = None
     with ExitStack() as stack:
         context = open_context(engine, stack, options.context, ignore_file=options.ignore_file, files=list(options.files),
                                stdin=stdin)
-        texts = find_dockerfiles(context, options.context, list(options.files))
+        texts = find_dockerfiles(engine, context, options.context, list(options.files))
         file = parse("\n".join(text for _, text in texts), texts[0][0])
         resources = Resources(engine, options, context, stack)
         image = _Build(engine, options, file, resources).run()

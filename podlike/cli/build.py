@@ -113,29 +113,20 @@ def _options(call: Call, out: _Output) -> "BuildOptions":
 
 def _place(call: Call) -> "tuple[list[str], str]":
     """(files, context): what is given, else what podman makes of it."""
-    from podlike.build.context import is_remote
+    from podlike.engine.download import is_url
 
     _check_platform(call)
     context = call.args[0] if call.args else ""
     files = list(call.opts.file)
     if not context:
         # With a Dockerfile alone its directory is the context; from standard input there is none but this one.
-        context = os.path.dirname(os.path.abspath(files[0])) if files and files[0] != "-" else os.getcwd()
+        here = not files or files[0] == "-" or is_url(files[0])
+        context = os.getcwd() if here else os.path.dirname(os.path.abspath(files[0]))
     if context == "-" and files:
         raise UsageError("reading the context and a Dockerfile from standard input", hint="Give one of them as a file.") \
             if "-" in files else UsageError("build -f FILE -: the context from standard input has a Dockerfile of its own",
                                             hint="Put the file into the archive, and leave -f away.")
-    if any(is_remote(file) for file in files):
-        files = [_fetched(call, file) if is_remote(file) else file for file in files]
     return files, context
-
-
-def _fetched(call: Call, url: str) -> str:
-    """A Dockerfile from the web, as a file in memory."""
-    from podlike.engine.download import download
-
-    fd = download(call.engine, url)
-    return f"/proc/self/fd/{fd}"  # lives as long as this command
 
 
 def _check_platform(call: Call) -> None:

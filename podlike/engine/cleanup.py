@@ -68,9 +68,9 @@ def _cleanup(engine: Engine, container: Container, *, remove: bool) -> None:
 
 
 def is_abandoned(container: Container) -> bool:
-    """Whether its `run` was killed before the container ran: then nobody knows of it."""
+    """Whether its `run` was killed before the container ran, or the build that it belongs to: then nobody knows of it."""
     s = container.state
-    return s.phase == "created" and bool(s.starter) and not procs.alive(*s.starter)
+    return (s.phase == "created" or container.spec.bound) and bool(s.starter) and not procs.alive(*s.starter)
 
 
 def _remove_image(engine: Engine, container: Container) -> None:

@@ -66,7 +66,9 @@ def prune_containers(engine: Engine, *, filters: "Sequence[str]" = ()) -> "tuple
     from podlike.engine.psrows import filtered
     from podlike.engine.remove import remove
     from podlike.engine.sizes import container_size
+    from podlike.engine.sweep import sweep as finish_what_was_killed
 
+    finish_what_was_killed(engine)
     ended = [c for c in filtered(engine, filters) if not c.spec.infra
              and query.status(engine, c).state in _ENDED and not _is_starting(c)]
     gone, freed, failed = [], 0, []

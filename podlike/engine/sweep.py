@@ -1,7 +1,8 @@
 """Finishing what a killed command left half done, on the way of the next one.
 
 Two phases are only ever seen under the container's lock: "starting" and "removing". A record in one of them whose
-lock is free belongs to a command that died. So does a created container whose `run` is gone: state.starter.
+lock is free belongs to a command that died. So does a created container whose `run` is gone: state.starter; and a
+container of a build that is gone, whatever it does (spec.bound).
 """
 
 from podlike.engine import query
@@ -12,7 +13,8 @@ from podlike.engine.core import Engine
 def sweep(engine: Engine) -> None:
     """End half-started containers and finish half-done removals. One query when there is nothing to do."""
     rows = engine.db.query("SELECT id FROM containers WHERE json_extract(state, '$.phase') IN ('starting', 'removing') "
-                           "OR (json_extract(state, '$.phase')='created' AND json_extract(state, '$.starter[0]') > 0)")
+                           "OR (json_extract(state, '$.phase')='created' AND json_extract(state, '$.starter[0]') > 0) "
+                           "OR json_extract(spec, '$.bound')")
     for (cid,) in rows:
         lock = lock_of(engine, cid)
         if not lock.acquire(blocking=False):
@@ -35,9 +37,9 @@ def _sweep_pods(engine: Engine) -> None:
 def _finish(engine: Engine, cid: str) -> bool:
     """Under the container's lock. Returns whether the container is gone."""
     container = engine.containers.get(cid)
-    if container is None or container.state.phase not in ("starting", "removing", "created"):
+    if container is None:
         return False
-    if container.state.phase == "created" and not is_abandoned(container):
+    if container.state.phase not in ("starting", "removing") and not is_abandoned(container):
         return False
     engine.enter_session()
     removing = container.state.phase == "removing" or container.spec.remove

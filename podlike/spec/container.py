@@ -196,6 +196,7 @@ class ContainerSpec:
 
     # life
     remove: bool = False  # --rm
+    bound: bool = False  # it goes with the process that made it, as the containers of a build do
     requires: "list[str]" = field(default_factory=list)  # ids of containers that must run before this one starts
     remove_image: bool = False  # --rmi: the image goes with the container, unless others use it
     restart_policy: str = ""  # no, always, on-failure[:n], unless-stopped

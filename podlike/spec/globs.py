@@ -18,11 +18,21 @@ def path_match(pattern: str, name: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _compiled(pattern: str) -> "re.Pattern[str] | None":
+    return compiled(pattern)
+
+
+def compiled(pattern: str, *, deep: bool = False, below: str = "") -> "re.Pattern[str] | None":
+    """For fullmatch(); None: malformed. deep: ** is any number of directories. below: what may follow, as an expression."""
     out, at = "", 0
     while at < len(pattern):
         letter = pattern[at]
         at += 1
-        if letter == "*":
+        if letter == "*" and deep and pattern[at:at + 1] == "*":
+            at += 1
+            slash = pattern[at:at + 1] == "/"
+            at += slash
+            out += "(?:.*/)?" if slash else ".*"
+        elif letter == "*":
             out += "[^/]*"
         elif letter == "?":
             out += "[^/]"
@@ -40,6 +50,6 @@ def _compiled(pattern: str) -> "re.Pattern[str] | None":
         else:
             out += re.escape(letter)
     try:
-        return re.compile(out, re.S)
+        return re.compile(f"(?:{out}){below}", re.S)
     except re.error:  # a range that runs backwards
         return None

@@ -4,16 +4,16 @@ Source: docs.docker.com/build/concepts/context, ".dockerignore files". The last 
 """
 
 import posixpath
-import re
 
 from podlike.errors import UsageError
+from podlike.spec.globs import compiled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable
     from typing import Final
 
-_CLASS: "Final" = re.compile(r"\[\^?(?:\\.|[^\]\\])+\]")
 _MAX_PATTERNS: "Final" = 10_000
 
 
@@ -24,7 +24,7 @@ class Ignored:
 
     def __init__(self, lines: "Iterable[str]", path: str = ".dockerignore") -> None:
         """Raises: UsageError with path and line."""
-        self._rules: list[tuple[bool, re.Pattern[str]]] = []
+        self._rules: "list[tuple[bool, re.Pattern[str]]]" = []
         self._taken_back: list[str] = []
         for number, raw in enumerate(lines, 1):
             line = raw.removeprefix("\ufeff") if number == 1 else raw
@@ -40,11 +40,11 @@ class Ignored:
             pattern = posixpath.normpath("/" + pattern.replace("//", "/")).lstrip("/")
             if not pattern or pattern == ".":
                 continue
-            compiled = compile_pattern(pattern)
-            if compiled is None:
+            fitting = compiled(pattern, deep=True, below="(?:/.*)?")
+            if fitting is None:
                 raise UsageError(f"{path}:{number}: {line[:80]} is no pattern",
                                  hint="Close its [, or end it with something else than a backslash.")
-            self._rules.append((keep, compiled))
+            self._rules.append((keep, fitting))
             if keep:
                 self._taken_back.append(f"{pattern}/")
             if len(self._rules) > _MAX_PATTERNS:
@@ -65,40 +65,3 @@ class Ignored:
         """Whether a directory that is left out is looked into: a pattern that takes back begins with its name, letter by
         letter, as podman and docker have it."""
         return any(pattern.startswith(f"{directory}/") for pattern in self._taken_back)
-
-
-def compile_pattern(pattern: str) -> "re.Pattern[str] | None":
-    """Go's filepath.Match with ** for any number of directories; what fits a directory fits all below it. None: malformed."""
-    out, at = "", 0
-    while at < len(pattern):
-        letter = pattern[at]
-        at += 1
-        if letter == "*":
-            if pattern[at:at + 1] != "*":
-                out += "[^/]*"
-                continue
-            at += 1
-            if pattern[at:at + 1] == "/":
-                at += 1
-                out += "(?:.*/)?"
-            else:
-                out += ".*"
-        elif letter == "?":
-            out += "[^/]"
-        elif letter == "[":
-            found = _CLASS.match(pattern, at - 1)
-            if found is None:
-                return None
-            out += found.group()
-            at = found.end()
-        elif letter == "\\":
-            if at == len(pattern):
-                return None
-            out += re.escape(pattern[at])
-            at += 1
-        else:
-            out += re.escape(letter)
-    try:
-        return re.compile(f"(?:{out})(?:/.*)?", re.S)
-    except re.error:  # a range that runs backwards
-        return None

@@ -1,5 +1,7 @@
 """Expressions. str() of a node is its source in Go's usual spelling, which errors show."""
 
+from abc import ABC, abstractmethod
+
 from podlike.spec.gofunctions import Function
 from podlike.spec.govalues import NO_VALUE, Struct, TemplateError, View, go_type, truth
 
@@ -17,9 +19,10 @@ _FIELD_ALIASES: "Final" = {
 _NOTHING: "Final" = object()  # no value comes through the pipe
 
 
-class Node:
+class Place:
+    """A part of a template that errors are shown at."""
+
     __slots__ = ("pos", "text")
-    executable = True  # may stand behind a pipe
 
     def __init__(self, pos: int, text: str) -> None:
         self.pos = pos
@@ -28,6 +31,13 @@ class Node:
     def __str__(self) -> str:
         return self.text
 
+
+class Node(Place, ABC):
+    """What has a value."""
+
+    __slots__ = ()
+    executable = True  # may stand behind a pipe
+
     def call(self, state: "State", dot: "Any", arguments: "Sequence[Node]", last: "Any") -> "Any":
         """The value of a command that begins with this node. last: what came through the pipe, or _NOTHING."""
         if arguments or last is not _NOTHING:
@@ -35,8 +45,8 @@ class Node:
             state.fail(f"can't give argument to non-function {self}")
         return self.value(state, dot)
 
-    def value(self, state: "State", dot: "Any") -> "Any":
-        raise NotImplementedError
+    @abstractmethod
+    def value(self, state: "State", dot: "Any") -> "Any": ...
 
 
 class Constant(Node):
@@ -146,7 +156,7 @@ class Identifier(Node):
         return value if last is _NOTHING else last
 
 
-class Command(Node):
+class Command(Place):
     """A word and its arguments."""
 
     __slots__ = ("arguments", "head")
@@ -240,7 +250,7 @@ def _kinds_of(function: "Any") -> "tuple[str, ...] | None":
     return ("string",) * required
 
 
-def invoke(state: "State", dot: "Any", node: Node, name: str, function: Function, arguments: "Sequence[Node]",
+def invoke(state: "State", dot: "Any", node: Place, name: str, function: Function, arguments: "Sequence[Node]",
            last: "Any") -> "Any":
     """Call a function or method. node: what errors of the call itself are shown at."""
     kinds, count = function.kinds, len(arguments) + (last is not _NOTHING)

@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final, NoReturn
 
-    from podlike.spec.gotemplate.nodes import Node
+    from podlike.spec.gotemplate.nodes import Place
     from podlike.spec.gotemplate.statements import Statement
 
 MAX_DEPTH: "Final" = 200  # Go stops at 100000; a format that nests so deep never ends
@@ -24,7 +24,7 @@ class State:
         self.definitions = definitions
         self.out: list[str] = []
         self.variables: "list[tuple[str, Any]]" = [("$", data)]
-        self.node: "Node | None" = None
+        self.node: "Place | None" = None
         self.depth = 0
 
     def get(self, name: str) -> "Any":

@@ -1,6 +1,8 @@
 """What a template consists of: text, actions, if, with, range, template."""
 
-from podlike.spec.gotemplate.nodes import Node
+from abc import ABC, abstractmethod
+
+from podlike.spec.gotemplate.nodes import Place
 from podlike.spec.gotemplate.running import MAX_DEPTH
 from podlike.spec.govalues import NO_VALUE, Struct, go_string, truth
 
@@ -13,11 +15,11 @@ if TYPE_CHECKING:
     from podlike.spec.gotemplate.running import State
 
 
-class Statement:
+class Statement(ABC):
     __slots__ = ()
 
-    def write(self, state: "State", dot: "Any") -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def write(self, state: "State", dot: "Any") -> None: ...
 
 
 class Break(Exception):
@@ -140,7 +142,7 @@ def _shown(value: "Any") -> "Any":
     return NO_VALUE if value is None else value
 
 
-class Call(Node, Statement):
+class Call(Place, Statement):
     """{{template "name" pipeline}}"""
 
     __slots__ = ("called", "pipeline")
