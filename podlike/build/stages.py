@@ -28,9 +28,10 @@ def build(engine: "Engine", options: Options, *, stdin: "BinaryIO | None" = None
     Raises: UsageError with the Dockerfile's place, and whatever a step raises. What earlier steps made stays for the next
     build, and goes with `image prune`.
     """
-    from podlike.build.rootview import sweep
+    from podlike.build import rootview
     from podlike.engine import events
     from podlike.engine.images import local_name
+    from podlike.engine.sweep import sweep
     from podlike.runtime.oci import find_runtime
 
     names = [local_name(name) for name in options.names]
@@ -38,6 +39,7 @@ def build(engine: "Engine", options: Options, *, stdin: "BinaryIO | None" = None
     find_runtime(options.run.runtime or table.runtime, roots=engine.roots, runtimes=table.runtimes)
     engine.enter_session()
     sweep(engine)
+    rootview.sweep(engine)
     with ExitStack() as stack:
         context = open_context(engine, stack, options.context, ignore_file=options.ignore_file, files=list(options.files),
                                stdin=stdin)

@@ -98,8 +98,18 @@ def alive(pid: int) -> bool:
         return False
 
 
+def sockets_of(pid: int) -> int:
+    """How many sockets a process has open; 0 when it has ended."""
+    with contextlib.suppress(FileNotFoundError):
+        links = [f"/proc/{pid}/fd/{fd}" for fd in os.listdir(f"/proc/{pid}/fd")]
+        return sum(os.readlink(link).startswith("socket:") for link in links if os.path.islink(link))
+    return 0
+
+
 class Monitor:
     """One monitor with its bundle; `start` runs it as podman does."""
+
+    accepts = True  # clients as soon as it runs
 
     def __init__(self, conmon: str, top: str, name: str = "b") -> None:
         self.conmon = conmon
@@ -207,12 +217,17 @@ class Monitor:
         return int(until(lambda: read_text(self.monitor_pidfile), "conmon pidfile"))
 
     def attach(self) -> socket.socket:
+        """A client that the monitor has accepted: conmon may relay output before it looks at who waits, ours does not."""
+        wait = self.accepts and self.conmon == REAL
+        before = sockets_of(self.monitor_pid) if wait else 0
         s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         fd = os.open(self.bundle, os.O_PATH)
         try:
             s.connect(f"/proc/self/fd/{fd}/attach")
         finally:
             os.close(fd)
+        if wait:
+            until(lambda: sockets_of(self.monitor_pid) != before, "conmon accepts the client")
         s.settimeout(WAIT)
         return s
 
@@ -319,6 +334,8 @@ def ctl(m: Monitor, text: str) -> None:
 
 class Exec(Monitor):
     """An exec session the way podman starts it: start pipe, attach pipe, sync pipe."""
+
+    accepts = False
 
     def __init__(self, conmon: str, top: str) -> None:
         super().__init__(conmon, top, "x")
