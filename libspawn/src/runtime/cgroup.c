@@ -80,6 +80,13 @@ static bool has_dots(const char *path)
         return strstr(path, "/../") != NULL || (n >= 3 && strcmp(path + n - 3, "/..") == 0);
 }
 
+static bool names_root(const char *path)
+{
+        const char *below = path + strlen(CGROUP_ROOT);
+
+        return below[strspn(below, "/.")] == '\0';
+}
+
 int cgroup_choose_path(const struct runtime *rt, const char *id, const char *wish, char ret[PATH_MAX], spawn_error *e)
 {
         int n;
@@ -100,6 +107,10 @@ int cgroup_choose_path(const struct runtime *rt, const char *id, const char *wis
                 ret[n] = '\0';
         if (has_dots(ret))
                 return fail_text(e, "cgroup", "linux.cgroupsPath: \"%.100s\": `..` is not allowed", wish);
+        /* What is killed and removed with the container must be its own. */
+        if (ret[0] != '\0' && names_root(ret))
+                return fail_text(e, "cgroup",
+                                 "linux.cgroupsPath: \"%.100s\" is the root of the tree, not a cgroup in it", wish);
         return 0;
 }
 
