@@ -457,11 +457,6 @@ static void check_output_is_limited(void)
         bed_down();
 }
 
-#define T(f)                                                                                                           \
-        {                                                                                                              \
-#f, f                                                                                                  \
-        }
-
 int main(int argc, char **argv)
 {
         static const struct test tests[] = {
