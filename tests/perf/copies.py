@@ -56,6 +56,7 @@ class Bench:
         self.engine = engine
         self.work = work
         self.n = 0
+        self.inside: set[str] = set()
         for kind, (files, size) in FILES.items():
             if any(case.endswith("small") == bool(kind) for case in cases if case != "commit"):
                 make_tree(work / f"tree{kind}", files, size)
@@ -66,31 +67,48 @@ class Bench:
         return f"out{self.n}"
 
     def ours(self, case: str) -> float:
-        kind = "-small" if case.endswith("-small") else ""
-        tree, out = self.work / f"tree{kind}", self.new()
+        kind, out = self._kind(case), self.new()
+        tree, target = self.work / f"tree{kind}", self.work / out
         if case.startswith("in"):
-            return timed(lambda: self._run("cp", str(tree), f"{NAME}:/{out}"), lambda: self._exec("rm", "-rf", f"/{out}"))
+            return self.timed(case, lambda: self._run("cp", str(tree), f"{NAME}:/{out}"),
+                              lambda: self._exec("rm", "-rf", f"/{out}"))
         if case == "stdin":
             self._exec("mkdir", f"/{out}")
-            return timed(lambda: self._pipe(["tar", "-C", str(tree), "-c", "."], [self.engine.bin, "cp", "-", f"{NAME}:/{out}"]),
-                         lambda: self._exec("rm", "-rf", f"/{out}"))
-        self._run("cp", str(tree), f"{NAME}:/{out}")
-        target = self.work / out
+            return self.timed(case, lambda: self._pipe(["tar", "-C", str(tree), "-c", "."], [self.engine.bin, "cp", "-",
+                                                                                            f"{NAME}:/{out}"]),
+                              lambda: self._exec("rm", "-rf", f"/{out}"))
+        source = f"{NAME}:{self._inside(kind)}"
         if case == "stdout":
             target.mkdir()
-            wall = timed(lambda: self._pipe([self.engine.bin, "cp", f"{NAME}:/{out}", "-"], ["tar", "-C", str(target), "-x"]),
-                         lambda: shutil.rmtree(target))
-        else:
-            wall = timed(lambda: self._run("cp", f"{NAME}:/{out}", str(target)), lambda: shutil.rmtree(target))
-        self._exec("rm", "-rf", f"/{out}")
-        return wall
+            return self.timed(case, lambda: self._pipe([self.engine.bin, "cp", source, "-"], ["tar", "-C", str(target), "-x"]),
+                              lambda: shutil.rmtree(target))
+        return self.timed(case, lambda: self._run("cp", source, str(target)), lambda: shutil.rmtree(target))
 
     def tar(self, case: str) -> float:
-        tree = self.work / f"tree{'-small' if case.endswith('-small') else ''}"
+        tree = self.work / f"tree{self._kind(case)}"
         target = self.work / self.new()
         target.mkdir()
-        return timed(lambda: self._pipe(["tar", "-C", str(tree), "-c", "."], ["tar", "-C", str(target), "-x"]),
-                     lambda: shutil.rmtree(target))
+        return self.timed(case, lambda: self._pipe(["tar", "-C", str(tree), "-c", "."], ["tar", "-C", str(target), "-x"]),
+                          lambda: shutil.rmtree(target))
+
+    def timed(self, case: str, act: Callable[[], object], remove: Callable[[], object]) -> float:
+        """Many small files go at the very end: ext4 is slow to use inodes again that were freed within the last minute."""
+        wall = timed(act)
+        if not self._kind(case):
+            remove()
+        return wall
+
+    @staticmethod
+    def _kind(case: str) -> str:
+        return "-small" if case.endswith("-small") else ""
+
+    def _inside(self, kind: str) -> str:
+        """A tree in the container, to be copied out of it."""
+        path = f"/tree{kind}"
+        if path not in self.inside:
+            self._run("cp", str(self.work / path[1:]), f"{NAME}:{path}")
+            self.inside.add(path)
+        return path
 
     def _run(self, *args: str) -> None:
         self.engine(*args, timeout=300)
@@ -105,13 +123,11 @@ class Bench:
             raise SystemExit(f"{' '.join(first)} ended with {p.returncode}")
 
 
-def timed(act: Callable[[], object], afterwards: Callable[[], object]) -> float:
+def timed(act: Callable[[], object]) -> float:
     os.sync()
     started = time.perf_counter()
     act()
-    wall = time.perf_counter() - started
-    afterwards()
-    return wall
+    return time.perf_counter() - started
 
 
 def make_tree(path: Path, files: int, size: int) -> None:
@@ -132,11 +148,10 @@ def start(engine: Engine) -> None:
 
 
 def commit(engine: Engine, run: Iterator[int]) -> float:
-    """Each run has a change of its own, so that a layer is made. The images go at the end: ext4 does not give the inodes of 500
-    files that have just been removed again for some seconds, and looks through all of them for each file that either makes."""
+    """Each run has a change of its own, so that a layer is made. The images go at the end, as many small files do above."""
     n = next(run)
     engine("exec", NAME, "sh", "-c", f"echo {n} > /many/run")
-    return timed(lambda: engine("commit", "-q", NAME, f"made:{n}", timeout=300), lambda: None)
+    return timed(lambda: engine("commit", "-q", NAME, f"made:{n}", timeout=300))
 
 
 def measure(case: str, rounds: int, ours: Callable[[], float], theirs: Callable[[], float]) -> list[str]:
