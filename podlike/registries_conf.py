@@ -9,7 +9,6 @@ Source: containers-registries.conf(5), containers-registries.conf.d(5).
 
 import os
 import re
-from typing import NamedTuple
 
 from podlike.errors import ConfigError
 from podlike.paths import real_uid
@@ -18,7 +17,9 @@ from podlike.toml_places import Document
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, Final
+    from typing import Any, Final, NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 SYSTEM_DIRS: "Final" = ("/etc/containers", "/usr/share/containers")
 MODES: "Final" = ("enforcing", "permissive", "disabled")

@@ -12,6 +12,11 @@ struct test {
         void (*run)(void);
 };
 
+/* A row of a table of tests. */
+/* clang-format off */
+#define T(f) {#f, f}
+/* clang-format on */
+
 int run_tests(const struct test *tests, size_t n, const char *only);
 
 /* An empty directory of this test; removed with what is in it. */

@@ -206,11 +206,6 @@ static void stopped_rotation(void)
         CHECK_STR(log_text(&p), "first line\nsecond line\n");
 }
 
-#define T(f)                                                                                                           \
-        {                                                                                                              \
-#f, f                                                                                                  \
-        }
-
 int main(int argc, char **argv)
 {
         static const struct test tests[] = {

@@ -7,7 +7,6 @@ import os
 import stat
 import tarfile
 from contextlib import closing
-from typing import NamedTuple
 
 from podlike.build.sourcetree import apply_chmod, parse_chmod
 from podlike.build.tarlayer import TarLayer, looks_like_tar
@@ -16,11 +15,13 @@ from podlike.errors import StoreError, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Any, Final
+    from typing import Any, Final, NamedTuple
 
     from podlike.build.rootview import RootView
     from podlike.build.sourcetree import Member, SourceTree
     from podlike.spec.ignorefile import Ignored
+else:
+    from podlike.spec.record import NamedTuple
 
 _NO_XATTR: "Final" = ("user.overlay.", "trusted.", "user.fuseoverlayfs.", "user.containers.", "security.selinux", "security.ima",
                       "security.evm")

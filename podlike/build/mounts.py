@@ -6,7 +6,6 @@ Source: docs.docker.com/reference/dockerfile, "RUN --mount".
 import hashlib
 import os
 from contextlib import ExitStack
-from typing import NamedTuple
 
 from podlike.build import cachedirs
 from podlike.errors import NotFoundError, UsageError
@@ -15,9 +14,11 @@ from podlike.spec.container import Mount
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Final
+    from typing import Final, NamedTuple
 
     from podlike.engine.core import Engine
+else:
+    from podlike.spec.record import NamedTuple
 
 _TYPES: "Final" = ("bind", "cache", "tmpfs", "secret", "ssh")
 _KEYS: "Final" = {

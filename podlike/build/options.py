@@ -1,16 +1,16 @@
 """What `build` was asked for."""
 
-from typing import NamedTuple
-
 from podlike.spec.container import ContainerSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from typing import Any, NamedTuple
 
     from podlike.build.mounts import Secret
     from podlike.spec.image import Platform
+else:
+    from podlike.spec.record import NamedTuple
 
 
 class Options(NamedTuple):

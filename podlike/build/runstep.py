@@ -3,7 +3,6 @@
 import os
 import stat
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
 
 from podlike.build.mounts import MountRequest, prepare
 from podlike.build.rootview import RootView
@@ -17,10 +16,12 @@ from podlike.transports.sending import nameless
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Final
+    from typing import Final, NamedTuple
 
     from podlike.build.mounts import Sources
     from podlike.store.containers import Container
+else:
+    from podlike.spec.record import NamedTuple
 
 
 class Running(NamedTuple):

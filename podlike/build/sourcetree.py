@@ -3,7 +3,6 @@
 import os
 import re
 import stat
-from typing import NamedTuple
 
 from podlike.errors import NotFoundError, UsageError
 from podlike.runtime import spawn
@@ -12,8 +11,11 @@ from podlike.spec.globs import path_match
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from typing import NamedTuple
 
     from podlike.spec.ignorefile import Ignored
+else:
+    from podlike.spec.record import NamedTuple
 
 _MAGIC = re.compile(r"[*?\[]")
 

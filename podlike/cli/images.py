@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from podlike.spec.govalues import View
     from podlike.store.images import Image
 else:
-    from typing import NamedTuple
+    from podlike.spec.record import NamedTuple
 
 _SORTS: "Final" = ("created", "id", "repository", "size", "tag")
 _HEADS: "Final" = {"ID": "IMAGE ID", "CreatedSince": "CREATED", "ReadOnly": "R/O"}

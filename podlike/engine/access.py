@@ -1,15 +1,18 @@
 """Clients for registries: which credentials, certificates and trust in the network go with which host."""
 
 import os
-from typing import NamedTuple
 
 from podlike.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NamedTuple
+
     from podlike.registries_conf import RegistriesConf
     from podlike.registry.client import Client
     from podlike.registry.credentials import Credentials
+else:
+    from podlike.spec.record import NamedTuple
 
 
 class Access(NamedTuple):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from podlike.store.artifacts import Artifact
 else:
-    from typing import NamedTuple
+    from podlike.spec.record import NamedTuple
 
 TITLE: "Final" = "org.opencontainers.image.title"
 CREATED: "Final" = "org.opencontainers.image.created"

@@ -5,8 +5,6 @@ for the name, `local` with the image that the name stands for here. Its unit mus
 restarted, as those of `generate systemd --new` and Quadlet do. Source: podman-auto-update(1).
 """
 
-from typing import NamedTuple
-
 from podlike import log
 from podlike.engine import events, images, query, systemctl
 from podlike.errors import NotFoundError, PodlikeError, RegistryError, UsageError
@@ -15,7 +13,7 @@ from podlike.spec.unittext import UNIT_VARIABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Final, NamedTuple
 
     from podlike.engine.core import Engine
     from podlike.engine.fetch import Progress
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
     from podlike.spec.reference import Reference
     from podlike.store.containers import Container
     from podlike.store.images import Image
+else:
+    from podlike.spec.record import NamedTuple
 
 LABEL: "Final" = "io.containers.autoupdate"
 AUTHFILE_LABEL: "Final" = "io.containers.autoupdate.authfile"

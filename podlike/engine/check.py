@@ -10,7 +10,6 @@ by its digest; an image that is still damaged then is removed, with force togeth
 
 import os
 import time
-from typing import NamedTuple
 
 from podlike import log
 from podlike.engine.core import Engine
@@ -18,11 +17,13 @@ from podlike.errors import PodlikeError, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Final, NamedTuple
 
     from podlike.spec.image import Manifest
     from podlike.store.containers import Container
     from podlike.store.images import Image
+else:
+    from podlike.spec.record import NamedTuple
 
 # Ages of layers that no image needs: younger ones may belong to a pull that was interrupted and will be continued.
 MAX_AGE: "Final" = 86400.0

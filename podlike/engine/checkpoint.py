@@ -6,7 +6,6 @@ CRIU needs root in the initial user namespace; what is missing is said before an
 
 import os
 import time
-from typing import NamedTuple
 
 from podlike.engine import events, query
 from podlike.engine.cleanup import await_exit_file, cleanup, lock_of, runtime_of
@@ -19,7 +18,9 @@ from podlike.store.trees import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Final, NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 IMAGES: "Final" = "checkpoint"
 EARLIER: "Final" = "pre-checkpoint"

@@ -7,7 +7,6 @@ layer is, and becomes the blob. Equal changes give equal layers.
 import os
 import stat
 import time
-from typing import NamedTuple
 
 from podlike.engine import events, query
 from podlike.engine.core import Engine
@@ -19,11 +18,13 @@ from podlike.spec.commitconfig import Request, build
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from typing import Any, NamedTuple
 
     from podlike.engine.fetch import Progress
     from podlike.store.containers import Container
     from podlike.store.images import Image
+else:
+    from podlike.spec.record import NamedTuple
 
 
 class Options(NamedTuple):

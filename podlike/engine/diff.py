@@ -7,7 +7,6 @@ nothing has to be mounted. Source: overlayfs.rst, fuse-overlayfs(1).
 
 import os
 import stat
-from typing import NamedTuple
 
 from podlike.engine.core import Engine
 from podlike.errors import StoreError
@@ -15,12 +14,14 @@ from podlike.errors import StoreError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Final
+    from typing import Final, NamedTuple
 
     from podlike.store.containers import Container
     from podlike.store.images import Image
 
     Thing = Container | Image
+else:
+    from podlike.spec.record import NamedTuple
 
 _OPAQUE: "Final" = ("user.overlay.opaque", "trusted.overlay.opaque", "user.fuseoverlayfs.opaque")
 _MARK: "Final" = ".wh."

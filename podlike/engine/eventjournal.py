@@ -9,7 +9,7 @@ import socket
 
 from podlike.engine.journalctl import SOCKET, Journalctl
 from podlike.errors import NotFoundError
-from podlike.runtime.hostfacts import host_uid
+from podlike.runtime.idmap import host_uid
 from podlike.spec.events import Event, stamp
 from podlike.spec.eventview import human, parse_stamp
 

@@ -7,7 +7,6 @@ happens in C outside the interpreter's lock, and decompression in podlike-layer,
 
 import errno
 import os
-from typing import NamedTuple
 
 from podlike import log
 from podlike.engine.parallel import run_all
@@ -16,11 +15,13 @@ from podlike.errors import StoreError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Final
+    from typing import Final, NamedTuple
 
     from podlike.registry.client import Client
     from podlike.store.blobs import BlobStore, PartialBlob
     from podlike.store.layers import LayerStore, LayerUnpack
+else:
+    from podlike.spec.record import NamedTuple
 
 # As podman's: enough to fill a line from a registry that limits each connection, and few images have so many large
 # layers that one is left over for the end. Each costs 6 MB.

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NamedTuple
 else:
-    from typing import NamedTuple
+    from podlike.spec.record import NamedTuple
 
 
 def inspect(engine: Engine, image: Image) -> "dict[str, Any]":

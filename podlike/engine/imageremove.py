@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from podlike.engine.kinship import Kinship
     from podlike.store.containers import Container
 else:
-    from typing import NamedTuple
+    from podlike.spec.record import NamedTuple
 
 
 class Removed(NamedTuple):

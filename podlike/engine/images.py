@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from podlike.spec.image import Platform
 else:
-    from typing import NamedTuple
+    from podlike.spec.record import NamedTuple
 
 # In the wheel as podlike/libexec/hello.tar; loaded when it is first asked for.
 EMBEDDED: "Final" = {"localhost/podlike/hello:latest": "hello.tar"}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import subprocess
     from typing import Any, Final, NamedTuple
 else:
-    from typing import NamedTuple
+    from podlike.spec.record import NamedTuple
 
 # Run by the other side's shell: whichever engine is there.
 _REMOTE: "Final" = "if command -v podlike >/dev/null 2>&1; then exec podlike {0}; else exec podman {0}; fi"

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from typing import NamedTuple
 
 from podlike.errors import ConfigError, PodlikeError, UsageError
 from podlike.paths import real_uid
@@ -11,10 +10,12 @@ from podlike.trust.policy import DEFAULT_TEXT, SYSTEM_FILES, parse_policy, polic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Final
+    from typing import Any, Final, NamedTuple
 
     from podlike.trust.policy import Requirement
     from podlike.trust.registries_d import RegistriesD
+else:
+    from podlike.spec.record import NamedTuple
 
 _WORDS: "Final" = {"insecureAcceptAnything": "accept", "signedBy": "signed", "sigstoreSigned": "sigstoreSigned",
                    "reject": "reject"}

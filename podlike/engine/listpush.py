@@ -5,7 +5,6 @@ another registry go as they are.
 """
 
 import hashlib
-from typing import NamedTuple
 
 from podlike.engine.core import Engine
 from podlike.engine.fetch import Progress
@@ -17,12 +16,14 @@ from podlike.spec.reference import Reference, parse_reference
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any, Final
+    from typing import Any, Final, NamedTuple
 
     from podlike.engine.push import PushOptions
     from podlike.registry.client import Client
     from podlike.registry.upload import Repository
     from podlike.store.images import Image
+else:
+    from podlike.spec.record import NamedTuple
 
 # Says that an instance of a list has zstd layers, so that clients that cannot read them take another.
 ZSTD: "Final" = {"io.github.containers.compression.zstd": "true"}

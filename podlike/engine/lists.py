@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from podlike.engine.remote import Reach
     from podlike.store.images import Image
 else:
-    from typing import NamedTuple
+    from podlike.spec.record import NamedTuple
 
 
 class Annotations(NamedTuple):

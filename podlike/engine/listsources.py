@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from podlike.spec.reference import Reference
     from podlike.store.images import Image
 else:
-    from typing import NamedTuple
+    from podlike.spec.record import NamedTuple
 
 _LOCAL: "Final" = "containers-storage:"
 _OTHERS: "Final" = ("docker-archive:", "docker-daemon:", "oci-archive:", "oci:", "dir:", "ostree:", "sif:")

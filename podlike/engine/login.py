@@ -1,7 +1,5 @@
 """login, logout: try a password at its registry and keep it."""
 
-from typing import NamedTuple
-
 from podlike.engine.access import Access, open_registry
 from podlike.errors import ConfigError, ConflictError, NotFoundError, PodlikeError, RegistryError, UsageError
 from podlike.registries_conf import RegistriesConf, load_registries_conf
@@ -9,7 +7,11 @@ from podlike.spec.reference import parse_reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NamedTuple
+
     from podlike.registry.credentials import Credentials
+else:
+    from podlike.spec.record import NamedTuple
 
 
 class Target(NamedTuple):

@@ -10,7 +10,7 @@ from podlike.engine.core import Engine
 from podlike.engine.journalctl import SOCKET, Journalctl
 from podlike.engine.logseek import Tail
 from podlike.errors import NotFoundError
-from podlike.runtime.hostfacts import host_uid
+from podlike.runtime.idmap import host_uid
 from podlike.spec.loglines import LogLine
 from podlike.spec.logopts import extra_labels, passthrough_unit
 from podlike.store.containers import Container

@@ -183,7 +183,9 @@ def check(engine: Engine, mount: Mount) -> None:
 
 
 def _check_idmap(option: str) -> None:
-    if hostfacts.host_uid() != 0:
+    from podlike.runtime.idmap import host_uid
+
+    if host_uid() != 0:
         raise UsageError("use mount option idmap: the kernel has mounts with shifted ids for root only",
                          hint="Leave it out; --userns=keep-id makes your files yours in the container.")
     if option == "idmap":

@@ -4,12 +4,13 @@ Source: proc_pid_stat(5), proc_pid_io(5). Memory is resident pages, shared ones 
 """
 
 import os
-from typing import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Final
+    from typing import Final, NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 _LIMIT: "Final" = 65536  # bytes; the longest of these files are some 5 kB
 TICK: "Final" = 1_000_000_000 // os.sysconf("SC_CLK_TCK")

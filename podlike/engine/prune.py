@@ -1,7 +1,6 @@
 """Removing what nobody uses: containers that have ended, images, volumes, and what interrupted commands left."""
 
 import os
-from typing import NamedTuple
 
 from podlike.engine import images as image_engine
 from podlike.engine import query
@@ -11,9 +10,12 @@ from podlike.errors import PodlikeError, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NamedTuple
 
     from podlike.store.containers import Container
     from podlike.store.images import Image
+else:
+    from podlike.spec.record import NamedTuple
 
 _ENDED = ("created", "initialized", "exited")
 

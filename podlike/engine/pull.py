@@ -9,7 +9,6 @@ one finds, and unfinished blobs in tmp/, which it continues.
 
 import hashlib
 import os
-from typing import NamedTuple
 
 from podlike import log
 from podlike.engine import events
@@ -40,13 +39,15 @@ from podlike.trust.check import RejectedError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Final
+    from typing import Final, NamedTuple
 
     from podlike.engine.core import Engine
     from podlike.registries_conf import RegistriesConf
     from podlike.registry.client import Client
     from podlike.spec.image import Descriptor
     from podlike.store.images import Image
+else:
+    from podlike.spec.record import NamedTuple
 
 POLICIES: "Final" = ("always", "missing", "never", "newer")
 # An index may list indexes; real ones do not go deeper than two.

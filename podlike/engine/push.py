@@ -8,7 +8,6 @@ A pulled image goes out as it came in: the same blobs, the same manifest, the sa
 
 import os
 import tempfile
-from typing import NamedTuple
 
 from podlike import log
 from podlike.engine import events
@@ -28,6 +27,7 @@ from podlike.store.blobs import CHUNK
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import NamedTuple
 
     from podlike.engine.connect import RegistryOptions
     from podlike.engine.core import Engine
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from podlike.registry.upload import Repository
     from podlike.spec.image import Descriptor, Manifest
     from podlike.store.images import Image
+else:
+    from podlike.spec.record import NamedTuple
 
 
 class PushOptions(NamedTuple):

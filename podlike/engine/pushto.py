@@ -1,7 +1,5 @@
 """Push to other places than registries: archives, layouts, directories."""
 
-from typing import NamedTuple
-
 from podlike.engine import events
 from podlike.engine.images import find
 from podlike.engine.reshape import Wanted
@@ -10,12 +8,14 @@ from podlike.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Final, NamedTuple
 
     from podlike.engine.core import Engine
     from podlike.engine.fetch import Progress
     from podlike.engine.push import PushOptions
     from podlike.spec.transport import Place
+else:
+    from podlike.spec.record import NamedTuple
 
 _FORMATS: "Final" = {"docker-archive": "docker-archive", "oci-archive": "oci-archive", "oci": "oci-dir", "dir": "dir"}
 _FAMILIES: "Final" = {"oci": "oci", "v2s2": "docker", None: ""}

@@ -4,17 +4,17 @@
         manifest = remote.manifest(); remote.fetch_blob(digest, size)
 """
 
-from typing import NamedTuple
-
 from podlike.errors import NotFoundError, PodlikeError, RegistryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import NamedTuple, Self
 
     from podlike.engine.core import Engine
     from podlike.registry.client import Client, Manifest
     from podlike.spec.reference import Reference
+else:
+    from podlike.spec.record import NamedTuple
 
 
 class Reach(NamedTuple):

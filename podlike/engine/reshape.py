@@ -3,7 +3,6 @@
 import hashlib
 import os
 import threading
-from typing import NamedTuple
 
 from podlike.engine.parallel import run_all
 from podlike.errors import StoreError
@@ -15,6 +14,9 @@ from podlike.transports.sending import Item, Packed, nameless, unpacked, write_a
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 
 class Wanted(NamedTuple):

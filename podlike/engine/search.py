@@ -1,7 +1,6 @@
 """search: which images registries have."""
 
 import re
-from typing import NamedTuple
 
 from podlike.engine.access import Access, open_client, open_registry
 from podlike.errors import ConfigError, NotFoundError, PodlikeError, RegistryError, UsageError
@@ -11,9 +10,11 @@ from podlike.spec.reference import parse_reference
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Final
+    from typing import Final, NamedTuple
 
     from podlike.registry.search import Found
+else:
+    from podlike.spec.record import NamedTuple
 
 DEFAULT_LIMIT: "Final" = 25
 # As many registries are asked at once.

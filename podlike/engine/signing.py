@@ -5,7 +5,6 @@ down after it.
 """
 
 import os
-from typing import NamedTuple
 
 from podlike.engine.access import Access, open_client
 from podlike.errors import ConfigError, NotFoundError, UsageError
@@ -15,11 +14,13 @@ from podlike.spec.reference import Reference, parse_reference
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Final
+    from typing import Any, Final, NamedTuple
 
     from podlike.engine.core import Engine
     from podlike.registry.client import Client
     from podlike.registry.upload import Repository
+else:
+    from podlike.spec.record import NamedTuple
 
 _PARAMETERS: "Final" = ("privateKeyFile", "privateKeyPassphraseFile", "fulcio", "rekorURL")
 _INDEX_TYPES: "Final" = ("application/vnd.oci.image.index.v1+json",

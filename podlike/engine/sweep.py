@@ -5,8 +5,6 @@ lock is free belongs to a command that died. So does a created container whose `
 container of a build that is gone, whatever it does (spec.bound).
 """
 
-from podlike.engine import query
-from podlike.engine.cleanup import delete, is_abandoned, kill_now, lock_of, take_down
 from podlike.engine.core import Engine
 
 
@@ -16,6 +14,8 @@ def sweep(engine: Engine) -> None:
                            "OR (json_extract(state, '$.phase')='created' AND json_extract(state, '$.starter[0]') > 0) "
                            "OR json_extract(spec, '$.bound')")
     for (cid,) in rows:
+        from podlike.engine.cleanup import lock_of
+
         lock = lock_of(engine, cid)
         if not lock.acquire(blocking=False):
             continue  # somebody is at it
@@ -36,6 +36,9 @@ def _sweep_pods(engine: Engine) -> None:
 
 def _finish(engine: Engine, cid: str) -> bool:
     """Under the container's lock. Returns whether the container is gone."""
+    from podlike.engine import query
+    from podlike.engine.cleanup import delete, is_abandoned, kill_now, take_down
+
     container = engine.containers.get(cid)
     if container is None:
         return False

@@ -5,7 +5,6 @@ What can be freed is what no container needs; podman counts layers as free that 
 """
 
 import os
-from typing import NamedTuple
 
 from podlike.engine import query
 from podlike.engine.core import Engine
@@ -14,9 +13,13 @@ from podlike.errors import PodlikeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NamedTuple
+
     from podlike.engine.query import Status
     from podlike.store.containers import Container
     from podlike.store.images import Image
+else:
+    from podlike.spec.record import NamedTuple
 
 
 class ImageUse(NamedTuple):

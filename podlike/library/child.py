@@ -18,7 +18,6 @@ import sys
 import threading
 import time
 import weakref
-from typing import NamedTuple
 
 from podlike import log
 from podlike.errors import PodlikeError, RuntimeFailure, UsageError
@@ -26,7 +25,9 @@ from podlike.errors import PodlikeError, RuntimeFailure, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import IO, Any, Final
+    from typing import IO, Any, Final, NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 _LENGTH: "Final" = struct.Struct("!Q")
 _CHUNK: "Final" = 1 << 16

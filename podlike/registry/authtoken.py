@@ -9,7 +9,6 @@ import json
 import re
 import threading
 import time
-from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from podlike.errors import RegistryError
@@ -18,11 +17,13 @@ from podlike.registry.credentials import Credentials
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any, Final
+    from typing import Any, Final, NamedTuple
 
     from urllib3 import BaseHTTPResponse
 
     from podlike.registry.transport import Transport
+else:
+    from podlike.spec.record import NamedTuple
 
 # A word that no "=" follows is a scheme; the others are parameters of the scheme before them.
 _CHALLENGE = re.compile(r'([\w!#$%&\'*+.^`|~-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+)))?', re.ASCII)

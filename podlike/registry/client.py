@@ -8,7 +8,6 @@ import hashlib
 import json
 import re
 import threading
-from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from urllib3.exceptions import HTTPError
@@ -22,9 +21,11 @@ from podlike.registry.transport import ERROR_BODY_MAX, Body, Cancelled, Options,
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any, Final
+    from typing import Any, Final, NamedTuple
 
     from urllib3 import BaseHTTPResponse
+else:
+    from podlike.spec.record import NamedTuple
 
 OCI_INDEX: "Final" = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST: "Final" = "application/vnd.oci.image.manifest.v1+json"

@@ -4,7 +4,6 @@ Source: docker registry API v1; OCI distribution's _catalog.
 """
 
 import json
-from typing import NamedTuple
 from urllib.parse import urlencode
 
 from podlike import log
@@ -13,9 +12,11 @@ from podlike.registry.client import next_page
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Final
+    from typing import Any, Final, NamedTuple
 
     from podlike.registry.client import Client
+else:
+    from podlike.spec.record import NamedTuple
 
 # A registry that always names a next page, or never a match, must not hold us for ever.
 MAX_PAGES: "Final" = 1000

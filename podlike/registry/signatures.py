@@ -5,7 +5,6 @@ Source: containers' signature protocols; cosign's signature specification.
 
 import hashlib
 import json
-from typing import NamedTuple
 
 from podlike.errors import NotFoundError, RegistryError
 from podlike.registry.client import OCI_MANIFEST
@@ -13,9 +12,11 @@ from podlike.registry.client import OCI_MANIFEST
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Final
+    from typing import Any, Final, NamedTuple
 
     from podlike.registry.client import Client
+else:
+    from podlike.spec.record import NamedTuple
 
 # containers/image reads as many, as large ones.
 MAX_SIGNATURES: "Final" = 128

@@ -7,7 +7,6 @@ credentials between hosts and the second must know what may be tried again.
 import random
 import threading
 import time
-from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
@@ -30,10 +29,12 @@ from podlike.registry.proxy import is_loopback, make_pool, no_password, proxy_fo
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import Final
+    from typing import Final, NamedTuple
     from urllib.parse import SplitResult
 
     from urllib3 import BaseHTTPResponse
+else:
+    from podlike.spec.record import NamedTuple
 
 USER_AGENT: "Final" = f"podlike/{__version__}"
 # Go's client gives up after as many.

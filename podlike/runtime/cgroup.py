@@ -6,7 +6,7 @@ A place is what linux.cgroupsPath says: SLICE:PREFIX:NAME of a scope, or a path 
 import os
 
 from podlike.errors import UsageError
-from podlike.runtime.hostfacts import host_uid
+from podlike.runtime.idmap import host_uid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

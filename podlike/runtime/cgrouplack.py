@@ -3,7 +3,7 @@
 import os
 
 from podlike.runtime import cgroup
-from podlike.runtime.hostfacts import host_uid
+from podlike.runtime.idmap import host_uid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 import os
 import resource
 
+from podlike.runtime.idmap import ranges
 from podlike.spec import capabilities, devices
 from podlike.spec.oci import HostFacts
 from podlike.spec.oci_mounts import BoundPath
@@ -36,22 +37,9 @@ def gather(*, controllers: "frozenset[str] | None" = None, swap: bool = True) ->
 
 def caller() -> Caller:
     """Who the session belongs to and how many ids it has; to be called inside of it."""
-    uids, gids = (_read_map(f"/proc/self/{kind}_map") for kind in ("uid", "gid"))
+    uids, gids = ranges("uid"), ranges("gid")
     return Caller(uids[0][1], gids[0][1], sum(n for _, _, n in uids), sum(n for _, _, n in gids),
                   tuple(inside for inside, _, _ in uids), tuple(inside for inside, _, _ in gids))
-
-
-def host_uid() -> int:
-    """Our user id as the host knows it, inside the session or not."""
-    uid = os.getuid()
-    return next((outside + uid - inside for inside, outside, count in _read_map("/proc/self/uid_map")
-                 if inside <= uid < inside + count), uid)
-
-
-def _read_map(path: str) -> "list[tuple[int, int, int]]":
-    """Ranges (inside, outside, count) of a map file (user_namespaces(7)), by the ids inside."""
-    fields = [tuple(map(int, line.split())) for line in _read(path).splitlines()]
-    return sorted((f[0], f[1], f[2]) for f in fields)
 
 
 def bound_path(source: str, target: str, options: "Sequence[str]") -> BoundPath:

@@ -8,7 +8,7 @@ import os
 from podlike.paths import find_program
 from podlike.procs import PYTHON_SIGNALS
 from podlike.runtime import cgroup
-from podlike.runtime.hostfacts import host_uid
+from podlike.runtime.idmap import host_uid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import os
 from podlike import log
 from podlike.errors import RuntimeFailure
 from podlike.runtime import cgroup, spawn
-from podlike.runtime.hostfacts import host_uid
+from podlike.runtime.idmap import host_uid
 from podlike.runtime.oci import run_program
 from podlike.spec.groupio import io_properties
 

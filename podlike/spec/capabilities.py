@@ -1,13 +1,14 @@
 """Linux capabilities of a container: the default set, --cap-add and --cap-drop, and the five sets of a
 process."""
 
-from typing import NamedTuple
-
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 # In the order of the kernel's numbers (capabilities(7)); a number is an index.
 KNOWN = (

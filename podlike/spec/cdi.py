@@ -5,13 +5,14 @@ use each of them.
 """
 
 import re
-from typing import NamedTuple
 
 from podlike.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Final
+    from typing import Any, Final, NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 _NAME: "Final" = r"[A-Za-z](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?"
 _QUALIFIED: "Final" = re.compile(rf"({_NAME})/({_NAME})=([A-Za-z0-9](?:[A-Za-z0-9_.:-]*[A-Za-z0-9])?)")

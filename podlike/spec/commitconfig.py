@@ -4,7 +4,6 @@ Source: podman-commit(1), docker-container-commit(1), OCI image-spec 1.1 (config
 """
 
 import json
-from typing import NamedTuple
 
 from podlike.errors import UsageError
 from podlike.spec.changes import apply_changes
@@ -13,9 +12,11 @@ from podlike.spec.resolve import PATH, PROXY_VARIABLES
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any, Final
+    from typing import Any, Final, NamedTuple
 
     from podlike.spec.container import ContainerSpec
+else:
+    from podlike.spec.record import NamedTuple
 
 # What we put into every environment, and nobody asked for. Proxies may hold passwords.
 _OURS: "Final" = frozenset(("container", "TERM", "HOME", "HOSTNAME", *PROXY_VARIABLES))

@@ -1,12 +1,12 @@
 """`--device` and what it becomes in config.json."""
 
-from typing import NamedTuple
-
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 
 class DeviceNode(NamedTuple):

@@ -5,7 +5,6 @@ Source: docs.docker.com/reference/dockerfile. Each mistake is told as FILE:LINE.
 
 import json
 import re
-from typing import NamedTuple
 
 from podlike.errors import UsageError
 from podlike.spec import shellwords
@@ -13,7 +12,9 @@ from podlike.spec import shellwords
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Final
+    from typing import Final, NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 # The flags that each instruction takes; RUN's --mount and COPY's --exclude may be repeated.
 FLAGS: "Final[dict[str, tuple[str, ...]]]" = {

@@ -1,14 +1,15 @@
 """OCI hook files: which programs of the host are told about a container. Source: oci-hooks(5), version 1.0.0."""
 
 import re
-from typing import NamedTuple
 
 from podlike.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Any
+    from typing import Any, NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 STAGES = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 else:
-    from typing import NamedTuple
-
-    from podlike.spec.record import field, record
+    from podlike.spec.record import NamedTuple, field, record
 
 OCI_MANIFEST: "Final" = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX: "Final" = "application/vnd.oci.image.index.v1+json"

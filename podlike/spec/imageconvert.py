@@ -5,7 +5,6 @@ bytes stay: OCI's config is Docker's without some keys, and an image keeps its I
 """
 
 import json
-from typing import NamedTuple
 
 from podlike.errors import StoreError
 from podlike.spec.image import (
@@ -24,7 +23,9 @@ from podlike.spec.image import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any, Final
+    from typing import Any, Final, NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 _OCI_FOREIGN: "Final" = "application/vnd.oci.image.layer.nondistributable.v1.tar"
 FORMATS: "Final" = {"oci": OCI_MANIFEST, "v2s2": DOCKER_MANIFEST}

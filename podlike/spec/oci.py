@@ -1,8 +1,6 @@
 """A resolved container as the OCI runtime's config.json (runtime-spec 1.2). Values in, a plain dict out: no
 I/O."""
 
-from typing import NamedTuple
-
 from podlike.errors import UsageError
 from podlike.spec import capabilities, limits, masks, rlimits, seccomp, signals, sysctls, users
 from podlike.spec.oci_mounts import BoundPath, MountInput, build_mounts, propagation
@@ -11,10 +9,12 @@ from podlike.spec.resolve import default_hostname, namespace, uses_systemd
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
+    from typing import Any, NamedTuple
 
     from podlike.spec.container import ContainerSpec
     from podlike.spec.devices import DeviceNode
+else:
+    from podlike.spec.record import NamedTuple
 
 # The document follows runtime-spec 1.2 but uses nothing that 1.0 lacks, and says so: the version is a demand
 # on the runtime, and crun before 1.9 (Debian 12) and runc before 1.1 refuse to run anything newer.

@@ -1,17 +1,17 @@
 """The process of `exec` in a running container, as the OCI runtime's exec --process takes it."""
 
-from typing import NamedTuple
-
 from podlike.spec import capabilities
 from podlike.spec.oci import oci_user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
+    from typing import Any, NamedTuple
 
     from podlike.spec.container import ContainerSpec
     from podlike.spec.users import ResolvedUser
+else:
+    from podlike.spec.record import NamedTuple
 
 
 class ExecRequest(NamedTuple):

@@ -4,8 +4,6 @@ Later mounts hide earlier ones beneath them, so the list is sorted by depth at t
 target the user's wins.
 """
 
-from typing import NamedTuple
-
 from podlike.errors import UsageError
 from podlike.spec import masks
 from podlike.spec.resolve import INIT_PATH, clean, namespace, uses_systemd
@@ -13,12 +11,14 @@ from podlike.spec.resolve import INIT_PATH, clean, namespace, uses_systemd
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import Any
+    from typing import Any, NamedTuple
 
     from podlike.spec.container import ContainerSpec
     from podlike.spec.devices import DeviceNode
 
     OciMount = dict[str, Any]
+else:
+    from podlike.spec.record import NamedTuple
 
 # f_flag of statvfs(3). A user namespace cannot clear these on a mount that came from outside of it.
 ST_NOSUID, ST_NODEV, ST_NOEXEC = 2, 4, 8

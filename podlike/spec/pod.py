@@ -64,7 +64,7 @@ class PodSpec:
         return cls(**known)
 
 
-_FIELDS = frozenset(PodSpec.__dataclass_fields__)
+_FIELDS = frozenset(PodSpec.__slots__)
 _DEFAULT = PodSpec()
 
 

@@ -4,14 +4,15 @@ Source: github.com/distribution/reference (grammar and normalisation), compat-su
 """
 
 import re
-from typing import NamedTuple
 
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Final
+    from typing import Final, NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 DEFAULT_DOMAIN: "Final" = "docker.io"
 DEFAULT_TAG: "Final" = "latest"

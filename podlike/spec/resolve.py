@@ -1,7 +1,5 @@
 """What a container is asked to be, completed by its image and the user's configuration."""
 
-from typing import NamedTuple
-
 from podlike.errors import CommandNotFoundError, PodlikeError, UsageError
 from podlike.spec import signals
 from podlike.spec.container import ContainerSpec
@@ -10,9 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from dataclasses import replace
-    from typing import Any
+    from typing import Any, NamedTuple
 else:
-    from podlike.spec.record import replace
+    from podlike.spec.record import NamedTuple, replace
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INIT_PATH = "/run/podman-init"  # where --init's program appears in the container; scripts look for this name

@@ -6,14 +6,15 @@ $OPT1 to $OPT3, $PWD and $HOME come from the caller; any other variable is empty
 
 import re
 import shlex
-from typing import NamedTuple
 
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Final
+    from typing import Final, NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 _VARIABLE: "Final" = re.compile(r"\$(?:\{([A-Za-z0-9_]+)\}|([A-Za-z_][A-Za-z0-9_]*))")
 VARIABLES: "Final" = ("OPT1", "OPT2", "OPT3", "PWD", "HOME")

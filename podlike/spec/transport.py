@@ -5,14 +5,15 @@ path is expected: parse_place() says None then.
 """
 
 import re
-from typing import NamedTuple
 
 from podlike.errors import UsageError
 from podlike.spec.reference import parse_reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Final, NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 # org.opencontainers.image.ref.name (annotations.md of the image specification)
 _PART = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"

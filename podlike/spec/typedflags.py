@@ -1,10 +1,11 @@
 """A command line as it was typed, taken apart into flags and arguments without losing a word of it."""
 
-from typing import NamedTuple
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 
 class Known(NamedTuple):

@@ -4,16 +4,16 @@ Pure: values in, text out. Source: podman-generate-systemd(1) and podman 5.8's o
 "Command lines"; systemd.exec(5), Environment=.
 """
 
-from typing import NamedTuple
-
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Final
+    from typing import Final, NamedTuple
 
     from podlike.spec.typedflags import CommandLine, Typed
+else:
+    from podlike.spec.record import NamedTuple
 
 RESTART_POLICIES: "Final" = ("no", "on-success", "on-failure", "on-abnormal", "on-watchdog", "on-abort", "always")
 # Every unit sets it to its own name; `run` makes a label of it, by which auto-update finds the unit again.

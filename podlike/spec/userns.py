@@ -4,15 +4,16 @@ Ids are those of the user's session, where the caller is 0 and the subordinate i
 namespace is one below. A range is (id in the container, id in the session, how many), as in uid_map.
 """
 
-from typing import NamedTuple
-
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import NamedTuple
 
     Range = tuple[int, int, int]
+else:
+    from podlike.spec.record import NamedTuple
 
 
 class Caller(NamedTuple):

@@ -4,13 +4,14 @@ The files come out of an untrusted image. They are read line by line up to a bou
 are passed over, and an id that is no number never counts as 0 (which would be root).
 """
 
-from typing import NamedTuple
-
 from podlike.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 MAX_ID = 2**31 - 1  # the limit of runc and podman; the kernel itself would take 2^32 - 2
 MAX_FILE = (

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Final, NamedTuple
 else:
-    from typing import NamedTuple
+    from podlike.spec.record import NamedTuple
 
 DRIVERS: "Final" = ("local", "image")
 _LOCAL_KEYS: "Final" = frozenset(("device", "o", "type", "uid", "gid", "size", "inodes", "noquota", "copy", "nocopy"))

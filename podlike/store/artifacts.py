@@ -1,11 +1,14 @@
 """Artifact records: names of OCI manifests whose blobs are kept as they are, never unpacked."""
 
 import time
-from typing import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NamedTuple
+
     from podlike.store.db import Database
+else:
+    from podlike.spec.record import NamedTuple
 
 
 class Artifact(NamedTuple):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from podlike.storage_conf import StorageConfig
 else:
-    from typing import NamedTuple
+    from podlike.spec.record import NamedTuple
 
 DRIVERS: "Final" = ("overlay", "vfs")
 _FUSE: "Final" = "fuse-overlayfs"

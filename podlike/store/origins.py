@@ -5,11 +5,12 @@ hints: where a file system has no attributes, or a hint is wrong, a push sends w
 """
 
 import os
-from typing import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Final, NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 _ORIGINS: "Final" = "user.podlike.origins"  # lines of HOST/PATH or HOST/PATH@DIGEST (of a variant), newest first
 _VARIANTS: "Final" = "user.podlike.variants"  # lines of FORMAT DIGEST SIZE

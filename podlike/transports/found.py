@@ -2,7 +2,6 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from typing import NamedTuple
 
 from podlike.errors import StoreError
 from podlike.spec import image as spec
@@ -10,7 +9,7 @@ from podlike.spec import image as spec
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Final, Protocol, Self
+    from typing import Final, NamedTuple, Protocol, Self
 
     class Bytes(Protocol):
         """A layer's bytes, for `with`.
@@ -41,6 +40,8 @@ if TYPE_CHECKING:
 
         def choose(self, reference: str, index: int | None, platform: spec.Platform) -> "Found":
             """The one that was named, at this position, or the only one. Raises: StoreError."""
+else:
+    from podlike.spec.record import NamedTuple
 
 DAMAGED: "Final" = "The archive is damaged; get or make it again."
 _MAX_INDEX_DEPTH: "Final" = 4

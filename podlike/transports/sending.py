@@ -4,7 +4,6 @@ import hashlib
 import os
 import queue
 import threading
-from typing import NamedTuple
 
 from podlike.errors import StoreError
 from podlike.spec.image import Descriptor, Manifest, split_digest
@@ -13,7 +12,9 @@ from podlike.transports.codec import HEAD, decompress, detect
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any, Final
+    from typing import Any, Final, NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 CHUNK: "Final" = 1 << 20
 _AHEAD: "Final" = 4  # pieces between two threads

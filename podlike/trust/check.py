@@ -3,8 +3,6 @@
 Source: containers-policy.json(5).
 """
 
-from typing import NamedTuple
-
 from podlike.errors import ConfigError, RegistryError
 from podlike.trust import sigstore
 from podlike.trust.payload import COSIGN, SIMPLE, Payload, digest_matches, read_payload
@@ -12,10 +10,12 @@ from podlike.trust.payload import COSIGN, SIMPLE, Payload, digest_matches, read_
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Final
+    from typing import Final, NamedTuple
 
     from podlike.spec.reference import Reference
     from podlike.trust.policy import Policy, Requirement
+else:
+    from podlike.spec.record import NamedTuple
 
 # containers/image keeps other kinds of signatures in lookaside files behind this.
 _TAGGED: "Final" = b"\0"

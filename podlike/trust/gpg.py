@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-from typing import NamedTuple
 
 from podlike.errors import ConfigError, NotFoundError, RegistryError
 from podlike.paths import find_program
@@ -15,7 +14,9 @@ from podlike.paths import find_program
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Final, Self
+    from typing import Final, NamedTuple, Self
+else:
+    from podlike.spec.record import NamedTuple
 
 _TIMEOUT_S: "Final" = 60
 # A message of this size says all that a signature has to say.

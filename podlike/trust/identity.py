@@ -4,14 +4,15 @@ Source: containers-policy.json(5).
 """
 
 import re
-from typing import NamedTuple
 
 from podlike.errors import UsageError
 from podlike.spec.reference import Reference, parse_reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Final, NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 MATCH_REPO_DIGEST_OR_EXACT: "Final" = "matchRepoDigestOrExact"
 # type -> the keys that it has besides

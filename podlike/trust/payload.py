@@ -6,14 +6,15 @@ Source: containers-signature(5); cosign's "simple signing", which has another ty
 import hashlib
 import json
 import time
-from typing import NamedTuple
 
 from podlike import __version__
 from podlike.errors import RegistryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Final
+    from typing import Any, Final, NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 SIMPLE: "Final" = "atomic container signature"
 COSIGN: "Final" = "cosign container image signature"

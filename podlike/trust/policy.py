@@ -11,7 +11,6 @@ import base64
 import binascii
 import json
 import os
-from typing import NamedTuple
 
 from podlike.errors import ConfigError, UsageError
 from podlike.trust.identity import MATCH_REPO_DIGEST_OR_EXACT, Identity, parse_identity
@@ -19,7 +18,9 @@ from podlike.trust.identity import MATCH_REPO_DIGEST_OR_EXACT, Identity, parse_i
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-    from typing import Any, Final
+    from typing import Any, Final, NamedTuple
+else:
+    from podlike.spec.record import NamedTuple
 
 SYSTEM_FILES: "Final" = ("/etc/containers/policy.json", "/usr/share/containers/policy.json")
 # What counts where there is no file, also for `image trust show --raw`.

@@ -5,7 +5,6 @@ Source: containers-registries.d(5).
 """
 
 import os
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from podlike.errors import ConfigError
@@ -14,9 +13,11 @@ from podlike.trust.identity import scopes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Final
+    from typing import Any, Final, NamedTuple
 
     from podlike.spec.reference import Reference
+else:
+    from podlike.spec.record import NamedTuple
 
 SYSTEM_DIR: "Final" = "/etc/containers/registries.d"
 _TOP: "Final" = ("default-docker", "docker")

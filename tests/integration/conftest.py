@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from types import FrameType
@@ -18,7 +17,7 @@ from tests.support import oci
 from tests.support.box import BUSYBOX, Box
 from tests.support.cgroupbox import CgroupBox
 from tests.support.conmon import conmon, new, session
-from tests.support.engine import Engine
+from tests.support.engine import Engine, leaving_nothing
 from tests.support.faultproxy import FaultProxy, fault_proxy
 from tests.support.need import need
 from tests.support.registry import RealRegistry, real_registry
@@ -67,14 +66,15 @@ def time_limit() -> Iterator[None]:
 @pytest.fixture
 def podlike(session_engine: Engine, image: str) -> Iterator[Engine]:
     """The engine, with the test image loaded. After the test its containers are removed and nothing may remain."""
-    before = session_engine.leftovers()
-    yield session_engine
-    session_engine("rm", "--all", "--force", "--time", "0")
-    deadline = time.monotonic() + 10
-    while new := session_engine.leftovers().beyond(before):
-        if time.monotonic() > deadline:
-            raise AssertionError("left behind:\n  " + "\n  ".join(new))
-        time.sleep(0.05)
+    with leaving_nothing(session_engine) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def engine(session_engine: Engine, image: str) -> Iterator[Engine]:
+    """The same with one look after all tests of a file: for tables with a test a row, which are many."""
+    with leaving_nothing(session_engine) as engine:
+        yield engine
 
 
 @pytest.fixture

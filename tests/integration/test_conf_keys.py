@@ -4,20 +4,20 @@ Keys that go together share a file and a container: what each does is looked for
 """
 
 import json
-import os
 import re
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from podlike import paths
 from podlike.config_tables import ContainersTable, EngineTable, NetworkTable
 from podlike.engine.configreport import NO_MEANING, OTHER_TABLES
 from tests.support import oci
-from tests.support.engine import Engine, wait_for
+from tests.support.engine import Engine
 from tests.support.fakeregistry import fake_registry
+from tests.support.rows import Words
 
 HERE = Path(__file__).parent
 KEYS = [line for line in (HERE / "data" / "conf_keys.txt").read_text().splitlines() if not line.startswith("#")]
@@ -109,14 +109,6 @@ ELSEWHERE = {
 
 
 @pytest.fixture(scope="module")
-def engine(session_engine: Engine, image: str) -> Iterator[Engine]:
-    before = session_engine.leftovers()
-    yield session_engine
-    session_engine("rm", "--all", "--force", "--time", "0")
-    wait_for(lambda: not session_engine.leftovers().beyond(before), "nothing to be left behind")
-
-
-@pytest.fixture(scope="module")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("conf")
     (path / "marker").write_text("marked\n")
@@ -132,11 +124,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fill(text: str, scratch: Path) -> str:
-    from podlike import paths
-
-    known = {"TMP": str(scratch), "UID": str(os.getuid()), "SPAWN": paths.libexec("podlike-spawn")}
-    known |= {f"NS_{k.upper()}": re.escape(os.readlink(f"/proc/self/ns/{k}")) for k in ("pid", "uts", "cgroup")}
-    return re.sub(r"@([A-Z_]+)", lambda m: known.get(m.group(1), m.group()), text)
+    return Words(scratch, SPAWN=paths.libexec("podlike-spawn")).fill(text)
 
 
 def configure(scratch: Path, values: dict[str, str], name: str) -> dict[str, str]:

@@ -1,12 +1,9 @@
 """Every flag of run and create acts, or is refused in words: one row each in flagrows.py, held against the list of names."""
 
-import os
 import re
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,20 +11,13 @@ import pytest
 from tests.integration.flagrows import ROWS
 from tests.support.engine import Engine, Result, wait_for
 from tests.support.fakeregistry import digest_of, fake_registry
+from tests.support.registry import free_port
+from tests.support.rows import Words
 
 DATA = Path(__file__).parent / "data" / "run_flags.txt"
 PODMANS, DOCKERS = ([line for line in part.splitlines() if not line.startswith("#")] for part in
                     DATA.read_text().rstrip().split("\n\n"))
 OURS = ("limits",)
-
-
-@pytest.fixture(scope="module")
-def engine(session_engine: Engine, image: str) -> Iterator[Engine]:
-    """One look for leaks after all rows, not one a row: there are 175 of them."""
-    before = session_engine.leftovers()
-    yield session_engine
-    session_engine("rm", "--all", "--force", "--time", "0")
-    wait_for(lambda: not session_engine.leftovers().beyond(before), "nothing to be left behind")
 
 
 @pytest.fixture(scope="module")
@@ -37,24 +27,6 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "env").write_text("FROM=file\n")
     (path / "hosts").write_text("10.9.9.9 base\n")
     return path
-
-
-def free_port() -> str:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return str(s.getsockname()[1])
-
-
-class Words:
-    """@NAME in rows."""
-
-    def __init__(self, scratch: Path) -> None:
-        self.known = {"TMP": str(scratch), "PORT": free_port(), "UID": str(os.getuid()), "ZONE": "Europe/Berlin",
-                      **{f"NS_{kind.upper()}": re.escape(os.readlink(f"/proc/self/ns/{kind}"))
-                         for kind in ("pid", "ipc", "uts", "cgroup")}}
-
-    def fill(self, text: str) -> str:
-        return re.sub(r"@([A-Z_]+)", lambda m: self.known.get(m.group(1), m.group()), text)
 
 
 def call(engine: Engine, docker: bool, *args: str, check: bool = True) -> Result:
@@ -82,7 +54,7 @@ def test_the_list_is_what_help_knows() -> None:
 @pytest.mark.parametrize("flag", sorted(ROWS))
 def test_flag(flag: str, engine: Engine, image: str, scratch: Path, request: pytest.FixtureRequest) -> None:
     how, arguments, what = ROWS[flag]
-    words = Words(scratch)
+    words = Words(scratch, PORT=str(free_port()), ZONE="Europe/Berlin")
     docker = flag in DOCKERS
     verb = "create" if "@CREATE" in arguments or (how != "in" and "@RUN" not in arguments) else "run"
     args = [words.fill(a) for a in arguments if a not in ("@RUN", "@CREATE")]

@@ -12,15 +12,9 @@ import pytest
 
 from tests.support.engine import Engine, wait_for
 from tests.support.need import need
+from tests.support.registry import free_port
 
 SERVE = "mkdir /w; echo served > /w/index.html; exec httpd -f -p 8080 -h /w"
-
-
-def free_port() -> int:
-    with contextlib.closing(socket.socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-    return port
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.box import CAPS, Box, Console, read_all, reap
+from tests.support.box import CAPS, Box, Console, own_cgroup, read_all, reap
 from tests.support.need import need
 
 
@@ -117,11 +117,6 @@ def test_label_where_there_is_no_module_for_it(box: Box) -> None:
     assert (p.returncode, p.stdout) == (1, "") and p.stderr.endswith("SELinux is not enabled on this system\n")
 
 
-def own_cgroup() -> str:
-    with open("/proc/self/cgroup") as f:
-        return next((line.rstrip("\n")[3:] for line in f if line.startswith("0::")), "")
-
-
 def with_cgroup(box: Box) -> str:
     """Give the container a cgroup below the one that the tests may use; its directory."""
     parent = os.path.dirname(own_cgroup())
@@ -160,3 +155,110 @@ def test_paused(box: Box) -> None:
         assert late.stdout is not None
         box.ok("resume", "c")
         assert late.stdout.read() == b"thawed\n" and late.wait() == 0
+
+
+def test_exec_terminal(box: Box) -> None:
+    box.start("sleep", "100")
+    console = Console(f"{box.dir}/console.sock")
+    box.ok(
+        "exec",
+        "--tty",
+        "--detach",
+        "--console-socket",
+        console.path,
+        "--pid-file",
+        f"{box.dir}/x.pid",
+        "c",
+        "tty",
+    )
+    assert read_all(console.master()) == "/dev/pts/0\n"
+    with open(f"{box.dir}/x.pid") as f:
+        assert reap(int(f.read())) == 0
+
+
+def test_exec(box: Box) -> None:
+    box.start("sleep", "100")
+    p = box(
+        "exec",
+        "c",
+        "sh",
+        "-c",
+        "id -u; echo $A $B; pwd; readlink /proc/self/ns/pid; readlink /proc/1/ns/pid; exit 7",
+    )
+    lines = p.stdout.split("\n")
+    assert p.returncode == 7 and lines[:3] == ["0", "base", "/"] and lines[3] == lines[4]
+    p = box(
+        "exec",
+        "--env",
+        "A=new",
+        "-eB=b",
+        "--cwd",
+        "/tmp",
+        "--user=5:6",
+        "c",
+        "sh",
+        "-c",
+        "id -u; id -g; echo $A $B; pwd",
+    )
+    assert p.stdout.split() == ["5", "6", "new", "b", "/tmp"]
+    assert box("exec", "c", "sh", "-c", "kill -9 $$").returncode == 137
+    assert (
+        box("exec", "-c", "CAP_SYS_CHROOT", "c", "grep", "CapEff", "/proc/self/status").stdout.split()[1]
+        == "00000000000400e3"
+    )
+    assert box("exec", "c", "ls", "/proc/self/fd").stdout.split() == ["0", "1", "2", "3"]
+
+
+def test_exec_process_file(box: Box) -> None:
+    box.start("sleep", "100")
+    process = {
+        "args": ["sh", "-c", "id -u; pwd; env; grep NoNew /proc/self/status"],
+        "cwd": "/bin",
+        "env": ["PATH=/bin", "X=1"],
+        "user": {"uid": 7, "gid": 7},
+        "noNewPrivileges": True,
+    }
+    with open(f"{box.dir}/p.json", "w") as f:
+        json.dump(process, f)
+    words = box("exec", "--process", f"{box.dir}/p.json", "c").stdout.split()
+    assert (
+        words[:2] == ["7", "/bin"]
+        and {"PATH=/bin", "X=1"} <= set(words)
+        and words[-2:] == ["NoNewPrivs:", "1"]
+    )
+    process["args"] = [7]
+    with open(f"{box.dir}/p.json", "w") as f:
+        json.dump(process, f)
+    p = box("exec", "--process", f"{box.dir}/p.json", "c")
+    assert p.returncode == 1 and p.stderr == "args[0]: expected a string, found int\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("nope", 127, "executable file `nope` not found in $PATH: no such file or directory"),
+        ("/etc", 126, "open executable: permission denied"),
+    ],
+)
+def test_exec_of_what_cannot_run(box: Box, command: str, code: int, words: str) -> None:
+    box.start("sleep", "100")
+    for options in ((), ("--detach", "--pid-file", f"{box.dir}/x.pid")):
+        p = box("exec", *options, "c", command)
+        assert p.returncode == code and words in p.stderr
+    assert not os.path.exists(f"{box.dir}/x.pid")
+
+
+def test_exec_detached(box: Box) -> None:
+    box.start("sleep", "100")
+    with open(f"{box.dir}/out", "w") as out:
+        p = subprocess.run(
+            box.argv(
+                "exec", "-d", "--pid-file", f"{box.dir}/x.pid", "c", "sh", "-c", "echo up; sleep 0.1; exit 9"
+            ),
+            stdout=out,
+            timeout=10,
+        )
+    assert p.returncode == 0
+    with open(f"{box.dir}/x.pid") as f:
+        pid = int(f.read())
+    assert reap(pid) == 9 and box.output() == "up\n"

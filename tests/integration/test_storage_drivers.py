@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import oci
-from tests.support.engine import Engine
+from tests.support.engine import Engine, leaving_nothing
 from tests.support.need import need
 from tests.support.oci import Dir, File, Hardlink, Image, Opaque, Symlink, Whiteout, busybox_layer, layer
 
@@ -54,13 +54,8 @@ def loaded(driver: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[En
 
 @pytest.fixture
 def engine(loaded: Engine) -> Iterator[Engine]:
-    before = loaded.leftovers()
-    yield loaded
-    loaded("rm", "--all", "--force", "--time", "0")
-    deadline = time.monotonic() + 10
-    while (new := loaded.leftovers().beyond(before)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not new
+    with leaving_nothing(loaded):
+        yield loaded
 
 
 LOOK = """cd /; cat data/stays; ls data hidden turns becomes file-then-dir; cat dir-then-file

@@ -9,19 +9,32 @@ loads what it has saved itself. Rounds are interleaved; before each run dirty pa
 an ordinary user inside contrib/rig.
 """
 
-import argparse
 import os
-import platform
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
 
-from tests.perf.images import become_user, family, make_layers, pss
+from tests.perf.common import (
+    Sample,
+    add_cases,
+    add_podlike,
+    add_podman,
+    add_rounds,
+    become_user,
+    chosen,
+    cpu_of_children,
+    footer,
+    interleave,
+    label_of,
+    markdown,
+    new_engine,
+    new_parser,
+    peak_memory,
+)
+from tests.perf.images import make_layers
 from tests.support import oci
 from tests.support.engine import Engine
 
@@ -39,11 +52,6 @@ TITLES = {
 BAR, MEMORY_MB = 0.7, 150
 
 
-class Sample(NamedTuple):
-    wall: float
-    cpu: float  # of the command and what it has waited for
-
-
 class Contender:
     """An engine, its archives and its samples."""
 
@@ -57,14 +65,14 @@ class Contender:
     def run(self, *args: str, stdin: str = "/dev/null") -> Sample:
         """A failure ends the benchmark, for its time means nothing."""
         os.sync()
-        before, started = os.times(), time.perf_counter()
+        before, started = cpu_of_children(), time.perf_counter()
         with subprocess.Popen(["cat", stdin], stdout=subprocess.PIPE) as pipe:
             done = subprocess.run([self.engine.bin, *args], env=self.engine.env, capture_output=True, stdin=pipe.stdout,
                                   check=False)
-        wall, after = time.perf_counter() - started, os.times()
+        wall, cpu = time.perf_counter() - started, cpu_of_children() - before
         if done.returncode:
             raise SystemExit(f"{self.label}: {' '.join(args)} ended with {done.returncode}: {done.stderr.decode()}")
-        return Sample(wall, after.children_user + after.children_system - before.children_user - before.children_system)
+        return Sample(wall, cpu)
 
     def archive(self, image: str) -> str:
         return str(self.work / f"{image}.tar")
@@ -110,10 +118,9 @@ def measure(contenders: list[Contender], rounds: int, case: str) -> None:
         c.has("small" if "small" in case else "big")
         if one is load:
             c.empty()
-    for i in range(rounds):
-        for c in contenders[i % len(contenders):] + contenders[:i % len(contenders)]:
-            c.samples.setdefault(case, []).append(one(c, case))
-    for c in contenders:
+    found = interleave(contenders, rounds, lambda c: one(c, case), warmups=0)
+    for c, samples in zip(contenders, found, strict=True):
+        c.samples[case] = samples
         c.empty()
 
 
@@ -129,16 +136,11 @@ def measure_memory(contenders: list[Contender], rounds: int, case: str) -> None:
 
 
 def peak(c: Contender, *args: str) -> float:
-    most = 0
-    with subprocess.Popen([c.engine.bin, *args], env=c.engine.env, stdout=subprocess.DEVNULL) as p:
-        while p.poll() is None:
-            most = max(most, sum(pss(pid) for pid in family(p.pid)))
-            time.sleep(0.01)
-    return most / 1024
+    return peak_memory([c.engine.bin, *args], c.engine.env)
 
 
 def table(contenders: list[Contender], cases: list[str]) -> str:
-    rows = [["case", *(c.label for c in contenders), "ratio", "bar"], ["---"] + ["---:"] * (len(contenders) + 2)]
+    rows = []
     for case in cases:
         if case == "memory":
             cells = ["{:.0f}, {:.0f} MiB".format(*c.samples[case][0]) for c in contenders]
@@ -149,40 +151,31 @@ def table(contenders: list[Contender], cases: list[str]) -> str:
                  for c, wall in zip(contenders, walls, strict=True)]
         ratio = f"{walls[0] / walls[1]:.2f}" if len(walls) > 1 else "-"
         rows.append([TITLES[case], *cells, ratio, f"{BAR}"])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + f"\n\n{contenders[0].label}: {contenders[0].engine.bin}"
+    heads = ["case", *(c.label for c in contenders), "ratio", "bar"]
+    return f"{markdown(heads, rows)}\n\n{contenders[0].label}: {contenders[0].engine.bin}"
 
 
 def main(argv: list[str]) -> int:
-    p = argparse.ArgumentParser(prog="bench archives", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--podlike", default=os.environ.get("PODLIKE_BIN", "podlike"), help="the engine under test")
-    p.add_argument("--podman", default="podman", help="the one to compare with; \"\" for none")
-    p.add_argument("--rounds", type=int, default=5, help="measured runs of each case and engine (default 5)")
-    p.add_argument("--cases", default=",".join(CASES), help=f"of: {' '.join(CASES)}")
-    p.add_argument("--user", default="podlike-test", help="whom to become when started as root")
+    p = new_parser("archives", __doc__)
+    add_podlike(p)
+    add_podman(p, optional=True)
+    add_rounds(p, 5)
+    add_cases(p, CASES)
     args = p.parse_args(argv)
-    cases = args.cases.split(",")
-    if unknown := [case for case in cases if case not in CASES]:
-        p.error(f"no such case: {' '.join(unknown)}")
+    cases = chosen(p, args.cases, CASES)
     if os.geteuid() == 0:
-        return become_user(args.user, "archives", [*argv, "--podlike", shutil.which(args.podlike) or args.podlike])
-    engines = [("podlike", Engine(args.podlike))]
-    if args.podman:
-        engine = Engine(args.podman)
-        engines.append((f"podman {engine('--version').line.split()[-1]}", engine))
-        os.makedirs(f"{engine.home}/.config/containers")
-        Path(f"{engine.home}/.config/containers/policy.json").write_text('{"default":[{"type":"insecureAcceptAnything"}]}')
-        Path(f"{engine.home}/.config/containers/storage.conf").write_text('[storage]\ndriver = "overlay"\n')
+        return become_user("archives", args, argv)
+    engines = [new_engine(path) for path in (args.podlike, args.podman) if path]
     try:
         with tempfile.TemporaryDirectory(prefix="podlike-bench-archives-", dir="/var/tmp") as d:
-            contenders = [Contender(label, engine, Path(d)) for label, engine in engines]
+            contenders = [Contender(label_of(engine), engine, Path(d)) for engine in engines]
             make_images(Path(d), cases)
             for case in cases:
                 print(f"{case} ...", file=sys.stderr, flush=True)
                 (measure_memory if case == "memory" else measure)(contenders, args.rounds, case)
             print(table(contenders, cases))
-            print(f"{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} CPUs, Python "
-                  f"{platform.python_version()}; {args.rounds} rounds, interleaved; medians, minima in brackets")
+            print(footer(args.rounds))
     finally:
-        for _, engine in engines:
+        for engine in engines:
             engine.destroy()
     return 0

@@ -8,9 +8,7 @@ small files), beside podman's. Rounds are interleaved; before each run dirty pag
 directory. As root it runs itself as an ordinary user inside contrib/rig.
 """
 
-import argparse
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -22,8 +20,21 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from tests.perf.images import become_user
-from tests.support import oci
+from tests.perf.common import (
+    IMAGE,
+    add_cases,
+    add_podlike,
+    add_podman,
+    add_rounds,
+    become_user,
+    chosen,
+    footer,
+    interleave,
+    load_image,
+    markdown,
+    new_engine,
+    new_parser,
+)
 from tests.support.engine import Engine
 
 CASES = ("in", "out", "in-small", "out-small", "stdin", "stdout", "commit")
@@ -34,7 +45,7 @@ TITLES = {
 }
 # At most so many times what it is compared with: tar's time / 0.8, and 0.4 of podman's.
 BARS = dict.fromkeys(CASES, 1 / 0.8) | {"commit": 0.4}
-NAME, IMAGE = "bench", "localhost/bench:1"
+NAME = "bench"
 FILES = {"": (20, 10_000_000), "-small": (20_000, 10_000)}
 
 
@@ -48,7 +59,7 @@ class Bench:
         for kind, (files, size) in FILES.items():
             if any(case.endswith("small") == bool(kind) for case in cases if case != "commit"):
                 make_tree(work / f"tree{kind}", files, size)
-        start(engine, work)
+        start(engine)
 
     def new(self) -> str:
         self.n += 1
@@ -111,12 +122,9 @@ def make_tree(path: Path, files: int, size: int) -> None:
         (directory / f"f{n}").write_bytes(data[n % 97:] + data[:n % 97])
 
 
-def start(engine: Engine, work: Path) -> None:
+def start(engine: Engine) -> None:
     """A container that runs and has 500 small files of its own."""
-    archive = work / "bench.tar"
-    if not archive.exists():
-        oci.write_oci_archive(archive, {IMAGE: oci.busybox_image()})
-    engine("load", "-q", "-i", str(archive))
+    load_image(engine)
     engine("run", "-d", "--name", NAME, "--network", "none", IMAGE, "sh", "-c",
            "mkdir /many; for i in $(seq 500); do echo $i > /many/$i; done; echo ready; sleep 100000")
     while "ready" not in engine("logs", NAME).stdout:
@@ -134,55 +142,38 @@ def commit(engine: Engine, run: Iterator[int]) -> float:
 def measure(case: str, rounds: int, ours: Callable[[], float], theirs: Callable[[], float]) -> list[str]:
     """A row of the table."""
     print(f"{case} ...", file=sys.stderr, flush=True)
-    samples: tuple[list[float], list[float]] = ([], [])
-    for n in range(rounds + 1):
-        for which, act in ((0, ours), (1, theirs)) if n % 2 else ((1, theirs), (0, ours)):
-            wall = act()
-            if n:  # the first one warms up
-                samples[which].append(wall)
+    samples = interleave((ours, theirs), rounds, lambda act: act())
     mine, other = (statistics.median(s) for s in samples)
     cells = [f"{m:.3f} s ({min(s):.3f})" for m, s in zip((mine, other), samples, strict=True)]
     return [TITLES[case], *cells, f"{mine / other:.2f}", f"{BARS[case]:.2f}"]
 
 
 def main(argv: list[str]) -> int:
-    p = argparse.ArgumentParser(prog="bench copies", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--podlike", default=os.environ.get("PODLIKE_BIN", "podlike"), help="the engine under test")
-    p.add_argument("--podman", default="podman", help="the one whose commit is timed")
-    p.add_argument("--rounds", type=int, default=5, help="measured runs of each case (default 5)")
-    p.add_argument("--cases", default=",".join(CASES), help=f"of: {' '.join(CASES)}")
-    p.add_argument("--user", default="podlike-test", help="whom to become when started as root")
+    p = new_parser("copies", __doc__)
+    add_podlike(p)
+    add_podman(p)
+    add_rounds(p, 5)
+    add_cases(p, CASES)
     args = p.parse_args(argv)
-    cases = args.cases.split(",")
-    if unknown := [case for case in cases if case not in CASES]:
-        p.error(f"no such case: {' '.join(unknown)}")
+    cases = chosen(p, args.cases, CASES)
     if os.geteuid() == 0:
-        return become_user(args.user, "copies", [*argv, "--podlike", shutil.which(args.podlike) or args.podlike])
-    engines = [Engine(args.podlike)]
+        return become_user("copies", args, argv)
+    engines = [new_engine(args.podlike)]
     try:
         with tempfile.TemporaryDirectory(prefix="podlike-bench-copies-", dir="/var/tmp") as d:
             bench = Bench(engines[0], Path(d), cases)
-            rows = [["case", "podlike", "tar, or podman", "ratio", "bar"], ["---", "---:", "---:", "---:", "---:"]]
+            rows = []
             for case in cases:
                 if case != "commit":
                     rows.append(measure(case, args.rounds, partial(bench.ours, case), partial(bench.tar, case)))
                     continue
-                engines.append(podman(args.podman))
-                start(engines[1], Path(d))
+                engines.append(new_engine(args.podman))
+                start(engines[1])
                 rows.append(measure(case, args.rounds, *(partial(commit, engine, count()) for engine in engines)))
-            print("\n".join("| " + " | ".join(row) + " |" for row in rows))
-            print(f"\n{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} CPUs, Python "
-                  f"{platform.python_version()}; {args.rounds} rounds, interleaved; medians, minima in brackets")
+            print(markdown(["case", "podlike", "tar, or podman", "ratio", "bar"], rows))
+            print("\n" + footer(args.rounds))
     finally:
         for engine in engines:
             engine("rm", "-a", "-f", "-t", "0", check=False)
             engine.destroy()
     return 0
-
-
-def podman(binary: str) -> Engine:
-    engine = Engine(binary)
-    os.makedirs(f"{engine.home}/.config/containers")
-    Path(f"{engine.home}/.config/containers/policy.json").write_text('{"default":[{"type":"insecureAcceptAnything"}]}')
-    Path(f"{engine.home}/.config/containers/storage.conf").write_text('[storage]\ndriver = "overlay"\n')
-    return engine

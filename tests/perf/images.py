@@ -9,25 +9,39 @@ whose layers are to be compressed on the way), `memory` (peak of all processes o
 dirty pages are written out. As root it runs itself as an ordinary user inside contrib/rig.
 """
 
-import argparse
 import hashlib
 import json
 import os
-import platform
 import random
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.perf.common import (
+    add_cases,
+    add_podlike,
+    add_podman,
+    add_rounds,
+    become_user,
+    chosen,
+    cpu_of_children,
+    footer,
+    interleave,
+    label_of,
+    markdown,
+    new_engine,
+    new_parser,
+    peak_memory,
+)
 from tests.support import oci
 from tests.support.engine import Engine
-from tests.support.registry import Layer, RealRegistry, digest_of, make_image, real_registry
+from tests.support.registry import Layer, RealRegistry, digest_of, lying_registry, make_image, real_registry
 
 CASES = ("pull", "small", "zstd", "push", "push-plain", "memory", "cut")
 TITLES = {
@@ -49,17 +63,17 @@ class Contender:
     """engine: its present store. Each pull gets a new one, and all go at the very end: ext4 is slow to use inodes
     again that were freed within the last minute, which would be what is measured."""
 
-    def __init__(self, label: str, program: str) -> None:
-        self.label = label
+    def __init__(self, program: str) -> None:
         self.program = program
-        self.engine = Engine(program)
+        self.engine = new_engine(program)
+        self.label = label_of(self.engine)
         self.samples: dict[str, list[float]] = {}
         self.cpu: dict[str, list[float]] = {}
         self._old: list[Engine] = []
 
     def renew(self) -> None:
         self._old.append(self.engine)
-        self.engine = Engine(self.program)
+        self.engine = new_engine(self.program)
         self.engine("unshare", "true")  # its namespaces are there when the clock starts
 
     def destroy(self) -> None:
@@ -71,13 +85,11 @@ class Contender:
     def run(self, *args: str, case: str = "") -> float:
         """Seconds of one command; a failure ends the benchmark, for its time means nothing."""
         os.sync()
-        before = os.times()
+        before = cpu_of_children()
         started = time.perf_counter()
         done = subprocess.run([self.engine.bin, *args], env=self.engine.env, capture_output=True, check=False)
         wall = time.perf_counter() - started
-        after = os.times()
-        self.cpu.setdefault(case, []).append(after.children_user + after.children_system - before.children_user
-                                             - before.children_system)
+        self.cpu.setdefault(case, []).append(cpu_of_children() - before)
         if done.returncode:
             raise SystemExit(f"{self.label}: {' '.join(args)} ended with {done.returncode}: {done.stderr.decode()}")
         return wall
@@ -112,8 +124,6 @@ def push_image(registry: RealRegistry, repository: str, tars: Iterator[bytes], h
     media = {"gzip": "application/vnd.oci.image.layer.v1.tar+gzip", "zstd": "application/vnd.oci.image.layer.v1.tar+zstd"}
     for tar in tars:
         if how == "gzip":
-            import zlib
-
             packer = zlib.compressobj(6, wbits=31)
             blob = packer.compress(tar) + packer.flush()
         else:
@@ -140,12 +150,10 @@ def filled_registry(cases: list[str], keep: str) -> Iterator[RealRegistry]:
             yield registry
 
 
-def interleave(contenders: list[Contender], rounds: int, case: str, one: Callable[[Contender], float]) -> None:
-    for c in contenders:
-        one(c)
-    for i in range(rounds):
-        for c in contenders[i % len(contenders):] + contenders[:i % len(contenders)]:
-            c.samples.setdefault(case, []).append(one(c))
+def in_turn(contenders: list[Contender], rounds: int, case: str, one: Callable[[Contender], float]) -> None:
+    """Keep what was measured with each one."""
+    for c, samples in zip(contenders, interleave(contenders, rounds, one), strict=True):
+        c.samples[case] = samples
 
 
 def measure_pull(contenders: list[Contender], rounds: int, case: str, registry: RealRegistry) -> None:
@@ -155,7 +163,7 @@ def measure_pull(contenders: list[Contender], rounds: int, case: str, registry: 
         c.renew()
         return c.run("pull", "-q", "--tls-verify=false", name, case=case)
 
-    interleave(contenders, rounds, case, one)
+    in_turn(contenders, rounds, case, one)
 
 
 def measure_push(contenders: list[Contender], rounds: int, case: str, registry: RealRegistry) -> None:
@@ -177,49 +185,18 @@ def measure_push(contenders: list[Contender], rounds: int, case: str, registry: 
             with tempfile.TemporaryDirectory(dir=d) as empty, real_registry(Path(empty)) as target:
                 return c.run("push", "-q", "--tls-verify=false", source, f"{target.host}/copy/big:latest", case=case)
 
-        interleave(contenders, rounds, case, one)
+        in_turn(contenders, rounds, case, one)
 
 
 def measure_memory(contenders: list[Contender], rounds: int, case: str, registry: RealRegistry) -> None:
-    """PSS of the command and all that it starts, looked at a hundred times a second."""
     name = f"{registry.host}/bench/pull:latest"
     for c in contenders:
         c.renew()
-        with subprocess.Popen([c.engine.bin, "pull", "-q", "--tls-verify=false", name], env=c.engine.env,
-                              stdout=subprocess.DEVNULL) as p:
-            peak = 0
-            while p.poll() is None:
-                peak = max(peak, sum(pss(pid) for pid in family(p.pid)))
-                time.sleep(0.01)
-        c.samples[case] = [peak / 1024]
-
-
-def family(pid: int) -> list[int]:
-    """A process and all below it."""
-    found = [pid]
-    for here in found:
-        try:
-            for task in os.listdir(f"/proc/{here}/task"):
-                with open(f"/proc/{here}/task/{task}/children") as f:
-                    found += map(int, f.read().split())
-        except OSError:
-            continue
-    return found
-
-
-def pss(pid: int) -> int:
-    """KiB."""
-    try:
-        with open(f"/proc/{pid}/smaps_rollup") as f:
-            return next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
-    except (OSError, StopIteration):
-        return 0
+        c.samples[case] = [peak_memory([c.engine.bin, "pull", "-q", "--tls-verify=false", name], c.engine.env)]
 
 
 def measure_cut(contenders: list[Contender], rounds: int, case: str, registry: RealRegistry) -> None:
     """Only the first contender; podman gives up."""
-    from tests.support.registry import lying_registry
-
     size = CUT_LAYER
     data = random.Random(1).randbytes(1 << 20) * (size >> 20)
     tar = oci.layer([oci.File("big", data)])
@@ -238,7 +215,7 @@ MEASURES: dict[str, Callable[[list[Contender], int, str, RealRegistry], None]] =
 
 def table(contenders: list[Contender], cases: list[str]) -> str:
     first = contenders[0]
-    rows = [["case", *(c.label for c in contenders), "ratio", "bar"], ["---"] + ["---:"] * (len(contenders) + 2)]
+    rows = []
     for case in cases:
         cells = []
         medians = [statistics.median(c.samples[case]) if case in c.samples else 0.0 for c in contenders]
@@ -252,48 +229,29 @@ def table(contenders: list[Contender], cases: list[str]) -> str:
         ratio = f"{medians[0] / medians[1]:.2f}" if len(medians) > 1 and medians[1] else "-"
         bar = f"{MEMORY_MB} MiB" if case == "memory" else f"{CUT_RATIO}" if case == "cut" else f"{BARS[case]}"
         rows.append([TITLES[case], *cells, ratio, bar])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + f"\n\n{first.label}: {first.program}"
-
-
-def become_user(user: str, bench: str, argv: list[str]) -> int:
-    """Run `bench NAME` again as user inside contrib/rig, from a copy that the user can read."""
-    repo = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    with tempfile.TemporaryDirectory(prefix="podlike-bench-", dir="/var/tmp") as d:
-        os.chmod(d, 0o755)
-        shutil.copytree(f"{repo}/tests", f"{d}/tests", ignore=shutil.ignore_patterns("__pycache__"))
-        rig = [f"{repo}/contrib/rig", "-u", user, "-c", "/", "--"]
-        return subprocess.run([*rig, "/usr/bin/python3", "-B", f"{d}/tests/perf/bench", bench, *argv],
-                              check=False).returncode
+    return f"{markdown(['case', *(c.label for c in contenders), 'ratio', 'bar'], rows)}\n\n{first.label}: {first.program}"
 
 
 def main(argv: list[str]) -> int:
-    p = argparse.ArgumentParser(prog="bench images", description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--podlike", default=os.environ.get("PODLIKE_BIN", "podlike"), help="the engine under test")
-    p.add_argument("--podman", default="podman", help="the one to compare with; \"\" for none")
-    p.add_argument("--rounds", type=int, default=5, help="measured runs of each case and engine (default 5)")
-    p.add_argument("--cases", default=",".join(CASES), help=f"of: {' '.join(CASES)}")
+    p = new_parser("images", __doc__)
+    add_podlike(p)
+    add_podman(p, optional=True)
+    add_rounds(p, 5)
+    add_cases(p, CASES)
     p.add_argument("--registry", default="", metavar="DIR", help="keep the registry's data here, and use what is there")
     p.add_argument("--json", metavar="FILE", help="write every sample to FILE")
-    p.add_argument("--user", default="podlike-test", help="whom to become when started as root")
     args = p.parse_args(argv)
-    cases = args.cases.split(",")
-    if unknown := [case for case in cases if case not in CASES]:
-        p.error(f"no such case: {' '.join(unknown)}")
+    cases = chosen(p, args.cases, CASES)
     if os.geteuid() == 0:
-        return become_user(args.user, "images", [*argv, "--podlike", shutil.which(args.podlike) or args.podlike])
-    contenders = [Contender("podlike", args.podlike)]
-    if args.podman:
-        contenders.append(Contender("podman", args.podman))
-        contenders[1].label = f"podman {contenders[1].engine('--version').line.split()[-1]}"
+        return become_user("images", args, argv)
+    contenders = [Contender(path) for path in (args.podlike, args.podman) if path]
     try:
         with filled_registry(cases, args.registry) as registry:
             for case in cases:
                 print(f"{case} ...", file=sys.stderr, flush=True)
                 MEASURES[case](contenders, args.rounds, case, registry)
         print(table(contenders, cases), flush=True)
-        print(f"{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} CPUs, Python "
-              f"{platform.python_version()}; {args.rounds} rounds, interleaved; medians, minima in brackets", flush=True)
+        print(footer(args.rounds), flush=True)
         if args.json:
             Path(args.json).write_text(json.dumps({c.label: c.samples for c in contenders}, indent=1))
     finally:

@@ -9,26 +9,36 @@ through its own service, podlike's by writing the record of one created containe
 an ordinary user inside contrib/rig.
 """
 
-import argparse
 import http.client
 import json
 import os
-import platform
-import shutil
 import socket
 import sqlite3
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from tests.perf.images import become_user
-from tests.support import oci
+from tests.perf.common import (
+    IMAGE,
+    add_cases,
+    add_podlike,
+    add_podman,
+    add_rounds,
+    become_user,
+    chosen,
+    footer,
+    interleave,
+    label_of,
+    load_image,
+    markdown,
+    new_engine,
+    new_parser,
+    timed,
+)
 from tests.support.engine import Engine, wait_for
 
-IMAGE = "localhost/podlike-bench:latest"
 COMMANDS = {
     "ps": ("ps", "-a"),
     "inspect": ("inspect", "many-500"),
@@ -82,70 +92,51 @@ def fill_podlike(engine: Engine, count: int) -> None:
     db.close()
 
 
-def timed(engine: Engine, args: Sequence[str]) -> float:
-    started = time.perf_counter()
-    pid = os.posix_spawn(engine.bin, [engine.bin, *args], engine.env, file_actions=[
-        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
-    _, status = os.waitpid(pid, 0)
-    wall = time.perf_counter() - started
-    if status:
-        raise SystemExit(f"{engine.bin} {' '.join(args)} ended with {os.waitstatus_to_exitcode(status)}")
-    return wall
+def run(case: str, engine: Engine) -> float:
+    return timed(engine, *COMMANDS[case]).wall
 
 
 def table(samples: dict[str, dict[str, list[float]]], labels: list[str], cases: list[str], count: int) -> str:
-    rows = [["case", *labels, "ratio", "bar"], ["---"] + ["---:"] * (len(labels) + 2)]
+    rows = []
     for case in cases:
         medians = [statistics.median(samples[label][case]) for label in labels]
         cells = [f"{m * 1000:.1f} ms ({min(samples[label][case]) * 1000:.1f})"
                  for label, m in zip(labels, medians, strict=True)]
         ratio = f"{medians[0] / medians[1]:.2f}" if len(medians) > 1 else "-"
         rows.append([f"{' '.join(COMMANDS[case])}, {count} containers", *cells, ratio, str(BARS.get(case, "-"))])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return markdown(["case", *labels, "ratio", "bar"], rows)
 
 
 def main(argv: list[str]) -> int:
-    p = argparse.ArgumentParser(prog="bench many", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--podlike", default=os.environ.get("PODLIKE_BIN", "podlike"), help="the engine under test")
-    p.add_argument("--podman", default="podman", help='the one to compare with; "" for none')
+    p = new_parser("many", __doc__)
+    add_podlike(p)
+    add_podman(p, optional=True)
     p.add_argument("--count", type=int, default=1000, help="containers in the store (default 1000)")
-    p.add_argument("--rounds", type=int, default=15, help="measured runs of each case and engine (default 15)")
-    p.add_argument("--cases", default=",".join(COMMANDS), help=f"of: {' '.join(COMMANDS)}")
+    add_rounds(p, 15)
+    add_cases(p, COMMANDS)
     p.add_argument("--json", metavar="FILE", help="write every sample to FILE")
-    p.add_argument("--user", default="podlike-test", help="whom to become when started as root")
     args = p.parse_args(argv)
-    cases = args.cases.split(",")
-    if unknown := [case for case in cases if case not in COMMANDS]:
-        p.error(f"no such case: {' '.join(unknown)}")
+    cases = chosen(p, args.cases, COMMANDS)
     if args.count <= 500:
         p.error("--count must be above 500: the container that is inspected is many-500")
     if os.geteuid() == 0:
-        return become_user(args.user, "many", [*argv, "--podlike", shutil.which(args.podlike) or args.podlike])
-    engines = {"podlike": Engine(args.podlike)}
-    if args.podman:
-        podman = Engine(args.podman)
-        engines[f"podman {podman('--version').line.split()[-1]}"] = podman
-    samples: dict[str, dict[str, list[float]]] = {label: {case: [] for case in cases} for label in engines}
+        return become_user("many", args, argv)
+    engines = [new_engine(path) for path in (args.podlike, args.podman) if path]
+    samples: dict[str, dict[str, list[float]]] = {label_of(engine): {} for engine in engines}
     try:
-        for engine in engines.values():
-            oci.write_oci_archive(f"{engine.dir}/image.tar", {IMAGE: oci.busybox_image()})
-            engine("load", "-i", f"{engine.dir}/image.tar")
+        for engine in engines:
+            load_image(engine)
             (fill_podman if engine.is_podman else fill_podlike)(engine, args.count)
             engine("run", "-d", "--name", "busy", "--network", "none", IMAGE, "sleep", "100000")
         for case in cases:
             print(f"{case} ...", file=sys.stderr, flush=True)
-            order = list(engines)
-            for i in range(-1, args.rounds):  # the first round warms up
-                for label in order[i % len(order):] + order[:i % len(order)]:
-                    wall = timed(engines[label], COMMANDS[case])
-                    if i >= 0:
-                        samples[label][case].append(wall)
-        print(table(samples, list(engines), cases, args.count), flush=True)
-        print(f"{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} CPUs, Python "
-              f"{platform.python_version()}; {args.rounds} rounds, interleaved; medians, minima in brackets", flush=True)
+            for engine, found in zip(engines, interleave(engines, args.rounds, partial(run, case)), strict=True):
+                samples[label_of(engine)][case] = found
+        print(table(samples, [*samples], cases, args.count), flush=True)
+        print(footer(args.rounds), flush=True)
         if args.json:
             Path(args.json).write_text(json.dumps(samples, indent=1))
     finally:
-        for engine in engines.values():
+        for engine in engines:
             engine.destroy()
     return 0

@@ -6,17 +6,18 @@ Rounds are interleaved; ratios of medians are what to look at.
 
 import argparse
 import os
-import platform
 import shutil
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from podlike.paths import libexec
+from tests.perf.common import add_cases, add_rounds, chosen, interleave, machine, markdown, new_parser, pss
 from tests.support.conmon import CID, Monitor, alive, read_text, until
 
 LINE = b"0123456789" * 7 + b"some text"  # 80 bytes with its newline
@@ -92,11 +93,6 @@ def idle_memory(conmon: str, top: str, args: argparse.Namespace) -> float:
             until(lambda pid=m.monitor_pid: not alive(pid), "monitor ends")  # type: ignore[misc]
 
 
-def pss(pid: int) -> float:
-    with open(f"/proc/{pid}/smaps_rollup") as f:
-        return next(float(line.split()[1]) for line in f if line.startswith("Pss:"))
-
-
 CASES = {
     "pss": Case("memory of an idle monitor (PSS)", "KiB", idle_memory, True),
     "file": Case("80-byte lines to a k8s-file", "MB/s", to_file, False),
@@ -121,36 +117,37 @@ def described(path: str) -> str:
     return subprocess.run([path, "--version"], check=True, capture_output=True, text=True).stdout.splitlines()[0]
 
 
+def row(case: Case, monitors: Sequence[str], args: argparse.Namespace) -> list[str]:
+    """A row of the table."""
+    samples = interleave(monitors, args.rounds, lambda conmon: measure(case, conmon, args))
+    ours, theirs = (statistics.median(s) for s in samples)
+    best = [(min if case.smaller else max)(s) for s in samples]
+    cells = [f"{m:.0f} {case.unit} ({b:.0f})" for m, b in zip((ours, theirs), best, strict=True)]
+    return [case.title, *cells, f"{ours / theirs:.2f} ({best[0] / best[1]:.2f})"]
+
+
 def main(argv: list[str]) -> int:
-    p = argparse.ArgumentParser(prog="bench monitor", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = new_parser("monitor", __doc__)
     p.add_argument("--monitor", default=libexec("podlike-conmon"), help="ours (default: the installed one)")
     p.add_argument("--conmon", default=shutil.which("conmon"), help="the one to compare with (default: on PATH)")
-    p.add_argument("--rounds", type=int, default=7, help="measured rounds of each case (default 7)")
+    add_rounds(p, 7)
     p.add_argument("--mb", type=int, default=200, help="output of one round, MB (default 200)")
     p.add_argument("--dir", default="/dev/shm", help="where logs are written (default: memory, so that no disk is measured)")
-    p.add_argument("--cases", default=",".join(CASES), help=f"of: {' '.join(CASES)}")
+    add_cases(p, CASES)
     args = p.parse_args(argv)
-    unknown = [word for word in args.cases.split(",") if word not in CASES]
-    if unknown or not args.conmon:
-        p.error(f"unknown: {' '.join(unknown)}" if unknown else "no conmon on PATH: give --conmon")
+    cases = [CASES[name] for name in chosen(p, args.cases, CASES)]
+    if not args.conmon:
+        p.error("no conmon on PATH: give --conmon")
     monitors = (args.monitor, args.conmon)
-    print("| case | podlike-conmon | conmon | podlike-conmon / conmon |\n| --- | ---: | ---: | ---: |")
+    rows = []
     with tempfile.TemporaryDirectory(prefix="plm-", dir=args.dir) as top:
         args.data = f"{top}/data"
         make_data(args)
-        for case in (CASES[name] for name in args.cases.split(",")):
-            samples: list[list[float]] = [[], []]
-            for i in range(args.rounds + 1):
-                for n in (0, 1) if i % 2 else (1, 0):
-                    value = measure(case, monitors[n], args)
-                    if i:  # the first round warms up
-                        samples[n].append(value)
-            ours, theirs = (statistics.median(s) for s in samples)
-            best = [(min if case.smaller else max)(s) for s in samples]
-            print(f"| {case.title} | {ours:.0f} {case.unit} ({best[0]:.0f}) | {theirs:.0f} {case.unit} ({best[1]:.0f}) | "
-                  f"{ours / theirs:.2f} ({best[0] / best[1]:.2f}) |", flush=True)
-    print(f"\n- {time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} CPUs; {args.rounds} rounds, "
-          "interleaved; medians, the best in brackets")
+        for case in cases:
+            print(f"{case.title} ...", file=sys.stderr, flush=True)
+            rows.append(row(case, monitors, args))
+    print(markdown(["case", "podlike-conmon", "conmon", "podlike-conmon / conmon"], rows))
+    print(f"\n- {machine()}; {args.rounds} rounds, interleaved; medians, the best in brackets")
     for path in monitors:
         print(f"- {path}: {described(path)}, {os.path.getsize(path) / 1024:.0f} KiB")
     return 0

@@ -6,7 +6,6 @@ A hundred Quadlets (40 containers that depend on 40 others, 10 volumes, 9 pods a
 into a tmpfs, as systemd has it. Rounds are interleaved.
 """
 
-import argparse
 import os
 import shutil
 import statistics
@@ -14,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from tests.perf.common import add_rounds, interleave, markdown, new_parser
 
 BAR = 150  # milliseconds for a hundred files
 
@@ -54,24 +55,20 @@ def once(generator: str, source: str, out: str) -> float:
 
 
 def main(argv: list[str]) -> int:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = new_parser("quadlet", __doc__)
     p.add_argument("--generator", default=f"{os.path.dirname(sys.executable)}/podlike-quadlet")
     p.add_argument("--other", action="append", default=[], help="another one to compare with")
-    p.add_argument("--rounds", type=int, default=20)
+    add_rounds(p, 20)
     args = p.parse_args(argv)
     place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=place) as top:
         os.mkdir(f"{top}/q")
         assert make_quadlets(f"{top}/q") == 100
         generators = [args.generator, *args.other]
-        times: dict[str, list[float]] = {g: [] for g in generators}
-        for _ in range(args.rounds):
-            for generator in generators:
-                times[generator].append(once(generator, f"{top}/q", f"{top}/out"))
-    print("| generator | 100 Quadlets: median (minimum) |\n| --- | ---: |")
-    for generator, found in times.items():
-        print(f"| {generator} | {statistics.median(found):.1f} ms ({min(found):.1f}) |")
-    slow = statistics.median(times[args.generator]) > BAR
+        times = interleave(generators, args.rounds, lambda g: once(g, f"{top}/q", f"{top}/out"), warmups=0)
+    rows = [(g, f"{statistics.median(found):.1f} ms ({min(found):.1f})") for g, found in zip(generators, times, strict=True)]
+    print(markdown(["generator", "100 Quadlets: median (minimum)"], rows))
+    slow = statistics.median(times[0]) > BAR
     if slow:
         print(f"\nslower than the bar of {BAR} ms")
     return 1 if slow else 0

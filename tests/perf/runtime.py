@@ -23,8 +23,22 @@ from typing import Any, NamedTuple
 
 from podlike.spec.capabilities import DEFAULT as DEFAULT_CAPS
 from podlike.spec.seccomp import default_profile
+from tests.perf.common import (
+    REPO,
+    add_cases,
+    add_rounds,
+    add_user,
+    bench_argv,
+    chosen,
+    in_rig,
+    interleave,
+    machine,
+    markdown,
+    new_parser,
+    pss,
+    readable_copy,
+)
 
-REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SETTINGS = ("root", "session", "user")
 CONFIGS = ("podman", "minimal")
 CASES = ("lifecycle", "cold", "run", "exec", "memory", "many")
@@ -290,11 +304,6 @@ def memory(r: Runtime) -> dict[str, float]:
     return {"memory of create, peak": peak, "memory of the waiting init": waiting}
 
 
-def pss(pid: int) -> int:
-    with open(f"/proc/{pid}/smaps_rollup") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
-
-
 def many(r: Runtime) -> dict[str, float]:
     """A crowd of containers that wait to be started, made side by side."""
     running: set[int] = set()
@@ -339,18 +348,15 @@ class Bubblewrap(Runtime):
 # --- rounds, in the setting --------------------------------------------------------------------------------------
 
 
-def interleave(
+def in_turn(
     runtimes: list[Runtime], rounds: int, measure: Callable[[Runtime], dict[str, float]]
 ) -> list[tuple[str, str, float]]:
-    """Three unmeasured rounds (mount targets, caches), then `rounds` measured ones, each starting with another."""
-    for _ in range(3):
-        for r in runtimes:
-            measure(r)
+    """(kind, runtime, value) of all rounds; the first three, with mount targets to make and caches to fill, do not count."""
     return [
         (kind, r.label, value)
-        for i in range(rounds)
-        for r in runtimes[i % len(runtimes) :] + runtimes[: i % len(runtimes)]
-        for kind, value in measure(r).items()
+        for r, found in zip(runtimes, interleave(runtimes, rounds, measure, warmups=3), strict=True)
+        for sample in found
+        for kind, value in sample.items()
     ]
 
 
@@ -358,7 +364,7 @@ def measure_exec(runtimes: list[Runtime], rounds: int) -> list[tuple[str, str, f
     for r in runtimes:
         r.create(config="sleep.json")
         r("start", "c")
-    found = interleave(runtimes, rounds, exec_)
+    found = in_turn(runtimes, rounds, exec_)
     for r in runtimes:
         os.kill(r.pid(), signal.SIGKILL)
         reap(r.pid())
@@ -383,13 +389,13 @@ def inside(args: argparse.Namespace) -> int:
         for case in args.cases.split(","):
             print(f"{setting}, {config}: {case} ...", file=sys.stderr, flush=True)
             if case == "lifecycle":
-                found += interleave(real, args.rounds, lifecycle)
+                found += in_turn(real, args.rounds, lifecycle)
             elif case == "cold" and config == "podman":
-                found += interleave(lean, args.rounds, cold)
+                found += in_turn(lean, args.rounds, cold)
             elif case == "run":
-                found += interleave(every, args.rounds, run)
+                found += in_turn(every, args.rounds, run)
             elif case == "memory" and setting != "user":  # the kernel lets nobody else read that init's
-                found += interleave(lean, 3, memory)
+                found += in_turn(lean, 3, memory)
             elif case == "many" and setting != "user":
                 found += [(kind, r.label, value) for r in lean for kind, value in many(r).items()]
             elif case == "exec":
@@ -404,18 +410,15 @@ def inside(args: argparse.Namespace) -> int:
 
 def in_setting(args: argparse.Namespace, setting: str, config: str, runtimes: list[tuple[str, str]]) -> list[Sample]:
     """Run ourselves in a setting, from a copy that an ordinary user can read."""
-    with tempfile.TemporaryDirectory(prefix="podlike-bench-", dir="/var/tmp") as d:
-        os.chmod(d, 0o755)
-        for name in ("tests", "podlike"):
-            shutil.copytree(f"{REPO}/{name}", f"{d}/{name}", ignore=shutil.ignore_patterns("__pycache__", "libexec"))
-        argv = ["/usr/bin/python3", "-B", f"{d}/tests/perf/bench", "runtime", "--inside", f"{setting},{config}"]
+    with readable_copy("tests", "podlike") as copy:
+        argv = [*bench_argv(copy, "runtime"), "--inside", f"{setting},{config}"]
         argv += ["--rounds", str(args.rounds), "--cases", args.cases]
         for label, path in runtimes:
             argv += ["--runtime", f"{label}={path}"]
         if setting == "session":
             argv = ["unshare", "--user", "--map-root-user", "--map-auto", "--mount", *argv]
         user = "root" if setting == "root" else args.user
-        done = subprocess.run([f"{REPO}/contrib/rig", "-u", user, "-c", "/", "--", *argv], check=False, stdout=subprocess.PIPE)
+        done = subprocess.run(in_rig(user, argv), check=False, stdout=subprocess.PIPE)
     if done.returncode:
         raise SystemExit(f"the setting {setting} ended with {done.returncode}")
     return [Sample(setting, config, *found) for found in json.loads(done.stdout)]
@@ -425,7 +428,7 @@ def table(samples: list[Sample], labels: list[str]) -> str:
     """Markdown: medians with minima in brackets, and the first runtime's over each other's."""
     first, others = labels[0], labels[1:]
     heads = ["setting", "config", "case", *labels, *(f"{first} / {other}" for other in others)]
-    rows = [heads, ["---"] * 3 + ["---:"] * (len(heads) - 3)]
+    rows = []
     for key in dict.fromkeys((s.setting, s.config, s.kind) for s in samples):
         values = [[s.value for s in samples if s[:3] == key and s.runtime == label] for label in labels]
         memory_row = key[2].startswith("memory")
@@ -445,7 +448,7 @@ def table(samples: list[Sample], labels: list[str]) -> str:
             else:
                 cells.append(f"{statistics.median(values[0]) / statistics.median(v):.2f} ({min(values[0]) / min(v):.2f})")
         rows.append([*key, *cells])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return markdown(heads, rows, left=3)
 
 
 def described(path: str, label: str) -> str:
@@ -475,25 +478,23 @@ def labelled(paths: list[str]) -> list[tuple[str, str]]:
 
 
 def main(argv: list[str]) -> int:
-    p = argparse.ArgumentParser(prog="bench runtime", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = new_parser("runtime", __doc__)
     p.add_argument(
         "--runtime",
         action="append",
         metavar="[NAME=]PATH",
         help="may be repeated; the first is compared with each other (default: podlike-spawn, crun, runc, bwrap)",
     )
-    p.add_argument("--rounds", type=int, default=40, help="measured runs of each case and runtime (default 40)")
-    p.add_argument("--settings", default=",".join(SETTINGS), help=f"of: {' '.join(SETTINGS)}")
-    p.add_argument("--configs", default=",".join(CONFIGS), help=f"of: {' '.join(CONFIGS)}")
-    p.add_argument("--cases", default=",".join(CASES), help=f"of: {' '.join(CASES)}")
+    add_rounds(p, 40)
+    add_cases(p, SETTINGS, "--settings")
+    add_cases(p, CONFIGS, "--configs")
+    add_cases(p, CASES)
     p.add_argument("--json", metavar="FILE", help="write every sample to FILE")
-    p.add_argument("--user", default="podlike-test", help="the ordinary user of `session` and `user`")
+    add_user(p)
     p.add_argument("--inside", help=argparse.SUPPRESS)
     args = p.parse_args(argv)
-    for given, known in ((args.settings, SETTINGS), (args.configs, CONFIGS), (args.cases, CASES)):
-        unknown = [word for word in given.split(",") if word not in known]
-        if unknown:
-            p.error(f"unknown: {' '.join(unknown)}; there are {' '.join(known)}")
+    settings, configs = chosen(p, args.settings, SETTINGS), chosen(p, args.configs, CONFIGS)
+    chosen(p, args.cases, CASES)
     if args.inside:
         return inside(args)
     if os.geteuid() != 0:
@@ -502,16 +503,13 @@ def main(argv: list[str]) -> int:
     os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     runtimes = labelled(args.runtime or default_runtimes())
     samples: list[Sample] = []
-    for setting in args.settings.split(","):
-        for config in args.configs.split(","):
+    for setting in settings:
+        for config in configs:
             # runc cannot make a cgroup as an ordinary user without systemd.
             fit = [(label, path) for label, path in runtimes if setting == "root" or "runc" not in label]
             samples += in_setting(args, setting, config, fit)
     print(table(samples, [label for label, _ in runtimes]))
-    print(
-        f"\n- {time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} CPUs; {args.rounds} rounds, "
-        "interleaved; medians, minima in brackets"
-    )
+    print(f"\n- {machine()}; {args.rounds} rounds, interleaved; medians, minima in brackets")
     print("\n".join(f"- {described(path, label)}" for label, path in runtimes))
     if args.json:
         with open(args.json, "w") as f:

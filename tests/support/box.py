@@ -19,6 +19,12 @@ APPLETS = (
 PATIENCE = max(10, int(os.environ.get("PODLIKE_TEST_SECONDS", "60")) // 6)  # seconds that one call may take
 CAPS = ["CAP_CHOWN", "CAP_KILL", "CAP_SETUID", "CAP_SETGID", "CAP_DAC_OVERRIDE"]
 Config = dict[str, Any]
+# A filter without mkdir(2), for config.json.
+NO_MKDIR: Config = {
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"],
+    "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}],
+}
 
 
 def base_config() -> Config:
@@ -211,3 +217,20 @@ def read_all(master: int) -> str:
             os.close(master)
             return out.decode().replace("\r\n", "\n")
         out += data
+
+
+def user_namespace(box: Box, *ranges: tuple[int, int, int]) -> None:
+    """Add one to the configuration. ranges: (id inside, id outside, how many); the first maps the owner of the root."""
+    maps = [{"containerID": i, "hostID": o, "size": n} for i, o, n in ranges]
+    box.spec["linux"]["namespaces"].append({"type": "user"})
+    box.spec["linux"].update(uidMappings=maps, gidMappings=maps)
+    first = ranges[0][1]
+    assert box.inside("chown", "-R", f"{first}:{first}", box.rootfs).returncode == 0
+    for path in (box.dir, box.bundle):
+        os.chmod(path, 0o711)
+
+
+def own_cgroup() -> str:
+    """Path of the cgroup v2 that we are in; "" where there is none."""
+    with open("/proc/self/cgroup") as f:
+        return next((line.rstrip("\n")[3:] for line in f if line.startswith("0::")), "")

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import IO, Any, NamedTuple
 
 from tests.support.pty import Terminal
@@ -229,6 +230,19 @@ class Leftovers(NamedTuple):
         if len(holders) > max(1, sum(_is_holder(cmd) for cmd in before.processes.values())):
             new.append(f"{len(holders)} session holders: {holders}")
         return new
+
+
+@contextmanager
+def leaving_nothing(engine: Engine) -> Iterator[Engine]:
+    """The engine; afterwards its containers are removed, and nothing may remain that was not there before."""
+    before = engine.leftovers()
+    yield engine
+    engine("rm", "--all", "--force", "--time", "0")
+    deadline = time.monotonic() + 10
+    while new := engine.leftovers().beyond(before):
+        if time.monotonic() > deadline:
+            raise AssertionError("left behind:\n  " + "\n  ".join(new))
+        time.sleep(0.05)
 
 
 def wait_for(condition: Any, what: str, timeout: float = 10) -> Any:

@@ -1,12 +1,8 @@
-#!/usr/bin/env python3
-"""Containers come back after a reboot. Two halves, as the same ordinary user who lingers, with systemd --user:
+"""Containers come back after a reboot. halves.py says how to run the two halves:
 
-    PODLIKE_BIN=podlike tests/system/reboot.py before BUSYBOX
+    PODLIKE_BIN=podlike python3 -m tests.system.reboot before BUSYBOX
     ... reboot ...
-    PODLIKE_BIN=podlike tests/system/reboot.py after
-
-BUSYBOX: a static busybox, for root file systems of its own: no image is needed. Each line that it prints is something
-that holds; it ends with a failure at the first that does not. Containers of others are left alone.
+    PODLIKE_BIN=podlike python3 -m tests.system.reboot after
 """
 
 import json
@@ -14,51 +10,15 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable
-from typing import Any
 
-PODLIKE = os.environ.get("PODLIKE_BIN", "podlike")
+from tests.system.halves import IDLE, PATIENCE, PODLIKE, boot_id, holds, in_time, inspect, main, make_root, podlike, run, show
+
 HERE = os.path.expanduser("~/podlike-reboot-test")
 UNIT = "podlike-restart.service"
-# An emulated machine may be twenty times as slow as a real one.
-PATIENCE = float(os.environ.get("PODLIKE_TEST_SECONDS", "300"))
 
 RETURNS = ("always", "kept", "always-stopped", "unwatched", "updated", "checked", "base", "on-base", "on-plain", "plain-base",
            "required", "requiring")
 STAYS_DOWN = ("stopped", "none", "on-failure", "never-started", "unhealthy", "broken", "on-broken")
-
-
-def run(*words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE * 2, check=False)
-    if check and done.returncode:
-        raise SystemExit(f"FAILED: {' '.join(words)} ended with {done.returncode}\n{done.stdout}{done.stderr}")
-    return done
-
-
-def podlike(*words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-    return run(PODLIKE, *words, check=check)
-
-
-def holds(condition: object, what: str) -> None:
-    if not condition:
-        raise SystemExit(f"FAILED: {what}")
-    print(f"ok  {what}", flush=True)
-
-
-def in_time(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"FAILED, after {PATIENCE} s: {what}")
-        time.sleep(0.5)
-    print(f"ok  {what}", flush=True)
-
-
-def inspect(name: str) -> "dict[str, Any]":
-    found: dict[str, Any] = json.loads(podlike("container", "inspect", name).stdout)[0]
-    return found
 
 
 def states() -> "dict[str, str]":
@@ -67,22 +27,11 @@ def states() -> "dict[str, str]":
     return {row["Names"][0]: row["State"] for row in rows if row["Names"][0] in (*RETURNS, *STAYS_DOWN)}
 
 
-def root(name: str) -> str:
-    """A root file system for one container."""
-    top = f"{HERE}/{name}"
-    os.makedirs(f"{top}/bin")
-    shutil.copy(f"{HERE}/busybox", f"{top}/bin/busybox")
-    for word in ("sh", "sleep", "true", "test", "touch"):
-        os.symlink("busybox", f"{top}/bin/{word}")
-    for word in ("proc", "sys", "dev", "etc", "run", "tmp"):
-        os.mkdir(f"{top}/{word}")
-    return top
-
-
-def container(name: str, *flags: str, verb: str = "run", program: str = "trap 'exit 0' TERM; while :; do sleep 1; done") -> None:
+def container(name: str, *flags: str, verb: str = "run", program: str = IDLE) -> None:
     network = () if any(flag.startswith("--network") for flag in flags) else ("--network", "none")
     detach = ("-d",) if verb == "run" else ()
-    podlike(verb, *detach, "--name", name, *network, *flags, "--rootfs", root(name), "/bin/sh", "-c", program)
+    podlike(verb, *detach, "--name", name, *network, *flags, "--rootfs", make_root(f"{HERE}/{name}", f"{HERE}/busybox"),
+            "/bin/sh", "-c", program)
 
 
 def before(busybox: str) -> None:
@@ -126,15 +75,10 @@ def before(busybox: str) -> None:
         f.write(boot_id())
 
 
-def boot_id() -> str:
-    with open("/proc/sys/kernel/random/boot_id") as f:
-        return f.read()
-
-
 def after() -> None:
     with open(f"{HERE}/boot") as f:
         holds(f.read() != boot_id(), "this is another boot")
-    in_time(lambda: run("systemctl", "--user", "show", "-P", "SubState", UNIT).stdout.strip() == "exited", "the unit has run")
+    in_time(lambda: show(UNIT, "SubState") == "exited", "the unit has run")
     now = states()
     for name in RETURNS:
         holds(now[name] == "running", f"{name} is up")
@@ -173,9 +117,4 @@ def machine_goes_down(started: "dict[str, str]") -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["before"] and len(sys.argv) == 3:
-        before(sys.argv[2])
-    elif sys.argv[1:] == ["after"]:
-        after()
-    else:
-        raise SystemExit(__doc__)
+    main(before, after, __doc__)

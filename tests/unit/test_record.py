@@ -2,9 +2,11 @@
 
 import copy
 from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, NamedTuple
 
 import pytest
 
+import podlike.spec.record as records
 from podlike.spec.container import ContainerSpec, Mount, PortMapping
 from podlike.spec.record import record
 
@@ -52,3 +54,29 @@ def test_container_spec_round_trip() -> None:
     assert set(doc) == {"name", "mounts", "ports", "env"}
     assert ContainerSpec.from_dict({**doc, "later": 1}) == spec
     assert ContainerSpec().to_dict() == {}
+
+
+class _Pair(NamedTuple):
+    """Two."""
+
+    left: int
+    right: "list[int] | None" = None
+
+    def sum(self) -> int:
+        return self.left + sum(self.right or ())
+
+
+cheap: Any = vars(records)["NamedTuple"]
+_cheap: Any = type(cheap)("_Pair", (cheap,), {
+    "__module__": __name__, "__doc__": _Pair.__doc__, "__annotations__": _Pair.__annotations__, "right": None, "sum": _Pair.sum})
+
+
+@pytest.mark.parametrize("cls", [_Pair, _cheap])
+def test_named_tuples(cls: Any) -> None:
+    one = cls(3, right=[4])
+    assert (one.left, one.right, one.sum()) == (3, [4], 7)
+    assert one == (3, [4]) and cls(1) == (1, None) and cls(1)._replace(left=2) == (2, None)
+    assert repr(one) == "_Pair(left=3, right=[4])"
+    assert (cls.__doc__, cls._fields, cls.__module__, cls.__mro__[1:]) == ("Two.", ("left", "right"), __name__, (tuple, object))
+    with pytest.raises(TypeError):
+        cls()

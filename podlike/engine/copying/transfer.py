@@ -9,7 +9,6 @@ import errno
 import os
 import stat
 from contextlib import ExitStack
-from typing import NamedTuple
 
 from podlike.engine.copying.tree import How, TreeCopy
 from podlike.engine.copying.view import Place, View
@@ -18,10 +17,12 @@ from podlike.errors import NotFoundError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import BinaryIO, Final
+    from typing import BinaryIO, Final, NamedTuple
 
     from podlike.engine.copying.tree import Owner
     from podlike.store.containers import Container
+else:
+    from podlike.spec.record import NamedTuple
 
 # Of a container that runs: other file systems, without end or without meaning elsewhere.
 _NOT_COPIED: "Final" = ("dev", "proc", "sys")

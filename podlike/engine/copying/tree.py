@@ -8,7 +8,6 @@ devices in while the copy runs.
 import errno
 import os
 import stat
-from typing import NamedTuple
 
 from podlike.errors import StoreError
 from podlike.runtime import spawn
@@ -16,9 +15,11 @@ from podlike.runtime import spawn
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-    from typing import Final
+    from typing import Final, NamedTuple
 
     Owner = Callable[[os.stat_result], tuple[int, int]]
+else:
+    from podlike.spec.record import NamedTuple
 
 _PIECE: "Final" = 1 << 30  # bytes that the kernel is asked to copy at once; it stops earlier
 _BUFFER: "Final" = 1 << 20

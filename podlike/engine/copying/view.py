@@ -13,7 +13,6 @@ neither cross the mounts of a container that does not run nor say where a link t
 import errno
 import os
 import stat
-from typing import NamedTuple
 
 from podlike import procs
 from podlike.engine import query
@@ -24,7 +23,7 @@ from podlike.store.containers import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final, Protocol, Self
+    from typing import Final, NamedTuple, Protocol, Self
 
     from podlike.locks import Lock
     from podlike.spec.users import ResolvedUser
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
         root: int
 
         def open_at(self, parent: int, name: str, where: str) -> tuple[int, bool]: ...
+else:
+    from podlike.spec.record import NamedTuple
 
 # As the kernel counts them (path_resolution(7)).
 _MAX_LINKS: "Final" = 40

@@ -1,23 +1,18 @@
-#!/usr/bin/python3
 """What `stats` of many containers costs: processor time of the whole command for each round, as a share of one core.
+
+    tests/perf/bench stats --podlike PATH --containers 100 --seconds 10
 
 The containers sleep; what is measured is `podlike stats` itself, at one round a second, without the rounds before its first
 output. As root it runs itself as an ordinary user inside contrib/rig. Ends with 1 when the bar is not met.
 """
 
-import argparse
 import os
 import subprocess
-import sys
 import time
 
-REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, REPO)
+from tests.perf.common import IMAGE, add_podlike, become_user, load_image, new_engine, new_parser
+from tests.support.engine import Engine
 
-from tests.support import oci  # noqa: E402
-from tests.support.engine import Engine  # noqa: E402
-
-IMAGE = "localhost/podlike-bench:latest"
 BAR = 5.0  # percent of a core at 1 Hz
 
 
@@ -46,26 +41,19 @@ def measure(engine: Engine, containers: int, seconds: int) -> float:
     return share
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--containers", type=int, default=100)
-    parser.add_argument("--seconds", type=int, default=10)
-    parser.add_argument("--podlike", default="podlike")
-    parser.add_argument("--user", default="podlike-test", help="whom to become when started as root")
-    args = parser.parse_args()
+def main(argv: list[str]) -> int:
+    p = new_parser("stats", __doc__)
+    add_podlike(p)
+    p.add_argument("--containers", type=int, default=100)
+    p.add_argument("--seconds", type=int, default=10)
+    args = p.parse_args(argv)
     if os.geteuid() == 0:
-        rig = [f"{REPO}/contrib/rig", "-u", args.user, "-c", REPO, "--", "/usr/bin/python3", "-B", __file__]
-        return subprocess.run([*rig, *sys.argv[1:]], check=False).returncode
-    engine = Engine(args.podlike)
+        return become_user("stats", args, argv)
+    engine = new_engine(args.podlike)
     try:
-        oci.write_oci_archive(f"{engine.dir}/image.tar", {IMAGE: oci.busybox_image()})
-        engine("load", "-i", f"{engine.dir}/image.tar")
+        load_image(engine)
         share = measure(engine, args.containers, args.seconds)
     finally:
         engine.destroy()
     print(f"stats of {args.containers} containers at 1 Hz: {share:.2f} % of a core (bar {BAR:g} %)")
     return int(share > BAR)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
