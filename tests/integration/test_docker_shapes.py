@@ -29,7 +29,8 @@ def docker(podlike: Engine) -> Docker:
 
 
 def test_a_container(docker: Docker, image: str, name: str) -> None:
-    cid = docker("run", "-d", "--name", name, "--network", "none", "-l", "a=b", "--tmpfs", "/d:size=1m", image, "sleep", "100").line
+    cid = docker("run", "-d", "--name", name, "--network", "none", "-l", "a=b", "--tmpfs", "/d:size=1m", image,
+                 "sleep", "100").line
     assert docker("ps", "--filter", f"name={name}").stdout.splitlines()[0].split() == [
         "CONTAINER", "ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"]
     row = json.loads(docker("ps", "--no-trunc", "--format", "json", "--filter", f"name={name}").stdout)
