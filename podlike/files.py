@@ -28,6 +28,17 @@ def write_text(path: str, text: str, *, mode: int = 0o644) -> None:
         os.close(fd)
 
 
+def make_directory(parent: str, prefix: str) -> str:
+    """A new directory with a name of its own, for us alone; its path. Raises: OSError."""
+    while True:
+        path = f"{parent}/{prefix}{os.urandom(8).hex()}"
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            continue
+        return path
+
+
 def replace_text(path: str, text: str, *, mode: int = 0o600) -> None:
     """Like write_text, but readers see the old or the new text and never a part. Raises: OSError."""
     tmp = f"{path}.{os.getpid()}"

@@ -20,7 +20,6 @@ from podlike.paths import libexec
 from podlike.runtime import hostfacts, monitorscope, spawn
 from podlike.runtime.session import rootless
 from podlike.spec import oci, resolve, sysctls
-from podlike.spec.cdi import is_qualified
 from podlike.spec.container import ContainerSpec
 from podlike.spec.oci_mounts import BoundPath
 from podlike.store.containers import Container
@@ -55,7 +54,11 @@ def write_bundle(engine: Engine, container: Container, *, rootfs: str, network: 
     finally:
         os.close(root_fd)
     is_rootless, table = rootless(), engine.config.containers
-    nodes = [d for d in spec.devices if not is_qualified(d)]
+    nodes: list[str] = []
+    if spec.devices:
+        from podlike.engine.cdi import plain_devices
+
+        nodes = plain_devices(spec)
     warnings: list[str] = []
     can = limits.obtainable(container)
     ns_paths, as_joined = _shared_namespaces(engine, can)

@@ -21,6 +21,11 @@ _ANEW: "Final" = "Correct the file, or make it anew with its vendor's tool."
 _LIMIT: "Final" = 16 << 20  # bytes of one file; those of vendors' tools list every node of a machine's devices
 
 
+def plain_devices(spec: ContainerSpec) -> list[str]:
+    """The --device values that are paths."""
+    return [d for d in spec.devices if not cdi.is_qualified(d)]
+
+
 def check(engine: Engine, spec: ContainerSpec) -> None:
     """Raises: UsageError for a device that no file describes, ConfigError."""
     _edits(engine, spec)
@@ -47,6 +52,8 @@ def inject(engine: Engine, spec: ContainerSpec, config: "dict[str, Any]", *, roo
 
 def _edits(engine: Engine, spec: ContainerSpec) -> "list[cdi.Edits]":
     names = [d for d in spec.devices if cdi.is_qualified(d)]
+    if not names:
+        return []
     directories = spec.cdi_dirs or engine.config.engine.cdi_spec_dirs
     known = _read(directories)
     missing = [name for name in names if name not in known]

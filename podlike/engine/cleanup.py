@@ -194,7 +194,7 @@ def delete(engine: Engine, container: Container, *, volumes: bool = False) -> No
     take_down_mount(engine, container.id)
     remove_tree(engine.roots.container(container.id))
     forget_end(engine, container.id)
-    if volumes:
+    if volumes and any(m.type == "volume" for m in container.spec.mounts):
         from podlike.engine.volumes import remove_anonymous
 
         remove_anonymous(engine, container)

@@ -243,7 +243,6 @@ def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> list[str]:
     from podlike.engine.mountsources import check as check_mount
     from podlike.net.driver import prepare
     from podlike.runtime.oci import find_runtime
-    from podlike.spec.cdi import is_qualified
 
     refuse_unfit_for_updates(spec)  # now with the image's labels
     prepare(spec, engine.config)
@@ -254,10 +253,10 @@ def refuse_bad_requests(engine: Engine, spec: ContainerSpec) -> list[str]:
         if mount.type == "bind":
             _check_source(mount.source, link="no-dereference" in mount.options)
         check_mount(engine, mount)
-    if any(is_qualified(device) for device in spec.devices):
-        from podlike.engine.cdi import check
+    if spec.devices:
+        from podlike.engine import cdi
 
-        check(engine, spec)
+        cdi.check(engine, spec)
     return warnings
 
 
@@ -320,21 +319,21 @@ def take_volumes(engine: Engine, spec: ContainerSpec) -> None:
 
 
 def name_volumes(container: Container) -> None:
-    from podlike.engine.volumes import anonymous_name
-
     spec = container.spec
     spec.mounts += [Mount(type="volume", target=target) for target in spec.image_volumes]
     for mount in spec.mounts:
         if mount.type == "volume" and not mount.source:
+            from podlike.engine.volumes import anonymous_name
+
             mount.source = anonymous_name()
             mount.options.append("anonymous")
 
 
 def make_volumes(engine: Engine, container: Container) -> None:
-    from podlike.engine.volumes import ensure_volume
-
     for mount in container.spec.mounts:
         if mount.type == "volume":
+            from podlike.engine.volumes import ensure_volume
+
             ensure_volume(engine, mount.source, anonymous="anonymous" in mount.options)
 
 

@@ -352,12 +352,12 @@ class Containers(Group):
         return prune_containers(self._core, filters=filter_words(filters))[0]
 
     def _found(self, container: "Which") -> "Container":
-        from podlike.engine.psrows import Row
         from podlike.engine.query import find
+        from podlike.store.containers import Container
 
         if isinstance(container, str):
             return find(self._core, container.removeprefix("/"))
-        record = container.c if isinstance(container, Row) else container
+        record = container if isinstance(container, Container) else container.c
         # The command line has just read it; a program may have kept it for hours.
         return record if self._engine.direct else find(self._core, record.id)
 

@@ -11,6 +11,7 @@ import os
 import stat
 
 from podlike.errors import StoreError
+from podlike.files import make_directory
 from podlike.paths import libexec
 from podlike.spec.image import split_digest
 from podlike.store.blobs import disk_error
@@ -224,12 +225,11 @@ class LayerUnpack:
 
     def __enter__(self) -> "Self":
         import subprocess
-        import tempfile
 
         program = libexec("podlike-layer")
         try:
             os.makedirs(self._tmp_root, mode=0o700, exist_ok=True)
-            self._dir = tempfile.mkdtemp(prefix="layer-", dir=self._tmp_root)
+            self._dir = make_directory(self._tmp_root, "layer-")
             self._lock = os.open(self._dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             os.mkdir(f"{self._dir}/diff")
