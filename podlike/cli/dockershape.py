@@ -32,8 +32,8 @@ _CONFIG: "Final" = ("Hostname", "Domainname", "User", "AttachStdin", "AttachStdo
                     "OnBuild", "Labels", "StopSignal", "StopTimeout")
 
 
-def container(doc: "Document") -> "Document":
-    """A container's document, from podman's."""
+def container(doc: "Document", *, tmpfs: "dict[str, str]") -> "Document":
+    """A container's document, from podman's. tmpfs: as it was asked for; docker does not show what was added."""
     state = doc["State"]
     out: "Document" = {
         "Id": doc["Id"], "Created": doc["Created"], "Path": doc["Path"], "Args": doc["Args"],
@@ -42,7 +42,7 @@ def container(doc: "Document") -> "Document":
         "HostnamePath": doc["HostnamePath"], "HostsPath": doc["HostsPath"],
         "LogPath": doc["HostConfig"]["LogConfig"].get("Path", ""), "Name": f"/{doc['Name']}", "RestartCount": doc["RestartCount"],
         "Driver": doc["Driver"], "Platform": "linux", "MountLabel": doc["MountLabel"], "ProcessLabel": doc["ProcessLabel"],
-        "AppArmorProfile": doc["AppArmorProfile"], "ExecIDs": doc["ExecIDs"] or None, "HostConfig": _host(doc),
+        "AppArmorProfile": doc["AppArmorProfile"], "ExecIDs": doc["ExecIDs"] or None, "HostConfig": _host(doc, tmpfs),
         "GraphDriver": doc["GraphDriver"]}
     if "Health" in state:
         out["State"]["Health"] = state["Health"]
@@ -54,7 +54,7 @@ def container(doc: "Document") -> "Document":
     return out | {"Mounts": mounts, "Config": _config(doc["Config"]), "NetworkSettings": _network(doc["NetworkSettings"])}
 
 
-def _host(doc: "Document") -> "Document":
+def _host(doc: "Document", tmpfs: "dict[str, str]") -> "Document":
     host = dict(doc["HostConfig"])
     host["LogConfig"] = {"Type": host["LogConfig"]["Type"], "Config": host["LogConfig"]["Config"] or {}}
     for key in ("PidMode", "UTSMode"):
@@ -63,7 +63,7 @@ def _host(doc: "Document") -> "Document":
     host |= {"CgroupnsMode": host.get("CgroupMode", ""), "DeviceCgroupRules": None, "DeviceRequests": None,
              "Runtime": doc["OCIRuntime"], "MemorySwappiness": None, "OomKillDisable": host.get("OomKillDisable") or None,
              "PidsLimit": host.get("PidsLimit") or None, "MaskedPaths": None, "ReadonlyPaths": None}
-    return {key: host.get(key) for key in _HOST} | ({"Tmpfs": host["Tmpfs"]} if host.get("Tmpfs") else {}) | (
+    return {key: host.get(key) for key in _HOST} | ({"Tmpfs": tmpfs} if tmpfs else {}) | (
         {"Init": True} if host.get("Init") else {})
 
 

@@ -148,7 +148,7 @@ def _container(call: Call, name: str | None) -> "Any":
         return doc
     from podlike.cli.dockershape import container as in_docker_shape
 
-    return in_docker_shape(doc)
+    return in_docker_shape(doc, tmpfs=container.spec.tmpfs)
 
 
 def _print(call: Call, docs: "list[Any]") -> None:

@@ -127,11 +127,13 @@ def install(call: Call) -> int:
             code = e.exit_code
             continue
         written += paths
-        for path in paths:
+    try:
+        if written:
+            _reload(call)
+            warn(Quadlets().text_problems(path.rpartition("/")[2] for path in written))
+    finally:  # they are there; behind what the generator says, so that who reads both streams as one finds them at the end
+        for path in written:
             call.out(path)
-    if written:
-        _reload(call)
-        warn(Quadlets().text_problems(path.rpartition("/")[2] for path in written))
     return code
 
 

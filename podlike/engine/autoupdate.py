@@ -212,7 +212,8 @@ class _Run:
 
 def _policy(container: "Container", text: str) -> str:
     """Raises: UsageError."""
-    found = POLICIES.get(text)
+    # Quotes around nothing are what a shell's or a unit's line leaves of an empty value; podman's units lose them on their way.
+    found = POLICIES.get("" if text in ("''", '""') else text)
     if found is None:
         valid = " ".join(f'"{word}"' for word in sorted(filter(None, POLICIES)))
         raise UsageError(f'auto-updating container "{container.id}": invalid auto-update policy "{text}": valid policies are '

@@ -294,6 +294,8 @@ def _log_config(engine: Engine, c: Container) -> "dict[str, Any]":
 
 
 def _host_config(engine: Engine, c: Container) -> "dict[str, Any]":
+    from podlike.spec.oci_mounts import shown_tmpfs
+
     spec = c.spec
     policy, _, retries = spec.restart_policy.partition(":")
     add, drop = _changed_caps(spec)
@@ -311,7 +313,7 @@ def _host_config(engine: Engine, c: Container) -> "dict[str, Any]":
         "Cgroups": "default" if spec.cgroups == "enabled" else spec.cgroups, "Links": None,
         "OomScoreAdj": spec.oom_score_adj or 0, "PidMode": spec.pid_ns or "private", "Privileged": spec.privileged,
         "PublishAllPorts": spec.publish_all, "ReadonlyRootfs": spec.read_only, "SecurityOpt": security_of(spec),
-        "Tmpfs": spec.tmpfs, "UTSMode": spec.uts_ns or "private", "UsernsMode": spec.user_ns, **_id_mappings(spec),
+        "Tmpfs": shown_tmpfs(spec), "UTSMode": spec.uts_ns or "private", "UsernsMode": spec.user_ns, **_id_mappings(spec),
         "ShmSize": spec.shm_size, "Runtime": "oci", "ConsoleSize": [0, 0], "Isolation": "", **_resources(c),
         "CgroupConf": spec.cgroup_conf or None,
     }

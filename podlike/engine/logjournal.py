@@ -12,7 +12,7 @@ from podlike.engine.logseek import Tail
 from podlike.errors import NotFoundError
 from podlike.runtime.idmap import host_uid
 from podlike.spec.loglines import LogLine
-from podlike.spec.logopts import extra_labels
+from podlike.spec.logopts import extra_labels, passthrough_unit
 from podlike.store.containers import Container
 
 TYPE_CHECKING = False
@@ -103,13 +103,33 @@ def _reader(container: Container, request: "Request", *args: str, mark: str = ""
     if not os.path.exists(SOCKET):
         raise NotFoundError(f"read logs of {container.name}: they are in the systemd journal, and there is none here",
                             hint="Start systemd-journald, or create the container with another --log-driver.")
-    own = f"_UID={host_uid()}"
-    match = [f"CONTAINER_ID_FULL={container.id}", own, *(["+", f"{_MARK}={mark}", own] if mark else [])]
+    match = matches(container, host_uid(), mark=mark)
     fields = [*_FIELDS, *container.spec.log_labels, *extra_labels(container.spec)]
-    span = [f"--since=@{request.since:.6f}"] if request.since else []
+    # A unit may have had other containers before.
+    since = max(request.since, container.created) if passthrough_unit(container.spec) else request.since
+    span = [f"--since=@{since:.6f}"] if since else []
     if request.until and not mark:
         span.append(f"--until=@{request.until:.6f}")
     return Journalctl(f"logs of {container.name}", [f"--output-fields={','.join(fields)}", *span, *args, *match])
+
+
+def matches(container: Container, uid: int, *, mark: str = "") -> list[str]:
+    """journalctl's words for the entries of a container of this user, and for the one that carries the mark.
+
+    The output of a passthrough container is that of its unit. The journal goes by the cgroup of who writes: it is the unit's
+    (--cgroups=split) or a scope of the container's own.
+    """
+    own = f"_UID={uid}"
+    unit = passthrough_unit(container.spec)
+    if unit:
+        owner = own if uid == 0 else f"_SYSTEMD_OWNER_UID={uid}"  # a process of the container's may have any uid
+        field = "_SYSTEMD_UNIT" if uid == 0 else "_SYSTEMD_USER_UNIT"
+        words = [f"{field}={unit}", f"{field}=libpod-{container.id}.scope", owner, "_TRANSPORT=stdout"]
+        if uid:
+            words += ["+", f"_SYSTEMD_UNIT={unit}", own, "_TRANSPORT=stdout"]  # a unit of the system's, with User=
+    else:
+        words = [f"CONTAINER_ID_FULL={container.id}", own]
+    return [*words, *(["+", f"{_MARK}={mark}", own] if mark else [])]
 
 
 def _in_time(request: "Request", entry: "dict[str, Any]") -> bool:

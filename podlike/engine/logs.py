@@ -12,7 +12,7 @@ from podlike.engine.logfiles import LogFile, LogFiles
 from podlike.engine.logseek import Position, find_tail, find_time
 from podlike.errors import ConflictError
 from podlike.spec.loglines import LogLine, parse, plain, unix_time
-from podlike.spec.logopts import max_files
+from podlike.spec.logopts import PASSTHROUGH, in_journal, max_files
 from podlike.store.containers import Container
 
 TYPE_CHECKING = False
@@ -43,7 +43,7 @@ def logs(engine: Engine, container: Container, request: Request) -> "Iterator[Lo
     Raises: ConflictError for log drivers that keep nothing, NotFoundError where there is no journal.
     """
     _refuse_unreadable(container)
-    if container.spec.log_driver == "journald":
+    if in_journal(container.spec):
         from podlike.engine.logjournal import journal
 
         yield from journal(engine, container, request)
@@ -62,7 +62,7 @@ def logs(engine: Engine, container: Container, request: Request) -> "Iterator[Lo
 def text(engine: Engine, container: Container, request: Request) -> "Iterator[tuple[str, bytes]]":
     """The same as (stream, bytes), much faster, for those who want nothing but the output."""
     _refuse_unreadable(container)
-    if container.spec.log_driver == "journald" or request.until or request.tail >= 0:
+    if in_journal(container.spec) or request.until or request.tail >= 0:
         for line in logs(engine, container, request):
             yield line.stream, line.text if line.partial else line.text + b"\n"
         return
@@ -93,7 +93,7 @@ def _by_stream(block: bytes) -> "Iterator[tuple[str, bytes]]":
 
 def _refuse_unreadable(container: Container) -> None:
     driver = container.spec.log_driver
-    if driver in ("none", "passthrough", "passthrough-tty"):
+    if driver == "none" or driver in PASSTHROUGH and not in_journal(container.spec):
         raise ConflictError(f"read logs of {container.name}: this container is using the '{driver}' log driver, "
                             "cannot read logs: this container is not logging output",
                             hint="Create it with --log-driver k8s-file to keep its output.")

@@ -53,8 +53,9 @@ def place(cid: str, *, manager: str = "", parent: str = "", split: bool = False)
         if parent and not parent.endswith(".slice"):
             raise UsageError(f"did not receive systemd slice as cgroup parent when using systemd to manage cgroups: {parent}",
                              hint="Name a slice (--cgroup-parent my.slice), or use --cgroup-manager cgroupfs.")
+        # podman's prefix: monitoring tools know the scopes of containers by it.
         slice_ = os.path.basename(parent) or ("user.slice" if host_uid() else "machine.slice")
-        return f"{slice_}:podlike:{cid}"
+        return f"{slice_}:libpod:{cid}"
     if parent.endswith(".slice"):
         raise UsageError(f"systemd slice received as cgroup parent when using cgroupfs: {parent}",
                          hint="Give a path, or use --cgroup-manager systemd.")

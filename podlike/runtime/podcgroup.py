@@ -34,7 +34,7 @@ def manager_of(where: str) -> str:
 
 def path_of(where: str) -> str:
     """Its path below the v2 root."""
-    return os.path.dirname(cgroup.path_of(f"{where}:podlike:x")) if where.endswith(".slice") else where
+    return os.path.dirname(cgroup.path_of(f"{where}:libpod:x")) if where.endswith(".slice") else where
 
 
 def limits(spec: "ContainerSpec") -> "dict[str, str]":

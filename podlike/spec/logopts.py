@@ -98,6 +98,16 @@ def log_format(spec: ContainerSpec) -> str:
     return "k8s-file" if driver == "json-file" and spec.log_json_is_k8s else driver
 
 
+def in_journal(spec: "ContainerSpec") -> bool:
+    """Whether the output is in the systemd journal: by the driver, or as that of the unit that runs the container."""
+    return spec.log_driver == "journald" or bool(passthrough_unit(spec))
+
+
+def passthrough_unit(spec: "ContainerSpec") -> str:
+    """The unit whose output that of a passthrough container is, or ""."""
+    return spec.labels.get("PODMAN_SYSTEMD_UNIT", "") if spec.log_driver in PASSTHROUGH else ""
+
+
 def max_size(spec: ContainerSpec) -> int:
     """Bytes a log file may have; 0: no limit."""
     text = spec.log_options.get("max-size", "")

@@ -245,6 +245,14 @@ def _user_mounts(spec: "ContainerSpec", given: MountInput) -> "list[OciMount]":
 _DEVPTS = ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620")
 
 
+def shown_tmpfs(spec: "ContainerSpec") -> "dict[str, str]":
+    """The tmpfs mounts that were asked for, target -> all their options, as `inspect` shows them."""
+    asked = [(target, text.split(",")) for target, text in spec.tmpfs.items()]
+    asked += [(m.target, list(m.options)) for m in spec.mounts if m.type == "tmpfs"]
+    return {clean(target): ",".join(finish_options(options, tmpfs=True, flags=ST_NOSUID | ST_NODEV))
+            for target, options in asked}
+
+
 def _user_tmpfs(target: str, options: "Sequence[str]", given: MountInput, *, kind: str = "tmpfs") -> "OciMount":
     out = finish_options(options, tmpfs=True, flags=ST_NOSUID | ST_NODEV)
     if "U" in options:

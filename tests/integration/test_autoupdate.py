@@ -108,6 +108,7 @@ def test_who_is_not_updated(podlike: Engine, image: str, name: str) -> None:
     assert podlike("auto-update").stdout == ""
     run(podlike, f"{name}-off", "disabled", image)
     run(podlike, f"{name}-empty", "", image)
+    run(podlike, f"{name}-quotes", "''", image)
     podlike("create", "--name", f"{name}-created", "--label", "io.containers.autoupdate=local", image, env=UNIT)
     assert podlike("auto-update").stdout == ""
     run(podlike, f"{name}-odd", "fakevalue", image)

@@ -29,7 +29,8 @@ def docker(podlike: Engine) -> Docker:
 
 
 def test_a_container(docker: Docker, image: str, name: str) -> None:
-    cid = docker("run", "-d", "--name", name, "--network", "none", "-l", "a=b", image, "sleep", "100").line
+    cid = docker("run", "-d", "--name", name, "--network", "none", "-l", "a=b", "--tmpfs", "/d:size=1m", image,
+                 "sleep", "100").line
     assert docker("ps", "--filter", f"name={name}").stdout.splitlines()[0].split() == [
         "CONTAINER", "ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"]
     row = json.loads(docker("ps", "--no-trunc", "--format", "json", "--filter", f"name={name}").stdout)
@@ -38,6 +39,9 @@ def test_a_container(docker: Docker, image: str, name: str) -> None:
     doc = json.loads(docker("inspect", name).stdout)[0]
     assert doc["Name"] == f"/{name}" and doc["Image"].startswith("sha256:") and doc["Platform"] == "linux"
     assert doc["State"]["Status"] == "running" and "ConmonPid" not in doc["State"]
+    assert doc["HostConfig"]["Tmpfs"] == {"/d": "size=1m"}  # as it was asked for; podman shows all
+    assert json.loads(docker.engine("inspect", name).stdout)[0]["HostConfig"]["Tmpfs"] == {
+        "/d": "size=1m,rprivate,nosuid,nodev,tmpcopyup"}
     assert doc["HostConfig"]["PidMode"] == "" and doc["HostConfig"]["CgroupnsMode"] and doc["Config"]["Labels"]["a"] == "b"
     assert docker("inspect", "-f", "{{.State.Running}} {{.Name}} {{.HostConfig.NetworkMode}}", name).line == f"true /{name} none"
     assert docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}{{json .Mounts}}", name).line == "[]"

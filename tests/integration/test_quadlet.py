@@ -46,6 +46,14 @@ def quadlet(session_engine: Engine, tmp_path: Path) -> Iterator[Commands]:
     yield Commands(session_engine, tmp_path)
 
 
+def test_the_paths_come_behind_what_is_said_of_the_files(quadlet: Commands) -> None:
+    path = quadlet.put("odd.container", C + "NoSuchKey=1\n")
+    both = quadlet.engine.popen("quadlet", "install", path, env=quadlet.env, stderr=subprocess.STDOUT)
+    said = both.communicate()[0].decode().splitlines()
+    assert both.returncode == 0 and said[-1] == f"{quadlet.home}/odd.container"
+    assert any("NoSuchKey" in line for line in said[:-1])
+
+
 def test_one_file_through_its_life(quadlet: Commands) -> None:
     path = quadlet.put("web.container")
     assert quadlet("install", path).stdout == f"{quadlet.home}/web.container\n"

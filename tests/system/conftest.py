@@ -53,7 +53,7 @@ class Container:
 
     @property
     def scope(self) -> str:
-        return f"podlike-{self.doc['Id']}.scope"
+        return f"libpod-{self.doc['Id']}.scope"
 
     def file(self, name: str) -> str:
         with open(f"{TOP}{self.cgroup}/{name}") as f:

@@ -88,7 +88,8 @@ def test_a_container_through_its_life(quadlets: Quadlets, podlike: Engine, host:
 
 
 def test_ready_when_healthy(quadlets: Quadlets, podlike: Engine, host: Host) -> None:
-    quadlets.container("well", "Network=none\nNotify=healthy\nHealthCmd=test -e /ready\nHealthInterval=1s\nHealthRetries=1000\n")
+    quadlets.container("well", "Network=none\nNotify=healthy\nHealthCmd=test -e /ready\nHealthInterval=1s\nHealthRetries=1000\n"
+                       "LogDriver=passthrough\n", program=f"echo hello; {LOOP}")
     quadlets("generator", "run")
     host.systemctl("start", "--no-block", "well")
     wait_for(lambda: quadlets.pid("systemd-well"), "its container", PATIENCE)
@@ -97,6 +98,8 @@ def test_ready_when_healthy(quadlets: Quadlets, podlike: Engine, host: Host) -> 
     assert quadlets.state("well") == "activating"
     podlike("exec", "systemd-well", "touch", "/ready")
     quadlets.await_state("well", "active")
+    # Its output is the unit's, and the journal has it soon.
+    wait_for(lambda: podlike("logs", "systemd-well").stdout == "hello\n", "its output in the journal", PATIENCE)
     host.systemctl("stop", "well")
 
 

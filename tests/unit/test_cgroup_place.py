@@ -28,13 +28,13 @@ def sits(host: pytest.MonkeyPatch, path: str | None) -> None:
 @pytest.mark.parametrize(
     ("own", "manager", "parent", "want"),
     [
-        (SESSION, "", "", "user.slice:podlike:c"),
-        (DELEGATED, "", "", "user.slice:podlike:c"),  # around us is app.slice, which is systemd's although it is writable
+        (SESSION, "", "", "user.slice:libpod:c"),
+        (DELEGATED, "", "", "user.slice:libpod:c"),  # around us is app.slice, which is systemd's although it is writable
         (f"{DELEGATED}/leaf", "", "", f"{DELEGATED}/podlike-c"),
-        (f"{DELEGATED}/leaf", "systemd", "", "user.slice:podlike:c"),
+        (f"{DELEGATED}/leaf", "systemd", "", "user.slice:libpod:c"),
         (SESSION, "cgroupfs", "", ""),
         (SESSION, "", "/a/b/", "/a/b/podlike-c"),
-        (f"{DELEGATED}/leaf", "", "my.slice", "my.slice:podlike:c"),
+        (f"{DELEGATED}/leaf", "", "my.slice", "my.slice:libpod:c"),
         (None, "", "", ""),
     ],
 )
@@ -46,8 +46,8 @@ def test_place(host: pytest.MonkeyPatch, own: str | None, manager: str, parent: 
 def test_root_has_machine_slice(host: pytest.MonkeyPatch) -> None:
     sits(host, "/system.slice/ssh.service")
     host.setattr(cgroup, "host_uid", lambda: 0)
-    assert cgroup.place("c") == "machine.slice:podlike:c"
-    assert cgroup.path_of("machine.slice:podlike:c") == "/machine.slice/podlike-c.scope"
+    assert cgroup.place("c") == "machine.slice:libpod:c"
+    assert cgroup.path_of("machine.slice:libpod:c") == "/machine.slice/libpod-c.scope"
 
 
 def test_without_systemd_what_is_writable_is_taken(host: pytest.MonkeyPatch) -> None:
@@ -58,14 +58,14 @@ def test_without_systemd_what_is_writable_is_taken(host: pytest.MonkeyPatch) -> 
 
 def test_paths_of_scopes(host: pytest.MonkeyPatch) -> None:
     top = "/user.slice/user-1000.slice/user@1000.service"
-    assert cgroup.path_of("a-b.slice:podlike:c") == f"{top}/a.slice/a-b.slice/podlike-c.scope"
+    assert cgroup.path_of("a-b.slice:libpod:c") == f"{top}/a.slice/a-b.slice/libpod-c.scope"
     assert cgroup.path_of("/x/podlike-c") == "/x/podlike-c"
-    assert [cgroup.manager_of(w) for w in ("a.slice:podlike:c", "/x", "")] == ["systemd", "cgroupfs", "disabled"]
+    assert [cgroup.manager_of(w) for w in ("a.slice:libpod:c", "/x", "")] == ["systemd", "cgroupfs", "disabled"]
 
 
 def test_who_has_a_scope_for_the_monitor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("INVOCATION_ID", raising=False)
-    scope = "user.slice:podlike:c"
+    scope = "user.slice:libpod:c"
     assert monitorscope.wanted(scope, "enabled")
     assert not any((monitorscope.wanted("/a/podlike-c", "enabled"), monitorscope.wanted("", "disabled"),
                     monitorscope.wanted(scope, "no-conmon"), monitorscope.wanted("/a/podlike-payload-c", "split")))

@@ -12,7 +12,7 @@ from podlike.spec.container import ContainerSpec, Mount
 from podlike.spec.devices import DeviceNode
 from podlike.spec.oci import HostFacts, build
 from podlike.spec.oci_exec import ExecRequest, exec_process
-from podlike.spec.oci_mounts import NAMED_VOLUME_FLAGS, ST_NODEV, ST_NOEXEC, BoundPath, finish_options
+from podlike.spec.oci_mounts import NAMED_VOLUME_FLAGS, ST_NODEV, ST_NOEXEC, BoundPath, finish_options, shown_tmpfs
 from podlike.spec.resolve import resolve
 from podlike.spec.users import ResolvedUser
 
@@ -192,6 +192,14 @@ def test_tmpfs() -> None:
     ]
     assert mount(doc, "/e")["options"] == ["ro", "rprivate", "nosuid", "nodev"]
     assert mount(doc, "/f")["options"][-2:] == ["uid=5", "gid=6"]
+
+
+def test_shown_tmpfs_has_what_was_added_and_no_more() -> None:
+    spec = ContainerSpec(tmpfs={"/d/": "", "/e": "ro", "/f": "size=1m,suid,private,notmpcopyup"},
+                         mounts=[Mount(type="tmpfs", target="/g", options=["mode=700"]), Mount(type="ramfs", target="/h")])
+    assert shown_tmpfs(spec) == {
+        "/d": "rprivate,nosuid,nodev,tmpcopyup", "/e": "ro,rprivate,nosuid,nodev,tmpcopyup", "/f": "size=1m,suid,private,nodev",
+        "/g": "mode=700,rprivate,nosuid,nodev,tmpcopyup"}
 
 
 def test_read_only() -> None:
