@@ -234,15 +234,21 @@ class Leftovers(NamedTuple):
 
 @contextmanager
 def leaving_nothing(engine: Engine) -> Iterator[Engine]:
-    """The engine; afterwards its containers are removed, and nothing may remain that was not there before."""
-    before = engine.leftovers()
+    """The engine; afterwards its containers and new volumes are removed, and nothing may remain that was not there before."""
+    before, volumes = engine.leftovers(), _entries(f"{engine.data}/volumes")
     yield engine
     engine("rm", "--all", "--force", "--time", "0")
+    if made := _entries(f"{engine.data}/volumes") - volumes:
+        engine("volume", "rm", "--force", *sorted(made))
     deadline = time.monotonic() + 10
     while new := engine.leftovers().beyond(before):
         if time.monotonic() > deadline:
             raise AssertionError("left behind:\n  " + "\n  ".join(new))
         time.sleep(0.05)
+
+
+def _entries(path: str) -> set[str]:
+    return set(os.listdir(path)) if os.path.isdir(path) else set()
 
 
 def wait_for(condition: Any, what: str, timeout: float = 10) -> Any:
