@@ -188,9 +188,9 @@ static void check_path(bool rootless, const char *wish, const char *want)
 
 TEST(cgroup_paths)
 {
-        check_path(false, "/", "linux.cgroupsPath: \"/\" is the root of the tree, not a cgroup in it");
-        check_path(false, "//.//", "linux.cgroupsPath: \"//.//\" is the root of the tree, not a cgroup in it");
-        check_path(true, ".", "linux.cgroupsPath: \".\" is the root of the tree, not a cgroup in it");
+        check_path(false, "/", "linux.cgroupsPath: \"/\" is the root of the tree: name a cgroup below it");
+        check_path(false, "//.//", "linux.cgroupsPath: \"//.//\" is the root of the tree: name a cgroup below it");
+        check_path(true, ".", "linux.cgroupsPath: \".\" is the root of the tree: name a cgroup below it");
         check_path(false, "/.a", CGROUP_ROOT "/.a");
         check_path(false, NULL, CGROUP_ROOT "/id");
         check_path(true, NULL, "");

@@ -211,9 +211,16 @@ def _describe(pid: str) -> str:
             words = f.read().split("\0")
     except OSError:
         return f"process {pid}"
-    # The helper of a container of ours names the container in the path of its API socket or pid file.
+    cid = _container_of(words)
+    return f"container {cid[:12]}" if cid else f"{name} (pid {pid})"
+
+
+def _container_of(words: "list[str]") -> str:
+    """Whose helper a command line is: it names the container in the path of its API socket or pid file, and where that is too
+    long for a socket in the path of the network namespace."""
     for word in words:
-        _, found, rest = word.partition("/podlike/containers/")
-        if found:
-            return f"container {rest[:12]}"
-    return f"{name} (pid {pid})"
+        for marker in ("/podlike/containers/", "/podlike/netns/"):
+            _, found, rest = word.partition(marker)
+            if found:
+                return rest.partition("/")[0]
+    return ""

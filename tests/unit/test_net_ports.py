@@ -3,6 +3,8 @@
 import errno
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,20 @@ def test_ip_version() -> None:
         0,
         0,
     ]
+
+
+@pytest.mark.parametrize("word", [
+    "/run/user/1000/podlike/containers/ID/net.sock", "/very/long/podlike/netns/ID",
+])
+def test_the_container_of_a_helper_that_listens(word: str) -> None:
+    program = "import socket, sys; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); " \
+              "print(s.getsockname()[1], flush=True); sys.stdin.read()"
+    cid = "c0ffee" * 10
+    with subprocess.Popen([sys.executable, "-c", program, word.replace("ID", cid)], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as p:
+        assert p.stdout is not None
+        assert ports.holder("127.0.0.1", int(p.stdout.readline()), "tcp") == f"container {cid[:12]}"
+        p.communicate()
 
 
 def test_a_taken_tcp_port_names_its_holder(listener: int) -> None:

@@ -110,7 +110,7 @@ int cgroup_choose_path(const struct runtime *rt, const char *id, const char *wis
         /* What is killed and removed with the container must be its own. */
         if (ret[0] != '\0' && names_root(ret))
                 return fail_text(e, "cgroup",
-                                 "linux.cgroupsPath: \"%.100s\" is the root of the tree, not a cgroup in it", wish);
+                                 "linux.cgroupsPath: \"%.100s\" is the root of the tree: name a cgroup below it", wish);
         return 0;
 }
 
